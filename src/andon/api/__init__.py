@@ -1,0 +1,1 @@
+"""The published language: kinds, actions, parsing and validation messages."""

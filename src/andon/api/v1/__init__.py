@@ -1,0 +1,1 @@
+"""``andon/v1``: definitions people write, records controllers write, actions ports perform."""

@@ -1,0 +1,300 @@
+"""Definitions: what people want, kept in git.
+
+Field docstrings live in ``Annotated`` descriptions; the JSON Schema, the editor help and
+``docs/kinds/`` are generated from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+API_VERSION = "andon/v1"
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="Lower-case letters, digits and dashes, at most 63 (RFC 1123 label).",
+    ),
+]
+Seconds = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Ratio = Annotated[float, Meta(gt=0, lt=1)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of everything that people write."""
+
+
+class Metadata(Spec, kw_only=True, frozen=True):
+    """What a document is called."""
+
+    name: Name
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Job(Spec, kw_only=True, frozen=True):
+    """One command, run in a work tree and a process group of its own."""
+
+    run: Annotated[str, Meta(min_length=1, description="Shell command, run by `sh -euc`.")]
+    needs: Annotated[
+        tuple[Name, ...], Meta(description="Jobs of this pipeline that must pass first.")
+    ] = ()
+    env: Annotated[dict[str, str], Meta(description="Extra environment variables.")] = {}
+    timeout_seconds: Annotated[
+        float, Meta(gt=0, le=86400, description="Ended, with all its children, after this long.")
+    ] = 600
+    evidence: Annotated[
+        Name | None,
+        Meta(
+            description="The check this job is Evidence for, such as `tests`; the job's name if unset."
+        ),
+    ] = None
+    network: Annotated[
+        bool, Meta(description="May use the network; refused in the sandbox otherwise.")
+    ] = False
+
+
+class DeployJob(Job, kw_only=True, frozen=True):
+    """A job around a deployment; it sees the service's configuration and the gateway's addresses."""
+
+    name: Name
+    irreversible: Annotated[
+        bool,
+        Meta(
+            description="Cannot be undone (a schema change): once it has run, Andon does not roll back "
+            "past it by itself but stops and calls a person."
+        ),
+    ] = False
+
+
+class ArtifactSource(Spec, kw_only=True, frozen=True):
+    """What is packed, and from where."""
+
+    path: Annotated[
+        str,
+        Meta(min_length=1, description="Folder in the job's work tree that becomes the artifact."),
+    ] = "."
+    job: Annotated[
+        Name | None,
+        Meta(description="Pipeline job whose work tree is packed; a clean checkout if unset."),
+    ] = None
+
+
+class Health(Spec, kw_only=True, frozen=True):
+    """How Andon learns that a replica is ready."""
+
+    path: Annotated[
+        str, Meta(pattern=r"^/\S*$", description="GET answers 2xx or 3xx when ready.")
+    ] = "/"
+    interval_seconds: Annotated[float, Meta(ge=0.05, le=300)] = 0.5
+    timeout_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 2
+    ready_within_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="A replica not ready by then has failed.")
+    ] = 30
+
+
+class Resources(Spec, kw_only=True, frozen=True):
+    """Limits of one replica, applied where the machine allows (see `andon doctor`)."""
+
+    memory_bytes: Annotated[int, Meta(ge=16_777_216)] | None = None
+    cpu: Annotated[float, Meta(gt=0, description="Cores.")] | None = None
+    processes: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ServiceSpec(Spec, kw_only=True, frozen=True):
+    """A program that answers requests."""
+
+    command: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1,
+            description="Program and arguments, run in the unpacked artifact; it must listen on $PORT.",
+        ),
+    ]
+    artifact: ArtifactSource = ArtifactSource()
+    health: Health = Health()
+    replicas: Annotated[int, Meta(ge=1, le=100)] = 1
+    needs: Annotated[
+        tuple[Name, ...],
+        Meta(
+            description="Services it calls; their addresses arrive as $ANDON_URL_<NAME>, through the "
+            "gateway."
+        ),
+    ] = ()
+    config: Annotated[
+        dict[str, str], Meta(description="Base configuration: environment variables.")
+    ] = {}
+    resources: Resources = Resources()
+    drain_seconds: Annotated[
+        float, Meta(ge=0, le=600, description="Longest wait for running requests when stopping.")
+    ] = 10
+    pre_deploy: tuple[DeployJob, ...] = ()
+    post_deploy: tuple[DeployJob, ...] = ()
+
+
+class PipelineSpec(Spec, kw_only=True, frozen=True):
+    """Jobs that turn a commit into artifacts and Evidence."""
+
+    jobs: Annotated[dict[Name, Job], Meta(min_length=1)]
+
+
+class Overlay(Spec, kw_only=True, frozen=True):
+    """What an environment changes of a service."""
+
+    replicas: Annotated[int, Meta(ge=1, le=100)] | None = None
+    config: dict[str, str] = {}
+    resources: Resources | None = None
+
+
+class RolloutStep(Spec, kw_only=True, frozen=True):
+    """One weight and how long to stay at it."""
+
+    weight: Annotated[float, Meta(gt=0, le=100, description="Percent of the traffic.")]
+    min_seconds: Annotated[float, Meta(ge=0, description="Never advance sooner.")] = 30
+    max_seconds: Annotated[
+        float, Meta(gt=0, description="Without a verdict by then: wait, say so, ask a person.")
+    ] = 1800
+
+
+class JudgePolicy(Spec, kw_only=True, frozen=True):
+    """The error rates the canary judge is held to; see docs/judge.md."""
+
+    alpha: Annotated[
+        Ratio, Meta(description="Chance that a good release is ever rolled back by the judge.")
+    ] = 0.01
+    beta: Annotated[
+        Ratio, Meta(description="Chance that a release is called fit to promote when it is not.")
+    ] = 0.05
+    tolerance: Annotated[
+        float, Meta(ge=1, le=10, description="Relative risk that is still called harmless.")
+    ] = 1.25
+    max_excess_errors: Annotated[
+        int,
+        Meta(ge=1, description="Hard guard: errors of the canary beyond the Objective's share."),
+    ] = 500
+    max_restarts: Annotated[
+        int, Meta(ge=1, description="Hard guard: restarts of canary replicas during the rollout.")
+    ] = 3
+
+
+_PLAN = (
+    RolloutStep(weight=10),
+    RolloutStep(weight=25),
+    RolloutStep(weight=50),
+    RolloutStep(weight=100),
+)
+
+
+class RolloutPolicy(Spec, kw_only=True, frozen=True):
+    """How a version takes over."""
+
+    strategy: Annotated[
+        Literal["canary", "rolling"],
+        Meta(
+            description="`canary` shifts traffic by weight and judges each step; `rolling` switches over "
+            "once every replica is ready."
+        ),
+    ] = "rolling"
+    steps: Annotated[tuple[RolloutStep, ...], Meta(min_length=1)] = _PLAN
+    warmup_seconds: Annotated[
+        Seconds, Meta(description="Counted but not judged after a version first takes traffic.")
+    ] = 5
+    soak_seconds: Annotated[
+        Seconds, Meta(description="At full weight without an alarm, before the old version leaves.")
+    ] = 300
+    judge: JudgePolicy = JudgePolicy()
+
+
+class EnvironmentSpec(Spec, kw_only=True, frozen=True):
+    """A place where versions run: rules (read from the policy branch) and an overlay (from the Change)."""
+
+    base: Annotated[
+        Name | None,
+        Meta(description="Another Environment whose fields hold where this one is silent."),
+    ] = None
+    after: Annotated[
+        Name | None, Meta(description="A version must have been deployed there first.")
+    ] = None
+    requires: Annotated[
+        tuple[str, ...],
+        Meta(description="Checks that need passing Evidence about the artifact, such as `tests`."),
+    ] = ()
+    max_age_seconds: Annotated[
+        float, Meta(gt=0, description="Evidence about an artifact older than this does not count.")
+    ] = 30 * 86400.0
+    rollout: RolloutPolicy | UnsetType = UNSET
+    config: Annotated[dict[str, str], Meta(description="Configuration of every service here.")] = {}
+    services: Annotated[dict[Name, Overlay], Meta(description="Overlay by service.")] = {}
+    notify: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^https?://\S+$")], ...],
+        Meta(description="Webhooks told when the line stops here."),
+    ] = ()
+
+
+class LatencyObjective(Spec, kw_only=True, frozen=True):
+    """Share of requests that must be faster than a limit."""
+
+    threshold_seconds: Positive
+    target: Ratio
+
+
+class ObjectiveSpec(Spec, kw_only=True, frozen=True):
+    """What users may expect of a service (an SLO)."""
+
+    service: Name
+    availability: Annotated[
+        Ratio | None, Meta(description="Share of requests answered without a server error.")
+    ] = None
+    latency: LatencyObjective | None = None
+    window: Annotated[
+        str,
+        Meta(pattern=r"^[0-9]+[mhdw]$", description="Length of the rolling window, such as `30d`."),
+    ] = "30d"
+
+
+class ClientKey(Spec, kw_only=True, frozen=True):
+    """How the gateway tells clients apart: the first of these that a request has, then its address."""
+
+    header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    cookie: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+
+
+class RouteSpec(Spec, kw_only=True, frozen=True):
+    """How requests reach a service."""
+
+    service: Name
+    listen: Annotated[
+        dict[Name, Port], Meta(description="Local port by environment; chosen and kept if absent.")
+    ] = {}
+    client_key: ClientKey = ClientKey()
+    timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30
+
+
+AnySpec = ServiceSpec | PipelineSpec | EnvironmentSpec | ObjectiveSpec | RouteSpec
+
+DEFINITIONS: dict[str, type[AnySpec]] = {
+    "Service": ServiceSpec,
+    "Pipeline": PipelineSpec,
+    "Environment": EnvironmentSpec,
+    "Objective": ObjectiveSpec,
+    "Route": RouteSpec,
+}
+"""Kinds people write, by name."""
+
+POLICY_KINDS = frozenset({"Environment", "Objective", "Route"})
+"""Kinds whose rules are read from the policy branch only, never at the Change's own commit."""
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """A parsed document."""
+
+    kind: str
+    metadata: Metadata
+    spec: AnySpec
+    file: str = ""
+    line: int = 0

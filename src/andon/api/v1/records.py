@@ -1,0 +1,377 @@
+"""Records: what controllers write. A record's spec never changes; its status is its controller's."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from andon.api.v1.definitions import (
+    EnvironmentSpec,
+    Health,
+    ObjectiveSpec,
+    PipelineSpec,
+    Resources,
+    RolloutPolicy,
+    RouteSpec,
+    ServiceSpec,
+)
+
+Fault = Literal["change", "machine"]
+Verdict = Literal["Pass", "Fail", "Inconclusive"]
+StepState = Literal[
+    "waiting",
+    "running",
+    "passed",
+    "failed",
+    "skipped-by-rule",
+    "not-run",
+    "interrupted",
+    "quarantined",
+    "cancelled",
+]
+Phase = Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "RolledBack", "Cancelled"]
+TERMINAL: frozenset[str] = frozenset({"Succeeded", "Failed", "RolledBack", "Cancelled"})
+ENDED_STEP: frozenset[str] = frozenset(
+    {"passed", "failed", "skipped-by-rule", "not-run", "interrupted", "quarantined", "cancelled"}
+)
+
+
+class Record(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of what controllers write."""
+
+
+class Subject(Record, kw_only=True, frozen=True):
+    """What a claim or a Hold is about; empty fields match anything."""
+
+    service: str = ""
+    environment: str = ""
+    digest: str = ""
+    config_hash: str = ""
+    change: str = ""
+
+    def matches(self, other: Subject) -> bool:
+        """Say whether every field set here equals the other's.
+
+        >>> Subject(environment="prod").matches(Subject(environment="prod", service="shop"))
+        True
+        """
+        return all(
+            not mine or mine == theirs
+            for mine, theirs in zip(_fields(self), _fields(other), strict=True)
+        )
+
+    def __str__(self) -> str:
+        parts = [
+            f"service {self.service}" if self.service else "",
+            f"environment {self.environment}" if self.environment else "",
+            f"digest {self.digest.removeprefix('sha256:')[:12]}" if self.digest else "",
+            f"configuration {self.config_hash}" if self.config_hash else "",
+            f"change {self.change}" if self.change else "",
+        ]
+        return ", ".join(part for part in parts if part) or "everything"
+
+
+def _fields(subject: Subject) -> tuple[str, ...]:
+    return (
+        subject.service,
+        subject.environment,
+        subject.digest,
+        subject.config_hash,
+        subject.change,
+    )
+
+
+class Version(Record, kw_only=True, frozen=True):
+    """What can run: an artifact and a configuration."""
+
+    digest: str
+    config_hash: str
+    change: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name for backends, folders and counters: 12 digits of the digest and the configuration's."""
+        return f"{self.digest.removeprefix('sha256:')[:12]}-{self.config_hash[:12]}"
+
+
+# --- Change -------------------------------------------------------------------------------------
+
+
+class ChangeSpec(Record, kw_only=True, frozen=True):
+    """A commit, with the definitions it carries and the rules it is judged by."""
+
+    repository: str
+    sha: str
+    ref: str
+    author: str
+    message: str
+    committed_at: float
+    policy_revision: str
+    """Commit that the rules below were read from."""
+    pipeline_name: str
+    pipeline: PipelineSpec
+    services: dict[str, ServiceSpec]
+    environments: dict[str, EnvironmentSpec]
+    """Rules: Environments of the policy revision, bases already merged."""
+    overlays: dict[str, EnvironmentSpec] = {}
+    """Configuration: Environments at the Change's own commit, bases already merged."""
+    objectives: dict[str, ObjectiveSpec] = {}
+    routes: dict[str, RouteSpec] = {}
+    until: str = ""
+    """Environment to stop after; empty: as far as the gates allow."""
+    sequence: int = 0
+    """Order of arrival in the repository; a later Change supersedes an earlier one that waits."""
+
+
+class ChangeStatus(Record, kw_only=True, frozen=True):
+    """How far a Change has come."""
+
+    phase: Phase = "Pending"
+    environments: dict[str, Phase] = {}
+    message: str = ""
+    started_at: float = 0
+    finished_at: float = 0
+
+
+# --- Run ----------------------------------------------------------------------------------------
+
+RunType = Literal["build", "rollout", "rollback"]
+
+
+class JobPlan(Record, kw_only=True, frozen=True):
+    """A job as the executor needs it."""
+
+    name: str
+    run: str
+    needs: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    timeout_seconds: float = 600
+    evidence: str = ""
+    network: bool = False
+    irreversible: bool = False
+
+
+class PackPlan(Record, kw_only=True, frozen=True):
+    """An artifact to pack from a job's work tree."""
+
+    service: str
+    path: str
+    job: str = ""
+
+
+class BuildPlan(Record, kw_only=True, frozen=True):
+    """Steps of a build Run."""
+
+    repository: str
+    sha: str
+    jobs: tuple[JobPlan, ...]
+    packs: tuple[PackPlan, ...]
+
+
+class RolloutPlan(Record, kw_only=True, frozen=True):
+    """Everything a rollout Run needs, frozen when it is created."""
+
+    service: str
+    environment: str
+    repository: str
+    sha: str
+    version: Version
+    command: tuple[str, ...]
+    config: dict[str, str]
+    replicas: int
+    health: Health
+    resources: Resources
+    drain_seconds: float
+    needs: tuple[str, ...]
+    requires: tuple[str, ...]
+    max_age_seconds: float
+    rollout: RolloutPolicy
+    route: RouteSpec
+    objective: ObjectiveSpec | None = None
+    pre_deploy: tuple[JobPlan, ...] = ()
+    post_deploy: tuple[JobPlan, ...] = ()
+    notify: tuple[str, ...] = ()
+    reason: str = ""
+    """Why a rollback was asked for."""
+
+
+class RunSpec(Record, kw_only=True, frozen=True):
+    """Steps being carried out."""
+
+    type: RunType
+    change: str
+    build: BuildPlan | None = None
+    rollout: RolloutPlan | None = None
+    sequence: int = 0
+
+
+class RunStatus(Record, kw_only=True, frozen=True):
+    """Where a Run stands. ``memory`` is its controller's own notes (JSON), opaque to everybody else."""
+
+    phase: Phase = "Pending"
+    reason: str = ""
+    message: str = ""
+    weight: float = 0
+    previous: Version | None = None
+    verdict: str = ""
+    """Last answer of the judge: Advance, RollBack, Wait or Untrustworthy."""
+    expected_seconds: float = 0
+    """With Wait: how long the judge thinks it still needs at today's traffic."""
+    evidence_log: float = 0
+    """ln E against harm, and its threshold, for progress displays."""
+    evidence_threshold: float = 0
+    fit_log: float = 0
+    fit_threshold: float = 0
+    canary_requests: int = 0
+    canary_errors: int = 0
+    stable_requests: int = 0
+    stable_errors: int = 0
+    started_at: float = 0
+    verdict_at: float = 0
+    zero_weight_at: float = 0
+    finished_at: float = 0
+    past_irreversible: bool = False
+    memory: dict[str, Any] = {}
+
+
+class StepRow(Record, kw_only=True, frozen=True):
+    """One step of a Run; a row of its own."""
+
+    name: str
+    position: int
+    state: StepState = "waiting"
+    attempt: int = 0
+    fault: Fault | None = None
+    message: str = ""
+    log: str = ""
+    """Name of its captured log, if it has one."""
+    started_at: float = 0
+    finished_at: float = 0
+
+
+# --- Artifact, Evidence, Hold, Incident, Approval -----------------------------------------------
+
+
+class ArtifactSpec(Record, kw_only=True, frozen=True):
+    """A packed build output; its digest is its name."""
+
+    digest: str
+    service: str
+    change: str
+    size_bytes: int
+    files: int
+    purl: str
+
+
+class EvidenceSpec(Record, kw_only=True, frozen=True):
+    """A claim about a subject."""
+
+    subject: Subject
+    check: str
+    verdict: Verdict
+    source: str
+    observed_at: float
+    message: str = ""
+    value: dict[str, Any] = {}
+    coverage: float | None = None
+    """Share of what should have been looked at that was, 0 to 1."""
+
+
+class HoldSpec(Record, kw_only=True, frozen=True):
+    """The cord. Identified by (source, scope)."""
+
+    scope: Subject
+    reason: str
+    source: str
+    """Who pulled it: ``person:<name>``, ``judge``, ``latch``..."""
+    lift: Literal["Automatic", "Manual"] = "Manual"
+    created_at: float = 0
+    expires_at: float = 0
+    """0: never."""
+    run: str = ""
+
+
+class HoldStatus(Record, kw_only=True, frozen=True):
+    """Whether the cord is still pulled."""
+
+    lifted_at: float = 0
+    lifted_by: str = ""
+    lift_reason: str = ""
+
+
+class IncidentSpec(Record, kw_only=True, frozen=True):
+    """A stop of the line that people should know of."""
+
+    title: str
+    service: str
+    environment: str
+    change: str
+    run: str
+    digest: str
+    config_hash: str
+    detected_at: float
+    severity: Literal["SEV1", "SEV2", "SEV3"] = "SEV2"
+    evidence: tuple[str, ...] = ()
+
+
+class IncidentStatus(Record, kw_only=True, frozen=True):
+    """Where an incident stands."""
+
+    phase: Literal["Open", "Mitigated", "Resolved"] = "Open"
+    mitigated_at: float = 0
+    resolved_at: float = 0
+    timeline: tuple[tuple[float, str], ...] = ()
+
+
+class ApprovalSpec(Record, kw_only=True, frozen=True):
+    """A person's consent, read as Evidence with the check ``approval``."""
+
+    subject: Subject
+    by: str
+    reason: str
+    approved_at: float
+
+
+class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):
+    """What runs in an environment, per service, as the last finished rollout left it."""
+
+    services: dict[str, Version] = {}
+    previous: dict[str, Version] = {}
+    since: dict[str, float] = {}
+
+
+class Empty(Record, kw_only=True, frozen=True):
+    """Status of records that never change."""
+
+
+RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
+    "Change": (ChangeSpec, ChangeStatus),
+    "Run": (RunSpec, RunStatus),
+    "Artifact": (ArtifactSpec, Empty),
+    "Evidence": (EvidenceSpec, Empty),
+    "Hold": (HoldSpec, HoldStatus),
+    "Incident": (IncidentSpec, IncidentStatus),
+    "Approval": (ApprovalSpec, Empty),
+    "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
+}
+"""Kinds kept in the store: (spec, status)."""
+
+
+class Object(Struct, frozen=True, kw_only=True):
+    """A stored object: identity, spec, status and the version used for compare-and-swap."""
+
+    kind: str
+    name: str
+    uid: str
+    spec: Any
+    status: Any
+    generation: int = 1
+    version: int = 0
+    labels: dict[str, str] = {}
+    created_at: float = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(kind, name)."""
+        return (self.kind, self.name)

@@ -1,0 +1,1 @@
+"""Pure numbers that several domains share."""

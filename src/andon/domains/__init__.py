@@ -1,0 +1,1 @@
+"""What Andon knows about delivery, as pure functions: no clock, no network, no files."""

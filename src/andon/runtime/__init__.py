@@ -1,0 +1,1 @@
+"""Transaction, queue, leases, dispatch and replay: what makes pure controllers durable."""

@@ -1,0 +1,1 @@
+"""Objects, steps, ledger and tasks in one database."""
