@@ -1,0 +1,232 @@
+"""The line as people and programs meet it: what the web layer asks and the control plane answers.
+
+Every answer is plain JSON: dicts, lists, strings, numbers, booleans and None, with camelCase names.
+Times are seconds since the Unix epoch, UTC; 0 or absent means "not yet". Shapes that come back in
+several answers are named here once:
+
+``version``
+    ``{digest, configHash, change, sha}``; empty strings where nothing is known.
+``run``
+    ``{name, type, change, sha, service, environment, version, phase, reason, message, weight,
+    verdict, expectedSeconds, evidenceLog, evidenceThreshold, fitLog, fitThreshold, canaryRequests,
+    canaryErrors, stableRequests, stableErrors, startedAt, verdictAt, zeroWeightAt, finishedAt}``.
+    ``weight`` is percent; ``evidenceLog`` grows toward ``evidenceThreshold`` when the version harms,
+    ``fitLog`` toward ``fitThreshold`` when it is fit to go on.
+``step``
+    ``{name, position, state, attempt, fault, message, log, startedAt, finishedAt}``.
+``hold``
+    ``{name, scope, scopeText, reason, source, lift, createdAt, expiresAt, liftedAt, opens}``;
+    ``scope`` has the fields of ``andon.api.v1.records.Subject``, ``opens`` is the command that lifts it.
+``missing``
+    ``{check, environment, since, opens, person}``; ``person`` says that only a person can provide
+    it (an approval), not a step that is still going on.
+``event``
+    ``{kind: "event", seq, id, at, type, stream, chain, subject, text}``; ``text`` is one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class LineService(Protocol):
+    """Everything that may be asked of a running control plane.
+
+    Every method raises ``AndonError``: NotFound for an unknown subject, UsageError for a question
+    that cannot be put that way, Conflict, Denied or Held where the line's rules say so.
+    """
+
+    async def ship(self, *, repository: str, ref: str, until: str, by: str) -> Json:
+        """Take a commit onto the line.
+
+        Args:
+            repository: Path or URL.
+            ref: Branch, tag or sha.
+            until: Environment to stop after; empty: as far as the gates allow.
+            by: Who asks.
+
+        Returns:
+            ``{change, sha, message, created}``; ``created`` is False when that commit is on the line
+            already.
+        """
+        ...
+
+    async def status(self, *, environment: str = "") -> Json:
+        """Say what runs where and what moves.
+
+        Returns:
+            ``{environments: [name in order of promotion], services: [{environment, service, address,
+            version, phase, weight, canary: {version, run}|None, replicas: {ready, wanted},
+            holds: [hold]}], changes: [change, newest 10 first], runs: [run, active ones],
+            holds: [hold, unlifted], agent: {...}, gateway: {...}}``. ``phase`` is the newest Run's
+            phase there, ``weight`` the percent of traffic of ``version``; ``canary.run`` is a ``run``.
+        """
+        ...
+
+    async def why(self, subject: str, *, environment: str = "") -> Json:
+        """Explain what holds a change, service, environment, run or digest, and what would open it.
+
+        Returns:
+            ``{subject, kind, open, summary, missing: [missing], holds: [hold],
+            story: [{at, text}], evidence: [{name, check, verdict, message, source, observedAt}]}``.
+        """
+        ...
+
+    async def diff(self, *, repository: str, ref: str, environment: str) -> Json:
+        """Say what a ship would change in an environment.
+
+        Returns:
+            ``{environment, services: [{service, from: version|None, to: version|None,
+            changes: [{field, from, to}]}]}``.
+        """
+        ...
+
+    async def hold(
+        self, *, scope: Mapping[str, str], reason: str, by: str, expires_seconds: float = 0
+    ) -> Json:
+        """Pull the cord.
+
+        Args:
+            scope: Fields of a Subject; at least one.
+            reason: Why, for the people who will ask.
+            by: Who pulls.
+            expires_seconds: Lifted by itself after this long; 0: never.
+        """
+        ...
+
+    async def lift(self, name: str, *, by: str, reason: str) -> Json:
+        """Lift a Hold; returns it."""
+        ...
+
+    async def unlatch(self, *, environment: str, subject: str, by: str, reason: str) -> Json:
+        """Let what failed in an environment be tried again.
+
+        Args:
+            environment: Where it failed.
+            subject: The service, or the (abbreviated) digest.
+            by: Who takes the decision.
+            reason: Why it is safe now.
+
+        Returns:
+            ``{lifted: [hold]}``.
+        """
+        ...
+
+    async def rollback(self, *, environment: str, service: str, by: str, reason: str) -> Json:
+        """Go back to the previous version; returns the ``run`` that does it."""
+        ...
+
+    async def approve(self, change: str, *, environment: str, by: str, reason: str) -> Json:
+        """Record a person's consent; returns ``{name, change, environment, by, reason}``."""
+        ...
+
+    async def runs(
+        self, *, filters: Mapping[str, str], limit: int = 50, after: str = ""
+    ) -> list[Json]:
+        """List Runs, newest first.
+
+        Args:
+            filters: Any of ``type, phase, change, service, environment``.
+            limit: At most this many.
+            after: Name of the last Run of the page before.
+        """
+        ...
+
+    async def run(self, name: str) -> Json:
+        """Return a ``run`` with ``steps: [step]``; an unambiguous beginning of its name will do."""
+        ...
+
+    async def log(self, run: str, *, step: str, offset: int = 0, max_bytes: int = 65536) -> Json:
+        """Read a step's captured log.
+
+        Returns:
+            ``{run, step, data, offset, next_offset, ended}``; ``ended`` once nothing will follow.
+        """
+        ...
+
+    async def change(self, name: str) -> Json:
+        """Return a Change by name or (abbreviated) sha.
+
+        Returns:
+            ``{name, sha, ref, repository, author, message, phase, statusMessage, until,
+            environments: {environment: phase}, startedAt, finishedAt}``, and from ``change`` (not in
+            lists) ``runs: [run]`` oldest first, each with ``steps``.
+        """
+        ...
+
+    async def changes(self, *, limit: int = 50) -> list[Json]:
+        """List Changes, newest first."""
+        ...
+
+    async def incidents(self) -> list[Json]:
+        """List incidents, newest first.
+
+        Returns:
+            ``{name, title, service, environment, change, run, phase, severity, detectedAt,
+            mitigatedAt, resolvedAt}`` each.
+        """
+        ...
+
+    async def ledger(
+        self,
+        *,
+        after: int = 0,
+        stream: str = "",
+        chain: str = "",
+        subject: str = "",
+        type: str = "",
+        limit: int = 100,
+    ) -> list[Json]:
+        """List events in order of their sequence."""
+        ...
+
+    async def ledger_event(self, id: str) -> Json:
+        """Return ``{event, body, causes: [event], effects: [event]}``; body is the CloudEvent."""
+        ...
+
+    async def verify_ledger(self) -> Json:
+        """Recompute every chain: ``{ok, events, streams, findings: [str]}``."""
+        ...
+
+    async def watch(self, *, repository: str, branch: str, interval_seconds: float) -> Json:
+        """Ship every new commit of a branch by itself: ``{repository, branch, intervalSeconds}``."""
+        ...
+
+    async def unwatch(self, *, repository: str, branch: str) -> Json:
+        """Stop that."""
+        ...
+
+    async def watches(self) -> list[Json]:
+        """List watched branches, with ``sha`` last seen and ``message`` if it cannot be reached."""
+        ...
+
+    async def objects(self, kind: str, *, labels: Mapping[str, str]) -> list[Json]:
+        """List stored objects of a kind."""
+        ...
+
+    async def object(self, kind: str, name: str) -> Json:
+        """Return one stored object."""
+        ...
+
+    def events(self, after: int) -> AsyncIterator[Json]:
+        """Yield what happens, for ever.
+
+        Args:
+            after: Sequence of the last event seen; negative: only what is new.
+
+        Yields:
+            ``event`` for ledger events, in order and without a gap; ``{kind: "progress", run: run}``
+            whenever a Run's numbers moved.
+        """
+        ...
+
+    async def metrics(self) -> str:
+        """Return Andon's own metrics in the Prometheus text format."""
+        ...
+
+    async def health(self) -> Json:
+        """Return ``{ok, version, state, pid, startedAt, agent: {...}, gateway: {...}}``."""
+        ...
