@@ -1,1 +1,1 @@
-"""Transaction, queue, leases, dispatch and replay: what makes pure controllers durable."""
+"""Makes pure controllers durable: one transaction a turn, intents performed after it, outcomes committed."""

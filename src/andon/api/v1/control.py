@@ -16,6 +16,8 @@ class Selector(Struct, frozen=True, kw_only=True):
     kind: str
     labels: dict[str, str] = {}
     name: str = ""
+    newest: int = 0
+    """Only so many of the newest; 0: all."""
 
 
 class ActionRow(Struct, frozen=True, kw_only=True):

@@ -118,6 +118,8 @@ class ChangeSpec(Record, kw_only=True, frozen=True):
     """Configuration: Environments at the Change's own commit, bases already merged."""
     objectives: dict[str, ObjectiveSpec] = {}
     routes: dict[str, RouteSpec] = {}
+    notify: tuple[str, ...] = ()
+    """Webhooks told besides those of the environments."""
     until: str = ""
     """Environment to stop after; empty: as far as the gates allow."""
     sequence: int = 0
@@ -337,8 +339,14 @@ class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):
     """What runs in an environment, per service, as the last finished rollout left it."""
 
     services: dict[str, Version] = {}
-    previous: dict[str, Version] = {}
+    runs: dict[str, str] = {}
+    """Run that brought each version, by service; its plan tells how to run it."""
+    previous: dict[str, str] = {}
+    """Run that brought the version before, by service: where a rollback goes."""
     since: dict[str, float] = {}
+    synced: dict[str, str] = {}
+    """What the last look at each service said, where it was not as desired."""
+    memory: dict[str, Any] = {}
 
 
 class Empty(Record, kw_only=True, frozen=True):

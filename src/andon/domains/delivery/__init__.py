@@ -1,0 +1,1 @@
+"""From artifacts to running versions: promotion, rollouts, rollback, drift."""

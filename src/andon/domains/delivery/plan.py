@@ -1,0 +1,137 @@
+"""What promotion and rollouts will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from andon.api.overlay import configuration, configuration_hash
+from andon.api.v1.definitions import (
+    DeployJob,
+    EnvironmentSpec,
+    RolloutPolicy,
+    RouteSpec,
+    ServiceSpec,
+)
+from andon.api.v1.records import ChangeSpec, JobPlan, RolloutPlan, Version
+
+
+def environments_in_order(environments: Mapping[str, EnvironmentSpec]) -> tuple[str, ...]:
+    """Order environments so that each comes after the one it names in ``after``.
+
+    >>> environments_in_order({"prod": EnvironmentSpec(after="dev"), "dev": EnvironmentSpec()})
+    ('dev', 'prod')
+    """
+    return _in_order({name: (spec.after,) for name, spec in environments.items()})
+
+
+def services_in_order(services: Mapping[str, ServiceSpec]) -> tuple[str, ...]:
+    """Order services so that each comes after those it needs (a cycle is broken by name)."""
+    return _in_order({name: spec.needs for name, spec in services.items()})
+
+
+def _in_order(needs: Mapping[str, Iterable[str | None]]) -> tuple[str, ...]:
+    ordered: list[str] = []
+    entered: set[str] = set()
+
+    def enter(name: str) -> None:
+        if name in entered:
+            return
+        entered.add(name)
+        for need in needs[name]:
+            if need is not None and need in needs:
+                enter(need)
+        ordered.append(name)
+
+    for name in sorted(needs):
+        enter(name)
+    return tuple(ordered)
+
+
+def plan_rollout(
+    change: str, spec: ChangeSpec, service: str, environment: str, digest: str
+) -> RolloutPlan:
+    """Plan how a version of a service takes over in an environment.
+
+    The version and its configuration come from the Change; steps, judge, gates and Objective come
+    from the policy revision, so that no Change loosens its own gate.
+
+    Args:
+        change: The Change's name.
+        spec: The Change.
+        service: Which service.
+        environment: Where to.
+        digest: The artifact.
+    """
+    definition = spec.services[service]
+    rules = spec.environments[environment]
+    resolved = configuration(definition, service, spec.overlays.get(environment, rules))
+    version = Version(
+        digest=digest, config_hash=configuration_hash(definition, resolved), change=change
+    )
+    requires = (f"deployed/{rules.after}", *rules.requires) if rules.after else rules.requires
+    return RolloutPlan(
+        service=service,
+        environment=environment,
+        repository=spec.repository,
+        sha=spec.sha,
+        version=version,
+        command=definition.command,
+        config=resolved.config,
+        replicas=resolved.replicas,
+        health=definition.health,
+        resources=resolved.resources,
+        drain_seconds=definition.drain_seconds,
+        needs=definition.needs,
+        requires=requires,
+        max_age_seconds=rules.max_age_seconds,
+        rollout=rules.rollout if isinstance(rules.rollout, RolloutPolicy) else RolloutPolicy(),
+        route=spec.routes.get(service, RouteSpec(service=service)),
+        objective=spec.objectives.get(service),
+        pre_deploy=tuple(plan_deploy_job(job) for job in definition.pre_deploy),
+        post_deploy=tuple(plan_deploy_job(job) for job in definition.post_deploy),
+        notify=tuple(dict.fromkeys((*rules.notify, *spec.notify))),
+    )
+
+
+def plan_deploy_job(job: DeployJob) -> JobPlan:
+    """Turn a job around a deployment into what the executor needs."""
+    return JobPlan(
+        name=job.name,
+        run=job.run,
+        env=job.env,
+        timeout_seconds=job.timeout_seconds,
+        evidence=job.evidence or job.name,
+        network=job.network,
+        irreversible=job.irreversible,
+    )
+
+
+def rollout_name(change: str, service: str, environment: str) -> str:
+    """Name the Run that brings a Change's version of a service to an environment.
+
+    >>> rollout_name("shop-ab12", "storefront", "prod")
+    'rollout-prod-storefront-shop-ab12'
+    """
+    return f"rollout-{environment}-{service}-{change}"
+
+
+def plan_steps(plan: RolloutPlan, *, first: bool) -> tuple[str, ...]:
+    """Name a rollout's steps in order.
+
+    Args:
+        plan: The plan.
+        first: No version runs there yet, so there is nothing to compare with and all traffic at once.
+    """
+    canary = plan.rollout.strategy == "canary"
+    weights = [step.weight for step in plan.rollout.steps] if canary else []
+    if canary and first:
+        weights = [100.0]
+    return (
+        "gate",
+        "desired",
+        *(f"pre-{job.name}" for job in plan.pre_deploy),
+        "deploy",
+        *([f"canary-{weight:g}" for weight in weights] or ["switch"]),
+        *(f"post-{job.name}" for job in plan.post_deploy),
+        "retire",
+    )

@@ -1,0 +1,372 @@
+"""Shifts weight to a new version and watches it until the judge lets the step advance.
+
+Each second the counts of the gateway become one sample; samples are kept, so that every verdict can
+be decided again from them. What cannot be judged (no traffic, counts that disagree) waits and says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from andon.api.v1.actions import (
+    ActionFailed,
+    Counts,
+    Done,
+    ObserveReplicas,
+    ObserveTraffic,
+    ReplicasObserved,
+    SetWeights,
+    TrafficObserved,
+)
+from andon.api.v1.control import NewObject
+from andon.api.v1.definitions import RolloutStep
+from andon.domains.delivery.judge import (
+    ArmCounts,
+    Judgement,
+    JudgeState,
+    Sample,
+    fold,
+    frozen_thresholds,
+    judge,
+    start_state,
+)
+from andon.domains.delivery.stopping import stop, version_scope
+from andon.domains.line.evidence import claim
+from andon.domains.line.gate import as_evidence
+from andon.domains.line.turn import describe_failure
+
+if TYPE_CHECKING:
+    from andon.domains.delivery.rollout import Rollout
+
+LOOK_EVERY_SECONDS = 1.0
+REPLICAS_EVERY_SECONDS = 3.0
+
+
+def shift_and_judge(rollout: Rollout, step: str) -> bool:
+    """Take one canary step; True once it may advance."""
+    rollout.begin(step)
+    if _paused(rollout, step):
+        return False
+    if not _baseline(rollout) or not _shift(rollout, step):
+        return False
+    if _lost_replicas(rollout) or "back" in rollout.memory:
+        return False
+    judgement = _look(rollout, step)
+    return judgement is not None and _follow(rollout, step, judgement)
+
+
+def plan_of(rollout: Rollout, step: str) -> tuple[RolloutStep, bool]:
+    """Return the step's plan and whether it is the last one."""
+    steps = rollout.plan.rollout.steps
+    weight = float(step.removeprefix("canary-"))
+    found = next((plan for plan in steps if plan.weight == weight), steps[-1])
+    return found, found is steps[-1]
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def _baseline(rollout: Rollout) -> bool:
+    """Before any traffic: freeze the latency thresholds at what stable does now."""
+    if "judge" in rollout.memory:
+        return True
+    outcome = rollout.do_patiently("deploy/baseline", _traffic_action(rollout))
+    if outcome is None:
+        return False
+    if not isinstance(outcome, TrafficObserved):
+        rollout.say("deploy", describe_failure(outcome)[0])
+        return False
+    _remember(rollout, outcome)
+    stable = _counts(rollout, outcome, stable=True)
+    frozen = frozen_thresholds(stable.latency if stable else {}, rollout.plan.objective)
+    rollout.memory["frozen"] = list(frozen)
+    state = start_state(rollout.plan.rollout.judge, rollout.plan.objective, frozen)
+    rollout.memory["judge"] = msgspec.to_builtins(state)
+    return True
+
+
+def _shift(rollout: Rollout, step: str) -> bool:
+    """Set the step's weight, once; remember since when."""
+    if rollout.memory.get("at") == step:
+        return True
+    plan, _ = plan_of(rollout, step)
+    outcome = rollout.do_patiently(f"{step}/weight", rollout.weights_action(plan.weight))
+    if outcome is None:
+        return False
+    if not isinstance(outcome, Done):
+        rollout.fail(step, *describe_failure(outcome)[:2])
+        return False
+    rollout.memory |= {"at": step, "since": rollout.now, "took_traffic": True}
+    rollout.memory.setdefault("first_traffic", rollout.now)
+    rollout.set(phase="Running", reason="", message="", weight=plan.weight)
+    return True
+
+
+def _paused(rollout: Rollout, step: str) -> bool:
+    """A Hold pulled meanwhile sends all traffic back to stable until it is lifted."""
+    holds = rollout.holds()
+    if not holds:
+        if rollout.memory.pop("paused", False):
+            rollout.memory.pop("at", None)
+            rollout.again(f"{step}/weight")
+            rollout.again(f"{step}/pause")
+        return False
+    reason = "; ".join(hold.spec.reason for hold in holds)
+    rollout.say(step, f"held: {reason}")
+    if rollout.previous is not None and rollout.memory.get("took_traffic"):
+        outcome = rollout.do_patiently(f"{step}/pause", _all_to_stable(rollout))
+        if outcome is not None:
+            rollout.set(weight=0.0)
+            rollout.again(f"{step}/pause")
+    rollout.memory["paused"] = True
+    rollout.set(phase="Waiting", reason="Held", message=f"held: {reason}")
+    rollout.wake_at(rollout.now + 30)
+    return True
+
+
+def _all_to_stable(rollout: Rollout) -> SetWeights:
+    return rollout.weights_action(0.0)
+
+
+# --- observing ----------------------------------------------------------------------------------
+
+
+def _traffic_action(rollout: Rollout) -> ObserveTraffic:
+    return ObserveTraffic(environment=rollout.plan.environment, service=rollout.plan.service)
+
+
+def _lost_replicas(rollout: Rollout) -> bool:
+    """Watch restarts; replicas that nobody knows any more are deployed again."""
+    due = rollout.memory.get("replicas_due", 0.0)
+    if not rollout.known("deploy/replicas") and rollout.now < due:
+        return False
+    outcome = rollout.do(
+        "deploy/replicas",
+        ObserveReplicas(
+            environment=rollout.plan.environment,
+            service=rollout.plan.service,
+            version=rollout.plan.version,
+        ),
+    )
+    if outcome is None:
+        return False
+    rollout.again("deploy/replicas")
+    rollout.memory["replicas_due"] = rollout.now + REPLICAS_EVERY_SECONDS
+    if not isinstance(outcome, ReplicasObserved):
+        return False
+    rollout.memory["restarts"] = outcome.restarts
+    if outcome.wanted:
+        return False
+    _deploy_again(rollout)
+    return True
+
+
+def _deploy_again(rollout: Rollout) -> None:
+    for key in ("endpoints", "at"):
+        rollout.memory.pop(key, None)
+    for step in ("deploy", "deploy/backend"):
+        rollout.again(step)
+    for name, row in rollout.rows().items():
+        if name.startswith("canary-") and row.state == "running":
+            rollout.again(f"{name}/weight")
+    rollout.put(
+        msgspec.structs.replace(
+            rollout.rows()["deploy"], state="waiting", message="replicas were lost, deploying again"
+        )
+    )
+    rollout.wake_at(rollout.now)
+
+
+def _look(rollout: Rollout, step: str) -> Judgement | None:
+    """Turn the next observation into a sample and judge it; None while there is nothing new."""
+    if not rollout.known("deploy/traffic") and rollout.now < rollout.memory.get("look_due", 0.0):
+        rollout.wake_at(rollout.memory["look_due"])
+        return None
+    outcome = rollout.do("deploy/traffic", _traffic_action(rollout))
+    if outcome is None:
+        return None
+    rollout.again("deploy/traffic")
+    due = rollout.now + LOOK_EVERY_SECONDS
+    rollout.memory["look_due"] = due
+    rollout.wake_at(due)
+    if isinstance(outcome, ActionFailed):
+        rollout.say(step, f"cannot see the traffic: {outcome.message}")
+        return None
+    if not isinstance(outcome, TrafficObserved) or outcome.at < rollout.memory["since"]:
+        return None
+    return _judge(rollout, step, outcome)
+
+
+def _judge(rollout: Rollout, step: str, seen: TrafficObserved) -> Judgement | None:
+    sample = _sample(rollout, step, seen)
+    _remember(rollout, seen)
+    if sample is None:
+        return None
+    policy = rollout.plan.rollout
+    if rollout.now - rollout.memory["first_traffic"] < policy.warmup_seconds:
+        return None
+    state = msgspec.convert(rollout.memory["judge"], JudgeState)
+    state = fold(state, sample)
+    rollout.memory["judge"] = msgspec.to_builtins(state)
+    body = msgspec.to_builtins(sample, str_keys=True)
+    rollout.samples.append(body)
+    judgement = judge(
+        state,
+        policy.judge,
+        rollout.plan.objective,
+        last_step=sample.last_step,
+        soak_done=sample.soak_done,
+        restarts=sample.restarts,
+        consistent=sample.consistent,
+    )
+    _show(rollout, judgement)
+    return judgement
+
+
+def _counts(rollout: Rollout, seen: TrafficObserved, *, stable: bool) -> Counts | None:
+    if not stable:
+        return seen.versions.get(rollout.plan.version.key, Counts())
+    if rollout.previous is None:
+        return None
+    return seen.versions.get(rollout.previous.key, Counts())
+
+
+def _remember(rollout: Rollout, seen: TrafficObserved) -> None:
+    arms = {"canary": _counts(rollout, seen, stable=False)}
+    arms["stable"] = _counts(rollout, seen, stable=True)
+    rollout.memory["last"] = {
+        "at": seen.at,
+        "source": seen.source,
+        "arms": msgspec.to_builtins(arms, str_keys=True),
+    }
+
+
+def _sample(rollout: Rollout, step: str, seen: TrafficObserved) -> Sample | None:
+    """Return what happened since the last look; None when the counters began anew."""
+    last = rollout.memory["last"]
+    if last["source"] != seen.source or seen.at <= last["at"]:
+        return None
+    before = msgspec.convert(last["arms"], dict[str, Counts | None], str_keys=True, strict=False)
+    canary = _delta(before["canary"], _counts(rollout, seen, stable=False))
+    if canary is None:
+        return None
+    stable = _delta(before["stable"], _counts(rollout, seen, stable=True))
+    _, last_step = plan_of(rollout, step)
+    soak = rollout.plan.rollout.soak_seconds
+    return Sample(
+        at=seen.at,
+        seconds=seen.at - last["at"],
+        weight=rollout.status.weight,
+        canary=canary,
+        stable=stable,
+        last_step=last_step,
+        soak_done=last_step and rollout.now - rollout.memory["since"] >= soak,
+        restarts=rollout.memory.get("restarts", 0),
+        consistent=seen.consistent,
+    )
+
+
+def _delta(before: Counts | None, after: Counts | None) -> ArmCounts | None:
+    if before is None or after is None:
+        return None
+    latency = {
+        bucket: count - before.latency.get(bucket, 0)
+        for bucket, count in sorted(after.latency.items())
+        if count > before.latency.get(bucket, 0)
+    }
+    attributed = after.attributed_errors - before.attributed_errors
+    return ArmCounts(
+        requests=max(0, after.requests - before.requests),
+        errors=max(0, after.errors - before.errors + attributed),
+        client_errors=max(0, after.client_errors - before.client_errors + attributed),
+        clients=after.clients,
+        latency=latency,
+    )
+
+
+def _show(rollout: Rollout, judgement: Judgement) -> None:
+    rollout.set(
+        verdict=judgement.verdict,
+        expected_seconds=judgement.expected_seconds or 0,
+        evidence_log=judgement.harm_log,
+        evidence_threshold=judgement.harm_threshold,
+        fit_log=judgement.fit_log,
+        fit_threshold=judgement.fit_threshold,
+        canary_requests=judgement.canary_requests,
+        canary_errors=judgement.canary_errors,
+        stable_requests=judgement.stable_requests,
+        stable_errors=judgement.stable_errors,
+    )
+
+
+# --- following the verdict ----------------------------------------------------------------------
+
+
+def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
+    plan, last = plan_of(rollout, step)
+    waited = rollout.now - rollout.memory["since"]
+    rollout.say(step, judgement.reason)
+    if judgement.verdict == "RollBack":
+        rollout.create.append(_evidence(rollout, step, judgement, "Fail"))
+        rollout.end(step, "failed", judgement.reason, "change")
+        stop(rollout, "change", "JudgedHarmful", judgement.reason)
+        return False
+    if judgement.verdict == "Advance" and waited >= plan.min_seconds:
+        return _advance(rollout, step, judgement)
+    if last and _quiet_soak(rollout, judgement, waited):
+        return _advance(rollout, step, judgement)
+    if judgement.verdict == "Untrustworthy":
+        rollout.set(phase="Waiting", reason="Untrustworthy", message=judgement.reason)
+    elif waited > plan.max_seconds:
+        if _approved(rollout):
+            return _advance(rollout, step, judgement)
+        rollout.set(
+            phase="Waiting",
+            reason="NoVerdict",
+            message=f"no verdict in {plan.max_seconds:g} s, a person may approve: {judgement.reason}",
+        )
+    elif rollout.status.phase == "Waiting":
+        rollout.set(phase="Running", reason="", message="")
+    return False
+
+
+def _quiet_soak(rollout: Rollout, judgement: Judgement, waited: float) -> bool:
+    """A first release that nobody uses yet has nobody to harm: its health is all there is."""
+    return (
+        rollout.previous is None
+        and judgement.canary_requests == 0
+        and waited >= rollout.plan.rollout.soak_seconds
+    )
+
+
+def _approved(rollout: Rollout) -> bool:
+    scope = version_scope(rollout)
+    since = rollout.memory["since"]
+    claims = (as_evidence(item.spec) for item in rollout.view.related.get("approvals", ()))
+    return any(
+        found.subject.environment in {"", scope.environment} and found.observed_at >= since
+        for found in claims
+    )
+
+
+def _advance(rollout: Rollout, step: str, judgement: Judgement) -> bool:
+    rollout.create.append(_evidence(rollout, step, judgement, "Pass"))
+    rollout.end(step, "passed", judgement.reason)
+    rollout.set(phase="Running", reason="", message="")
+    return True
+
+
+def _evidence(rollout: Rollout, step: str, judgement: Judgement, verdict: str) -> NewObject:
+    value: dict[str, Any] = msgspec.to_builtins(judgement)
+    return claim(
+        name=f"{rollout.run}-{step}",
+        subject=version_scope(rollout),
+        check=f"judge/{step}",
+        verdict="Pass" if verdict == "Pass" else "Fail",
+        source="judge",
+        now=rollout.now,
+        message=judgement.reason,
+        value=value,
+    )

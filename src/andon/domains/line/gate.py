@@ -1,0 +1,140 @@
+"""Gates: what is missing, what holds, and nothing else.
+
+A gate is closed by missing Evidence or by a matching Hold. Evidence about an artifact counts for its
+digest until the policy's maximum age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from andon.api.v1.records import ApprovalSpec, EvidenceSpec, HoldSpec, HoldStatus, Object, Subject
+
+LATCH = "latch"
+"""Source of the Hold that a version's own failure leaves behind."""
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """Evidence a gate still waits for."""
+
+    check: str
+    reason: str
+    opens: str
+    """What would open the gate."""
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """A gate's state."""
+
+    missing: tuple[Missing, ...] = ()
+    holds: tuple[Object, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """True when nothing is missing and nothing holds."""
+        return not self.missing and not self.holds
+
+    def explain(self) -> str:
+        """Say in one line what closes it."""
+        held = [f"held by {hold.spec.source}: {hold.spec.reason}" for hold in self.holds]
+        return "; ".join([*held, *(missing.reason for missing in self.missing)])
+
+
+def is_active(hold: Object, now: float) -> bool:
+    """Say whether a Hold is neither lifted nor expired.
+
+    Args:
+        hold: An object of kind Hold.
+        now: Seconds since the Unix epoch.
+    """
+    spec: HoldSpec = hold.spec
+    status: HoldStatus = hold.status
+    return not status.lifted_at and not 0 < spec.expires_at <= now
+
+
+def matching_holds(subject: Subject, holds: Iterable[Object], now: float) -> tuple[Object, ...]:
+    """Return the active Holds whose scope covers a subject."""
+    return tuple(
+        hold for hold in holds if is_active(hold, now) and hold.spec.scope.matches(subject)
+    )
+
+
+def is_latched(subject: Subject, holds: Iterable[Object], now: float) -> bool:
+    """Say whether (digest, configuration, environment) failed here by its own fault before."""
+    return any(hold.spec.source == LATCH for hold in matching_holds(subject, holds, now))
+
+
+def judge_gate(
+    subject: Subject,
+    requires: Iterable[str],
+    evidence: Iterable[Object],
+    holds: Iterable[Object],
+    now: float,
+    max_age_seconds: float,
+) -> Gate:
+    """Decide whether a version may enter an environment.
+
+    Args:
+        subject: Service, environment, digest, configuration and change that ask.
+        requires: Checks that need passing Evidence.
+        evidence: Evidence and Approvals about the subject, oldest first; the newest of a check counts.
+        holds: Holds that may match.
+        now: Seconds since the Unix epoch.
+        max_age_seconds: Evidence older than this is as good as missing.
+    """
+    latest = _latest(subject, evidence)
+    missing = tuple(
+        lack
+        for check in requires
+        if (lack := _lack(check, latest.get(check), now, max_age_seconds)) is not None
+    )
+    return Gate(missing=missing, holds=matching_holds(subject, holds, now))
+
+
+def _latest(subject: Subject, evidence: Iterable[Object]) -> dict[str, EvidenceSpec]:
+    latest: dict[str, EvidenceSpec] = {}
+    for item in evidence:
+        claim = as_evidence(item.spec)
+        if claim.subject.matches(subject):
+            known = latest.get(claim.check)
+            if known is None or claim.observed_at >= known.observed_at:
+                latest[claim.check] = claim
+    return latest
+
+
+def as_evidence(spec: EvidenceSpec | ApprovalSpec) -> EvidenceSpec:
+    """Read an Approval as Evidence with the check ``approval``."""
+    if isinstance(spec, EvidenceSpec):
+        return spec
+    return EvidenceSpec(
+        subject=spec.subject,
+        check="approval",
+        verdict="Pass",
+        source=f"person:{spec.by}",
+        observed_at=spec.approved_at,
+        message=spec.reason,
+    )
+
+
+def _lack(
+    check: str, found: EvidenceSpec | None, now: float, max_age_seconds: float
+) -> Missing | None:
+    opens = _opens(check)
+    if found is None:
+        return Missing(check=check, reason=f"no Evidence of {check} yet", opens=opens)
+    if found.verdict != "Pass":
+        said = f": {found.message}" if found.message else ""
+        return Missing(check=check, reason=f"{check} says {found.verdict}{said}", opens=opens)
+    if now - found.observed_at > max_age_seconds:
+        return Missing(check=check, reason=f"Evidence of {check} is too old", opens=opens)
+    return None
+
+
+def _opens(check: str) -> str:
+    if check == "approval":
+        return "a person: `andon approve CHANGE --environment ENV -m REASON`"
+    if check.startswith("deployed/"):
+        return f"a successful rollout in {check.removeprefix('deployed/')}"
+    return f"a passing `{check}` job on this artifact"

@@ -1,0 +1,1 @@
+"""What people do when the line has stopped."""

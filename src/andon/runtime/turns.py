@@ -1,0 +1,149 @@
+"""One turn, inside one transaction: load what a controller declared, ask it, write all it decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from andon.api.v1.control import ActionRow, Controller, Decision, Selector, View
+from andon.api.v1.records import TERMINAL, Object
+from andon.kernel.clock import Randomness
+from andon.kernel.ids import idempotency_key, new_uid
+from andon.ports.store import PendingAction, TaskRow, Tx
+
+LEASE = "control-plane"
+"""The one lease under which controllers of this installation write."""
+
+
+class Turns:
+    """Takes turns for a set of controllers.
+
+    Args:
+        controllers: One a kind (and, for Runs, a type).
+        randomness: Source of new identities.
+    """
+
+    def __init__(self, controllers: Sequence[Controller], randomness: Randomness) -> None:
+        self._controllers: Mapping[str, Controller] = {one.kind: one for one in controllers}
+        self._randomness = randomness
+
+    def controller_of(self, obj: Object) -> Controller | None:
+        """Return who reconciles an object: by kind, or by kind and the label ``type``."""
+        type = obj.labels.get("type", "")
+        return self._controllers.get(f"{obj.kind}:{type}") or self._controllers.get(obj.kind)
+
+    def take(self, tx: Tx, task: TaskRow, epoch: int, now: float) -> list[PendingAction]:
+        """Take the turn of a claimed task; the intents to perform once it is durable.
+
+        Raises:
+            Fenced: A newer epoch has taken over.
+        """
+        tx.check_epoch(LEASE, epoch)
+        obj = tx.get(task.kind, task.name)
+        controller = self.controller_of(obj) if obj else None
+        if obj is None or controller is None:
+            tx.finish(task, None)
+            return []
+        decision = controller.reconcile(load_view(tx, obj, controller), now)
+        asked = self.apply(tx, obj, decision, epoch, now)
+        tx.finish(task, decision.wake)
+        return asked
+
+    def apply(
+        self, tx: Tx, obj: Object, decision: Decision, epoch: int, now: float
+    ) -> list[PendingAction]:
+        """Write a decision: status, steps, new objects, events, samples and intents together."""
+        for row in decision.steps:
+            tx.put_step(obj.uid, row)
+        tx.consume(decision.consumed)
+        if decision.samples:
+            tx.add_samples(obj.uid, decision.samples)
+        for event in decision.events:
+            tx.append(event, now)
+        if decision.status is not None:
+            self._announce(tx, obj, tx.put_status(obj, decision.status), now)
+        for new in decision.create:
+            created, is_new = tx.create(new, new_uid(now, self._randomness), now)
+            if is_new:
+                self._announce(tx, None, created, now)
+        return [
+            pending
+            for ask in decision.ask
+            if (pending := self._intend(tx, obj, ask.step, ask.attempt, ask.action, epoch, now))
+        ]
+
+    def create(self, tx: Tx, decision: Decision, now: float) -> None:
+        """Write what a command of a person decided: objects and events, no status of its own."""
+        for new in decision.create:
+            created, is_new = tx.create(new, new_uid(now, self._randomness), now)
+            if is_new:
+                self._announce(tx, None, created, now)
+        for event in decision.events:
+            tx.append(event, now)
+
+    def _intend(
+        self, tx: Tx, obj: Object, step: str, attempt: int, action: object, epoch: int, now: float
+    ) -> PendingAction | None:
+        key = idempotency_key(obj.uid, obj.generation, step, attempt)
+        row = ActionRow(key=key, step=step, attempt=attempt, action=action)  # type: ignore[arg-type]
+        if not tx.ask(obj.uid, row, epoch, now):
+            return None
+        return PendingAction(obj.uid, obj.kind, obj.name, row, epoch, now)
+
+    def _announce(self, tx: Tx, old: Object | None, new: Object, now: float) -> None:
+        """Wake whoever cares about a change: the new object itself, and its observers."""
+        if old is None and self.controller_of(new) is not None:
+            tx.wake(new.kind, new.name, now)
+        if old is not None and not _is_news(old, new):
+            return
+        for selector in self._observers(new):
+            self._wake(tx, selector, new, now)
+
+    def _observers(self, changed: Object) -> list[Selector]:
+        return [
+            selector
+            for controller in self._controllers.values()
+            for selector in controller.wakes(changed)
+        ]
+
+    def announce(self, tx: Tx, changed: Object, now: float) -> None:
+        """Wake whoever cares about an object that a command changed."""
+        for selector in self._observers(changed):
+            self._wake(tx, selector, changed, now)
+
+    def _wake(self, tx: Tx, selector: Selector, changed: Object, now: float) -> None:
+        for obj in find(tx, selector):
+            if obj.key != changed.key and not _is_over(obj):
+                tx.wake(obj.kind, obj.name, now)
+
+
+def load_view(tx: Tx, obj: Object, controller: Controller) -> View:
+    """Load what a controller declared it must see."""
+    return View(
+        object=obj,
+        steps=tuple(tx.steps(obj.uid)),
+        actions=tuple(tx.actions(obj.uid)),
+        related={
+            name: tuple(find(tx, selector)) for name, selector in controller.select(obj).items()
+        },
+    )
+
+
+def find(tx: Tx, selector: Selector) -> list[Object]:
+    """Return the objects a selector names, oldest first."""
+    if selector.name:
+        found = tx.get(selector.kind, selector.name)
+        return [found] if found else []
+    if selector.newest:
+        newest = tx.list(selector, limit=selector.newest, newest_first=True)
+        return newest[::-1]
+    return tx.list(selector)
+
+
+def _is_news(old: Object, new: Object) -> bool:
+    """Say whether observers care: a phase that stays the same is no news."""
+    phase = getattr(new.status, "phase", None)
+    return phase is None or phase != getattr(old.status, "phase", None)
+
+
+def _is_over(obj: Object) -> bool:
+    return getattr(obj.status, "phase", "") in TERMINAL
