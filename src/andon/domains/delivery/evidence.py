@@ -1,0 +1,389 @@
+"""What the canary judge remembers: samples of both arms, folded into a small state of bets.
+
+``docs/judge.md`` explains in plain words each choice that the constants here make.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
+from andon.api.v1.latency import bucket_of, upper_bound
+from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
+from andon.calc.histogram import exceeding, quantile_bucket
+from andon.calc.sequential import (
+    bet,
+    enter,
+    entering_stake,
+    first_logs,
+    log_mean,
+    log_staggered,
+    log_weighted,
+    risk_share,
+)
+
+DEFAULT_ERROR_SHARE = 0.01
+"""Errors allowed where no Objective says otherwise."""
+
+ERROR_WEIGHT, LATENCY_WEIGHT = 0.7, 0.3
+"""How the stake against harm is divided."""
+
+START_EVERY_SECONDS = 60.0
+RATE_SECONDS = 30.0
+"""Memory of the traffic estimate behind ``expected_seconds``."""
+
+FIT_SHARES, FIT_WEIGHTS = (0.01, 0.1, 0.25, 0.5), (0.5, 1 / 6, 1 / 6, 1 / 6)
+"""Alternatives of "errors reach the Objective's share", as odds of that share."""
+
+FIT_RISK = 2.0
+FIT_RISKS = (0.125, 0.25, 0.5)
+"""Alternatives of "risk is twice stable's or more": relative risks 0.25, 0.5 and 1."""
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+SLOWER_BUCKETS, SLOWER_SECONDS = 3, 0.02
+"""A canary is called slower only beyond a third more and 20 ms more than the frozen threshold."""
+
+LATENCY_DISPERSION = 2.0
+LATENCY_NATS_PER_SECOND = 0.2
+"""Slow requests come in spells: one spell of a single replica must never decide."""
+
+CLIENT_WINDOW_SECONDS = 10.0
+FEW_CLIENTS, REQUESTS_PER_CLIENT = 50, 4
+CROWDED_DISPERSION = 3.0
+"""Errors behind one address may have one cause: that many count as one, at least."""
+
+
+class ArmCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one arm did in one interval; never negative.
+
+    Args:
+        requests: Requests answered.
+        errors: Those that failed.
+        client_errors: Failures counted once per client and 10-second window.
+        clients: Distinct clients in the last full window; 0 while unknown.
+        latency: Requests by bucket of ``andon.api.v1.latency``.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    client_errors: int = 0
+    clients: int = 0
+    latency: dict[int, int] = {}
+
+
+class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One interval, and what else was known when it was judged.
+
+    Args:
+        at: End of the interval, seconds since the Unix epoch.
+        seconds: Its length.
+        weight: Percent of the traffic that the canary was given.
+        canary: Its counts.
+        stable: Those of the version it replaces; None for a first release.
+        last_step: The rollout was at its last step.
+        soak_done: The planned soak was over.
+        restarts: Restarts of canary replicas since the rollout began.
+        consistent: The two independent counts agreed.
+    """
+
+    at: float
+    seconds: float
+    weight: float
+    canary: ArmCounts
+    stable: ArmCounts | None = None
+    last_step: bool = False
+    soak_done: bool = False
+    restarts: int = 0
+    consistent: bool = True
+
+
+class Stream(Struct, frozen=True, array_like=True):
+    """Requests slower than one frozen threshold.
+
+    Args:
+        bucket: The threshold, for the stable arm.
+        allowed: The canary's threshold: slower than ``bucket`` by what nobody minds.
+        allowed_share: What the Objective allows; None for a quantile, which is only compared.
+        logs: Stakes of the alternatives.
+        noise: How many slow requests the stable arm has, and how clustered.
+        slow: Canary requests slower than ``allowed``.
+        timed: Canary requests with a known latency.
+    """
+
+    bucket: int
+    allowed: int
+    allowed_share: float | None
+    logs: tuple[float, ...]
+    noise: Dispersion = Dispersion()
+    slow: int = 0
+    timed: int = 0
+
+
+class JudgeState(Struct, frozen=True, kw_only=True):
+    """Everything the judge remembers; a few hundred bytes of JSON."""
+
+    error_share: float
+    tolerance: float
+    streams: tuple[Stream, ...]
+    errors: tuple[float, ...] = first_logs()
+    error_noise: Dispersion = Dispersion()
+    begun: int = 0
+    peak_log: float = 0.0
+    objective_fit: tuple[float, ...] = (0.0,) * len(FIT_SHARES)
+    risk_fit: tuple[float, ...] = (0.0,) * len(FIT_RISKS)
+    elapsed_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    requests_per_second: float = 0.0
+    crowded: bool = False
+    canary_requests: int = 0
+    canary_errors: int = 0
+    counted_errors: int = 0
+    stable_requests: int = 0
+    stable_errors: int = 0
+    explained_errors: float = 0.0
+    excess_errors: float = 0.0
+
+
+# --- Start --------------------------------------------------------------------------------------
+
+
+def frozen_thresholds(
+    stable_latency: Mapping[int, int], objective: ObjectiveSpec | None
+) -> tuple[int, ...]:
+    """Choose the latency thresholds before the canary takes traffic.
+
+    Args:
+        stable_latency: Requests of the running version by bucket; empty for a first release.
+        objective: Its latency limit becomes a threshold too.
+
+    >>> frozen_thresholds({10: 500, 20: 490, 30: 10}, None)
+    (10, 20, 30)
+    """
+    chosen = set()
+    if sum(stable_latency.values()):
+        chosen = {quantile_bucket(stable_latency, quantile) for quantile in QUANTILES}
+    if objective and objective.latency:
+        chosen.add(bucket_of(objective.latency.threshold_seconds))
+    return tuple(sorted(chosen))
+
+
+def start_state(
+    policy: JudgePolicy, objective: ObjectiveSpec | None, frozen: tuple[int, ...] = ()
+) -> JudgeState:
+    """Begin with nothing known.
+
+    Args:
+        policy: Its tolerance holds for the whole rollout.
+        objective: None means ``DEFAULT_ERROR_SHARE`` errors and no latency limit.
+        frozen: From ``frozen_thresholds``.
+
+    >>> start_state(JudgePolicy(), None).error_share
+    0.01
+    """
+    availability = objective.availability if objective else None
+    return JudgeState(
+        error_share=DEFAULT_ERROR_SHARE if availability is None else 1 - availability,
+        tolerance=policy.tolerance,
+        streams=tuple(_stream(bucket, objective) for bucket in frozen),
+    )
+
+
+def _stream(bucket: int, objective: ObjectiveSpec | None) -> Stream:
+    slower = bucket_of(upper_bound(bucket) + SLOWER_SECONDS)
+    limit = objective.latency if objective else None
+    is_limit = limit is not None and bucket == bucket_of(limit.threshold_seconds)
+    return Stream(
+        bucket=bucket,
+        allowed=max(bucket + SLOWER_BUCKETS, slower),
+        allowed_share=1 - limit.target if limit and is_limit else None,
+        logs=first_logs(),
+    )
+
+
+# --- Fold ---------------------------------------------------------------------------------------
+
+
+def fold(state: JudgeState, sample: Sample) -> JudgeState:
+    """Add one interval. Without canary requests nothing moves but the idle time.
+
+    >>> state = start_state(JudgePolicy(), None)
+    >>> idle = Sample(at=5, seconds=5, weight=10, canary=ArmCounts())
+    >>> fold(state, idle) == replace(state, idle_seconds=5.0)
+    True
+    """
+    if not sample.canary.requests:
+        return replace(state, idle_seconds=state.idle_seconds + sample.seconds)
+    stable = sample.stable or ArmCounts()
+    crowded = _crowded(sample.canary, sample.seconds) or _crowded(stable, sample.seconds)
+    state = _begin_due(state)
+    state = _bet_on_harm(state, sample, stable, crowded)
+    state = _bet_on_fit(state, sample, stable, crowded)
+    return _count(state, sample, stable, crowded)
+
+
+def _begin_due(state: JudgeState) -> JudgeState:
+    """Let the starts enter whose minute came before this interval."""
+    due = int(state.elapsed_seconds // START_EVERY_SECONDS)
+    stake = entering_stake(state.begun, due)
+    if not stake:
+        return state
+    return replace(
+        state,
+        begun=due,
+        errors=enter(state.errors, stake),
+        streams=tuple(replace(one, logs=enter(one.logs, stake)) for one in state.streams),
+    )
+
+
+def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:
+    hits = _counted(sample.canary, crowded)
+    trials, share = _error_trials(state, sample.canary.requests, hits, stable)
+    return replace(
+        state,
+        crowded=state.crowded or crowded,
+        errors=bet(
+            state.errors,
+            hits,
+            trials,
+            share,
+            temper=dispersion(state.error_noise, CROWDED_DISPERSION) if crowded else 1.0,
+        ),
+        error_noise=learn(state.error_noise, stable.errors, stable.requests),
+        streams=tuple(_bet_on_latency(one, state, sample, stable) for one in state.streams),
+    )
+
+
+def _crowded(arm: ArmCounts, seconds: float) -> bool:
+    """Tell whether few keys make many requests, so that errors per client say too little."""
+    per_window = arm.requests * CLIENT_WINDOW_SECONDS / max(seconds, 1e-9)
+    return 0 < arm.clients < FEW_CLIENTS and per_window > REQUESTS_PER_CLIENT * arm.clients
+
+
+def _counted(arm: ArmCounts, crowded: bool) -> int:
+    return min(arm.errors if crowded else arm.client_errors, arm.requests)
+
+
+def _error_trials(
+    state: JudgeState, requests: int, hits: int, stable: ArmCounts
+) -> tuple[int, float]:
+    """Return trials and the tolerated share of them.
+
+    Stable's errors count in full where the canary's count once a client: counting both once a client
+    would favour the arm with more requests a client, and roll a good canary back in a shared outage.
+    """
+    if stable.requests:
+        share = risk_share(requests, stable.requests, state.tolerance)
+        return hits + min(stable.errors, stable.requests), share
+    before = state.stable_errors / state.stable_requests if state.stable_requests else 0.0
+    return requests, _rate(state.error_share, before, state.tolerance)
+
+
+def _rate(allowed: float, before: float, tolerance: float) -> float:
+    """Return the rate tolerated of a canary alone: the Objective's, or what stable itself had."""
+    return min(max(allowed, tolerance * before), 0.99)
+
+
+def _bet_on_latency(stream: Stream, state: JudgeState, sample: Sample, stable: ArmCounts) -> Stream:
+    hits = exceeding(sample.canary.latency, stream.allowed)
+    timed = sum(sample.canary.latency.values())
+    stable_hits = exceeding(stable.latency, stream.bucket)
+    stable_timed = sum(stable.latency.values())
+    if stable_timed and timed:
+        trials, share = hits + stable_hits, risk_share(timed, stable_timed, state.tolerance)
+    elif stream.allowed_share is not None and not stable.requests:
+        trials = timed
+        share = _rate(stream.allowed_share, share_of(stream.noise), state.tolerance)
+    else:
+        return stream
+    return replace(
+        stream,
+        logs=bet(
+            stream.logs,
+            hits,
+            trials,
+            share,
+            temper=dispersion(stream.noise, LATENCY_DISPERSION),
+            cap=LATENCY_NATS_PER_SECOND * sample.seconds,
+        ),
+        noise=learn(stream.noise, stable_hits, stable_timed),
+        slow=stream.slow + hits,
+        timed=stream.timed + timed,
+    )
+
+
+def _bet_on_fit(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:
+    """Count against the canary here: all its errors, and stable's once a client."""
+    requests = sample.canary.requests
+    hits = min(max(sample.canary.errors, sample.canary.client_errors), requests)
+    stable_hits = _counted(stable, crowded)
+    risk_fit = state.risk_fit
+    if stable.requests:
+        share = risk_share(requests, stable.requests, FIT_RISK)
+        risk_fit = bet(risk_fit, hits, hits + stable_hits, share, FIT_RISKS)
+    return replace(
+        state,
+        objective_fit=bet(state.objective_fit, hits, requests, state.error_share, FIT_SHARES),
+        risk_fit=risk_fit,
+    )
+
+
+def _count(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:
+    canary = sample.canary
+    counted = _counted(canary, crowded)
+    explained = canary.requests * stable.errors / stable.requests if stable.requests else 0.0
+    tolerated = max(canary.requests * state.error_share, state.tolerance * explained)
+    state = replace(
+        state,
+        elapsed_seconds=state.elapsed_seconds + sample.seconds,
+        idle_seconds=0.0,
+        requests_per_second=_traffic(state, sample),
+        canary_requests=state.canary_requests + canary.requests,
+        canary_errors=state.canary_errors + max(canary.errors, canary.client_errors),
+        counted_errors=state.counted_errors + counted,
+        stable_requests=state.stable_requests + stable.requests,
+        stable_errors=state.stable_errors + stable.errors,
+        explained_errors=state.explained_errors + explained,
+        excess_errors=state.excess_errors + counted - tolerated,
+    )
+    return replace(state, peak_log=max(state.peak_log, harm_log(state)))
+
+
+def _traffic(state: JudgeState, sample: Sample) -> float:
+    now = sample.canary.requests / max(sample.seconds, 1e-9)
+    if not state.canary_requests:
+        return now
+    keep = math.exp(-sample.seconds / RATE_SECONDS)
+    return keep * state.requests_per_second + (1 - keep) * now
+
+
+def error_log(state: JudgeState) -> float:
+    """Return ln E against "errors no more frequent than tolerated", as of now.
+
+    >>> error_log(start_state(JudgePolicy(), None))
+    0.0
+    """
+    return log_staggered(state.errors, state.begun)
+
+
+def latency_log(state: JudgeState) -> float:
+    """Return ln E against "slow requests no more frequent than tolerated", as of now.
+
+    >>> latency_log(start_state(JudgePolicy(), None, (40,)))
+    0.0
+    """
+    return log_mean([log_staggered(one.logs, state.begun) for one in state.streams] or [0.0])
+
+
+def harm_log(state: JudgeState) -> float:
+    """Return ln E against "no more harm than tolerated", as of now.
+
+    >>> harm_log(start_state(JudgePolicy(), None))
+    0.0
+    """
+    if not state.streams:
+        return error_log(state)
+    return log_weighted((error_log(state), latency_log(state)), (ERROR_WEIGHT, LATENCY_WEIGHT))

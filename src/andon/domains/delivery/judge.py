@@ -1,0 +1,330 @@
+"""The canary judge: is the new version harmful, is it fit, or is more traffic needed to tell?
+
+Pure and replayable: the state is folded from stored samples (``evidence.py``), and ``replay`` decides
+again, byte for byte, what was decided live. ``docs/judge.md`` says what the judge promises and what not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
+from andon.api.v1.latency import upper_bound
+from andon.calc.sequential import log_mean, log_weighted
+from andon.domains.delivery.evidence import (
+    DEFAULT_ERROR_SHARE,
+    ERROR_WEIGHT,
+    FIT_WEIGHTS,
+    LATENCY_WEIGHT,
+    ArmCounts,
+    JudgeState,
+    Sample,
+    Stream,
+    error_log,
+    fold,
+    frozen_thresholds,
+    harm_log,
+    latency_log,
+    start_state,
+)
+from andon.kernel.duration import format_duration
+
+__all__ = [
+    "ArmCounts",
+    "JudgeState",
+    "Judgement",
+    "Sample",
+    "fold",
+    "frozen_thresholds",
+    "judge",
+    "replay",
+    "start_state",
+]
+
+JudgeVerdict = Literal["Advance", "RollBack", "Wait", "Untrustworthy"]
+Guard = Literal["", "restarts", "excess-errors", "objective-burnt"]
+
+BURNT_FACTOR, BURNT_ERRORS, BURNT_RISK = 10, 20, 2
+"""Objective burnt: ten times the allowed errors, at least 20, and twice what stable explains."""
+
+_DECIMALS = 6
+"""Logs are rounded, so that the last bit of another machine's ``log`` changes no judgement."""
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """What the judge says now.
+
+    Args:
+        verdict: Advance, RollBack, Wait or Untrustworthy.
+        reason: One sentence with the numbers.
+        guard: The hard guard that decided, if one did.
+        expected_seconds: With Wait: until the fit claim should be proven at today's traffic.
+        harm_log: Largest ln E against "no more harm than tolerated" so far.
+        harm_threshold: ln(1/alpha).
+        fit_log: ln E of the claim that lets this step advance.
+        fit_threshold: ln(1/beta).
+    """
+
+    verdict: JudgeVerdict
+    reason: str
+    guard: Guard = ""
+    expected_seconds: float | None = None
+    harm_log: float
+    harm_threshold: float
+    fit_log: float
+    fit_threshold: float
+    canary_requests: int
+    canary_errors: int
+    stable_requests: int
+    stable_errors: int
+
+
+def judge(
+    state: JudgeState, sample: Sample, policy: JudgePolicy, objective: ObjectiveSpec | None
+) -> Judgement:
+    """Say what the evidence so far allows.
+
+    Args:
+        state: From ``fold``, the last sample included.
+        sample: The last one: it says where the rollout was, and what the hard guards look at.
+        policy: Its error rates and guards.
+        objective: Only names the service; its shares are in the state.
+
+    >>> sample = Sample(at=5, seconds=5, weight=10, canary=ArmCounts())
+    >>> judge(start_state(JudgePolicy(), None), sample, JudgePolicy(), None).reason
+    'canary: no traffic, so nothing is known'
+    """
+    case = _Case(state, policy, objective.service if objective else "canary", sample.last_step)
+    guard = _tripped(state, policy, sample)
+    if guard:
+        return case.say("RollBack", _guard_reason(guard, state, sample.restarts), guard)
+    if not sample.consistent:
+        return case.say("Untrustworthy", "the two independent counts of the gateway disagree")
+    if case.harm_log >= case.harm_threshold:
+        return case.say("RollBack", _harm_reason(case))
+    if state.idle_seconds or not state.canary_requests:
+        return case.say("Wait", _idle_reason(state))
+    if harm_log(state) >= case.harm_threshold / 2:
+        return case.say("Wait", f"{_errors(state)}; {_suspicion(case)}")
+    if case.fit_log >= case.fit_threshold:
+        return case.say("Advance", f"{_errors(state)}; {_fit(case)}")
+    if sample.last_step and sample.soak_done:
+        return case.say("Advance", f"{_errors(state)}; soaked as planned without an alarm")
+    return _wait(case)
+
+
+def replay(
+    policy: JudgePolicy,
+    objective: ObjectiveSpec | None,
+    frozen: tuple[int, ...],
+    samples: Iterable[Sample],
+) -> tuple[Judgement, ...]:
+    """Decide again from stored samples: one judgement after each.
+
+    >>> replay(JudgePolicy(), None, (), [])
+    ()
+    """
+    state = start_state(policy, objective, frozen)
+    said = []
+    for sample in samples:
+        state = fold(state, sample)
+        said.append(judge(state, sample, policy, objective))
+    return tuple(said)
+
+
+class _Case(Struct, frozen=True):
+    """One question put to the judge, with the numbers every answer shows."""
+
+    state: JudgeState
+    policy: JudgePolicy
+    service: str
+    last_step: bool
+
+    @property
+    def harm_log(self) -> float:
+        return round(self.state.peak_log, _DECIMALS)
+
+    @property
+    def harm_threshold(self) -> float:
+        return round(-math.log(self.policy.alpha), _DECIMALS)
+
+    @property
+    def fit_threshold(self) -> float:
+        return round(-math.log(self.policy.beta), _DECIMALS)
+
+    @property
+    def fit_log(self) -> float:
+        return round(max(log_weighted(*claim) for claim in self.claims()), _DECIMALS)
+
+    def claims(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Return stakes and weights of the claims that may advance this step."""
+        risks = self.state.risk_fit
+        risk = (risks, (1 / len(risks),) * len(risks))
+        if self.last_step and self.state.stable_requests:
+            return [risk]
+        return [risk, (self.state.objective_fit, FIT_WEIGHTS)]
+
+    def say(
+        self,
+        verdict: JudgeVerdict,
+        reason: str,
+        guard: Guard = "",
+        expected_seconds: float | None = None,
+    ) -> Judgement:
+        return Judgement(
+            verdict=verdict,
+            reason=f"{self.service}: {reason}",
+            guard=guard,
+            expected_seconds=expected_seconds,
+            harm_log=self.harm_log,
+            harm_threshold=self.harm_threshold,
+            fit_log=self.fit_log,
+            fit_threshold=self.fit_threshold,
+            canary_requests=self.state.canary_requests,
+            canary_errors=self.state.canary_errors,
+            stable_requests=self.state.stable_requests,
+            stable_errors=self.state.stable_errors,
+        )
+
+
+# --- Hard guards --------------------------------------------------------------------------------
+
+
+def _tripped(state: JudgeState, policy: JudgePolicy, sample: Sample) -> Guard:
+    if sample.restarts > policy.max_restarts:
+        return "restarts"
+    if not sample.consistent:
+        return ""
+    if state.excess_errors > policy.max_excess_errors:
+        return "excess-errors"
+    return "objective-burnt" if _burnt(state) else ""
+
+
+def _burnt(state: JudgeState) -> bool:
+    allowed = BURNT_FACTOR * state.error_share * state.canary_requests
+    explained = BURNT_RISK * state.explained_errors
+    return state.counted_errors > max(BURNT_ERRORS - 1, allowed, explained)
+
+
+def _guard_reason(guard: Guard, state: JudgeState, restarts: int) -> str:
+    if guard == "restarts":
+        return f"canary replicas were restarted {restarts} times"
+    if guard == "excess-errors":
+        return f"{_errors(state)}; {state.excess_errors:.0f} more than can be tolerated"
+    return f"{_errors(state)}; more than {BURNT_FACTOR} times what its Objective allows"
+
+
+# --- Words --------------------------------------------------------------------------------------
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _strength(log: float) -> str:
+    """Write evidence as people read it: 132, 3.4, or a power of ten when it is huge.
+
+    >>> _strength(math.log(132)), _strength(math.log(3.41)), _strength(100.0)
+    ('132', '3.4', '10^43')
+    """
+    if log >= math.log(1e6):
+        return f"10^{log / math.log(10):.0f}"
+    value = math.exp(log)
+    return _number(value) if value >= 10 else f"{value:.1f}"
+
+
+def _errors(state: JudgeState) -> str:
+    canary = f"{_number(state.canary_errors)} of {_number(state.canary_requests)} canary requests"
+    if state.counted_errors < state.canary_errors:
+        canary = f"{canary} ({_number(state.counted_errors)} counted once a client)"
+    if not state.stable_requests:
+        return f"{canary} failed, no stable version to compare with"
+    stable = f"{_number(state.stable_errors)} of {_number(state.stable_requests)}"
+    return f"{canary} failed against {stable} stable ones"
+
+
+def _harm_reason(case: _Case) -> str:
+    state = case.state
+    errors = math.log(ERROR_WEIGHT) + error_log(state)
+    slow = math.log(LATENCY_WEIGHT) + latency_log(state)
+    what = _slowness(state) if state.streams and slow > errors else _errors(state)
+    needed = _strength(case.harm_threshold)
+    return f"{what}; evidence of harm {_strength(case.harm_log)} >= {needed}{_caveat(state)}"
+
+
+def _slowness(state: JudgeState) -> str:
+    worst = max(state.streams, key=_stream_log)
+    canary = f"{_number(worst.slow)} of {_number(worst.timed)} canary requests"
+    allowed = format_duration(upper_bound(worst.allowed))
+    if not worst.noise.trials:
+        return f"{canary} took over {allowed}"
+    stable = f"{_number(worst.noise.hits)} of {_number(worst.noise.trials)} stable ones"
+    return (
+        f"{canary} took over {allowed} against {stable}"
+        f" over {format_duration(upper_bound(worst.bucket))}"
+    )
+
+
+def _stream_log(stream: Stream) -> float:
+    return log_mean(stream.logs)
+
+
+def _caveat(state: JudgeState) -> str:
+    if not state.crowded:
+        return ""
+    return " (few distinct clients, so clustered errors are discounted, not counted once a client)"
+
+
+def _idle_reason(state: JudgeState) -> str:
+    if not state.canary_requests:
+        return "no traffic, so nothing is known"
+    return f"no traffic for {format_duration(state.idle_seconds)}"
+
+
+def _suspicion(case: _Case) -> str:
+    now, needed = _strength(harm_log(case.state)), _strength(case.harm_threshold)
+    return f"evidence of harm {now} of {needed} is too close to advance"
+
+
+def _fit(case: _Case) -> str:
+    fit = f"fit to promote {_strength(case.fit_log)} >= {_strength(case.fit_threshold)}"
+    return f"{fit}{_default_share(case)}"
+
+
+def _default_share(case: _Case) -> str:
+    if case.service != "canary":
+        return ""
+    return f" (no Objective: judged against {DEFAULT_ERROR_SHARE:.0%} errors)"
+
+
+# --- Waiting ------------------------------------------------------------------------------------
+
+
+def _wait(case: _Case) -> Judgement:
+    expected = _expected_seconds(case)
+    when = "no end in sight at this rate" if expected is None else _in(expected)
+    fit = f"fit to promote {_strength(case.fit_log)} of {_strength(case.fit_threshold)}"
+    reason = f"{_errors(case.state)}; {fit}, {when}{_default_share(case)}"
+    return case.say("Wait", reason, expected_seconds=expected)
+
+
+def _in(seconds: float) -> str:
+    return f"expected in {format_duration(seconds)}"
+
+
+def _expected_seconds(case: _Case) -> float | None:
+    """Extend each alternative's average growth a request to the threshold; take the soonest."""
+    done, pace = case.state.canary_requests, case.state.requests_per_second
+    if not done or not pace:
+        return None
+    needed = [
+        (case.fit_threshold - math.log(weight) - log) / (log / done)
+        for logs, weights in case.claims()
+        for log, weight in zip(logs, weights, strict=True)
+        if log > 0
+    ]
+    return round(max(0.0, min(needed)) / pace, 1) if needed else None
