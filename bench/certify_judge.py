@@ -177,7 +177,7 @@ def run(scenario: Scenario, seed: int) -> tuple[float, int] | None:
     state = start_state(POLICY, None, frozen_thresholds(before(scenario, chance), None))
     for sample in samples(scenario, chance):
         state = fold(state, sample)
-        said = judge(state, sample, POLICY, None)
+        said = judge(state, POLICY, None, last_step=True, soak_done=False)
         if said.verdict == "RollBack":
             return sample.at / 60, said.canary_errors
     return None

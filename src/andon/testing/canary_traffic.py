@@ -111,7 +111,8 @@ class Traffic:
 
     def _seen(self, share: float) -> int:
         requests = self._rps * share * _WINDOW_SECONDS
-        return round(self._clients * (1 - (1 - 1 / self._clients) ** requests))
+        unseen = float((1 - 1 / self._clients) ** requests)
+        return round(self._clients * (1 - unseen))
 
     def _latency(self, requests: int, seconds: float, version: Version) -> dict[int, int]:
         if not version.median_seconds or not requests:

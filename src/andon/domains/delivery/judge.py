@@ -84,25 +84,35 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    state: JudgeState, sample: Sample, policy: JudgePolicy, objective: ObjectiveSpec | None
+    state: JudgeState,
+    policy: JudgePolicy,
+    objective: ObjectiveSpec | None,
+    *,
+    last_step: bool,
+    soak_done: bool,
+    restarts: int = 0,
+    consistent: bool = True,
 ) -> Judgement:
     """Say what the evidence so far allows.
 
     Args:
-        state: From ``fold``, the last sample included.
-        sample: The last one: it says where the rollout was, and what the hard guards look at.
+        state: From ``fold``.
         policy: Its error rates and guards.
         objective: Only names the service; its shares are in the state.
+        last_step: The rollout is at its last step, where the Objective alone may not promote.
+        soak_done: The planned soak is over.
+        restarts: Restarts of canary replicas since the rollout began.
+        consistent: The two independent counts agree.
 
-    >>> sample = Sample(at=5, seconds=5, weight=10, canary=ArmCounts())
-    >>> judge(start_state(JudgePolicy(), None), sample, JudgePolicy(), None).reason
+    >>> state = start_state(JudgePolicy(), None)
+    >>> judge(state, JudgePolicy(), None, last_step=False, soak_done=False).reason
     'canary: no traffic, so nothing is known'
     """
-    case = _Case(state, policy, objective.service if objective else "canary", sample.last_step)
-    guard = _tripped(state, policy, sample)
+    case = _Case(state, policy, objective.service if objective else "canary", last_step)
+    guard = _tripped(state, policy, restarts, consistent)
     if guard:
-        return case.say("RollBack", _guard_reason(guard, state, sample.restarts), guard)
-    if not sample.consistent:
+        return case.say("RollBack", _guard_reason(guard, state, restarts), guard)
+    if not consistent:
         return case.say("Untrustworthy", "the two independent counts of the gateway disagree")
     if case.harm_log >= case.harm_threshold:
         return case.say("RollBack", _harm_reason(case))
@@ -112,7 +122,7 @@ def judge(
         return case.say("Wait", f"{_errors(state)}; {_suspicion(case)}")
     if case.fit_log >= case.fit_threshold:
         return case.say("Advance", f"{_errors(state)}; {_fit(case)}")
-    if sample.last_step and sample.soak_done:
+    if last_step and soak_done:
         return case.say("Advance", f"{_errors(state)}; soaked as planned without an alarm")
     return _wait(case)
 
@@ -132,8 +142,22 @@ def replay(
     said = []
     for sample in samples:
         state = fold(state, sample)
-        said.append(judge(state, sample, policy, objective))
+        said.append(_judge_sample(state, sample, policy, objective))
     return tuple(said)
+
+
+def _judge_sample(
+    state: JudgeState, sample: Sample, policy: JudgePolicy, objective: ObjectiveSpec | None
+) -> Judgement:
+    return judge(
+        state,
+        policy,
+        objective,
+        last_step=sample.last_step,
+        soak_done=sample.soak_done,
+        restarts=sample.restarts,
+        consistent=sample.consistent,
+    )
 
 
 class _Case(Struct, frozen=True):
@@ -194,10 +218,10 @@ class _Case(Struct, frozen=True):
 # --- Hard guards --------------------------------------------------------------------------------
 
 
-def _tripped(state: JudgeState, policy: JudgePolicy, sample: Sample) -> Guard:
-    if sample.restarts > policy.max_restarts:
+def _tripped(state: JudgeState, policy: JudgePolicy, restarts: int, consistent: bool) -> Guard:
+    if restarts > policy.max_restarts:
         return "restarts"
-    if not sample.consistent:
+    if not consistent:
         return ""
     if state.excess_errors > policy.max_excess_errors:
         return "excess-errors"
