@@ -1,1 +1,1 @@
-"""REST, event stream and the page."""
+"""The control plane over HTTP: a JSON API, an event stream and a small read-only page."""
