@@ -1,0 +1,1 @@
+"""Processes on this host: replicas and jobs that outlive whoever started them."""

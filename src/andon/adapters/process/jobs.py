@@ -1,0 +1,278 @@
+"""Jobs: one command each, to its end, exactly one outcome, and nothing of it left running."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from andon.adapters.process import environment, sandbox
+from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
+from andon.adapters.process.files import read_all, safe_name, unwritable, write_json
+from andon.adapters.process.layout import Layout
+from andon.adapters.process.spawn import Group, Watched, spawn
+from andon.adapters.process.verdicts import Ended, judge
+from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
+from andon.kernel.clock import Clock
+from andon.kernel.errors import AndonError, Unavailable
+
+_GRACE_SECONDS = 3.0
+_MOST_PROCESSES = 4096  # A fork bomb ends here, not at the machine's limit.
+_KEEP_SECONDS = 14 * 86400.0
+
+# The shell waits for the command and writes its exit code where a new agent finds it. It survives
+# the signal that asks the group to end; the command gets the signal's default action back.
+_SCRIPT = (
+    'trap : TERM INT HUP\nexit_file=$1; shift\n"$@"\ncode=$?\necho $code >"$exit_file"\nexit $code'
+)
+
+_log = logging.getLogger("andon.jobs")
+
+
+class JobRecord(Struct, frozen=True, kw_only=True):
+    """What the agent writes down of a job, before, while and after it runs."""
+
+    key: str
+    run: str
+    name: str
+    log: str
+    started_at: float
+    timeout_seconds: float
+    group: Group
+    cancelled: bool = False
+    outcome: JobDone | None = None
+
+
+class JobRunner:
+    """The executor's end on this host.
+
+    Args:
+        layout: The state folder.
+        clock: For deadlines that hold over a restart.
+        cgroups: Groups this machine allows.
+        sandboxed: Whether bubblewrap works here.
+        port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        cgroups: Cgroups,
+        *,
+        sandboxed: bool,
+        port_of: environment.PortOf,
+    ) -> None:
+        self._layout = layout
+        self._clock = clock
+        self._cgroups = cgroups
+        self._sandboxed = sandboxed
+        self._port_of = port_of
+        self._records: dict[str, JobRecord] = {}
+        self._tasks: dict[str, asyncio.Task[JobDone]] = {}
+
+    async def open(self) -> None:
+        """Read what was written down; take up again what still runs or ended meanwhile."""
+        for record in read_all(self._layout.jobs, JobRecord):
+            if record.outcome is None:
+                self._records[record.key] = record
+                self._watch(record, None)
+            elif record.started_at + _KEEP_SECONDS < self._clock.now():
+                self._file(record.key).unlink(missing_ok=True)
+            else:
+                self._records[record.key] = record
+
+    async def close(self) -> None:
+        """Cancel every running job."""
+        running = list(self._tasks)
+        await asyncio.gather(
+            *(self.cancel_job(CancelJob(job_key=key), Intent(key=key, epoch=0)) for key in running)
+        )
+
+    def running(self) -> list[JobRecord]:
+        """Return the jobs without outcome."""
+        return [record for record in self._records.values() if record.outcome is None]
+
+    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
+        """Run a job to its end; the same key finds the one that runs or ended."""
+        record = self._records.get(intent.key)
+        if record is None:
+            self._start(action, intent.key)
+        elif record.outcome is not None:
+            return record.outcome
+        return await asyncio.shield(self._tasks[intent.key])
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        """End a job's whole process group; one not seen yet will not start."""
+        key = action.job_key
+        record = self._records.get(key)
+        if record is None:
+            self._save(self._tombstone(key))
+        elif record.outcome is None:
+            self._save(structs.replace(record, cancelled=True))
+            await record.group.stop(_GRACE_SECONDS)
+            await asyncio.shield(self._tasks[key])
+        return Done()
+
+    def _tombstone(self, key: str) -> JobRecord:
+        return JobRecord(
+            key=key,
+            run="",
+            name="",
+            log="",
+            started_at=self._clock.now(),
+            timeout_seconds=0,
+            group=Group(marker=str(self._file(key))),
+            outcome=JobDone(state="cancelled", message="cancelled before it started"),
+        )
+
+    def _start(self, action: RunJob, key: str) -> None:
+        if not self._layout.work_tree(key).is_dir():
+            raise Unavailable(
+                f"job {action.job.name} of run {action.run}: work tree deleted",
+                hint=f"`andon logs {action.run}`; the next attempt checks it out again",
+            )
+        record = self._save(self._plan(action, key))
+        try:
+            watched = self._spawn(action, record)
+        except AndonError:
+            del self._records[key]
+            self._file(key).unlink(missing_ok=True)
+            raise
+        group = structs.replace(record.group, leader=watched.identity)
+        record = structs.replace(record, group=group)
+        self._try_save(record)
+        self._watch(record, watched)
+
+    def _plan(self, action: RunJob, key: str) -> JobRecord:
+        limits = Limits(processes=_MOST_PROCESSES)
+        try:
+            cgroup = self._cgroups.create(f"job-{safe_name(key)}", limits)
+        except OSError as error:
+            _log.warning("job %s runs without cgroup: %s", key, error)
+            cgroup = Cgroup()
+        return JobRecord(
+            key=key,
+            run=action.run,
+            name=action.job.name,
+            log=self._layout.job_log(action.run, action.job.name, key),
+            started_at=self._clock.now(),
+            timeout_seconds=action.job.timeout_seconds,
+            group=Group(marker=str(self._file(key)), cgroup=cgroup),
+        )
+
+    def _spawn(self, action: RunJob, record: JobRecord) -> Watched:
+        work_tree = self._layout.work_tree(record.key)
+        temporary = self._temporary(record.key)
+        try:
+            (temporary / "home").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(temporary, error) from error
+        env = self._environment(action, temporary)
+        inner = ["/bin/sh", "-euc", action.job.run]
+        if self._sandboxed:
+            network = action.job.network or bool(action.environment and action.needs)
+            inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
+        return spawn(
+            _SCRIPT,
+            [str(self._exit_file(record.key)), *inner],
+            group=record.group,
+            folder=work_tree,
+            log=self._layout.logs / record.log,
+            env=env,
+        )
+
+    def _environment(self, action: RunJob, temporary: Path) -> dict[str, str]:
+        root = "/tmp" if self._sandboxed else str(temporary)  # noqa: S108 - the sandbox's own
+        return {
+            **environment.base(),
+            "CI": "true",
+            "HOME": f"{root}/home",
+            "TMPDIR": root,
+            **environment.addresses(action.environment, action.needs, self._port_of),
+            **action.env,
+            **action.job.env,
+            "ANDON_SHA": action.sha,
+            "ANDON_RUN": action.run,
+            "ANDON_JOB": action.job.name,
+            "ANDON_ENVIRONMENT": action.environment,
+        }
+
+    def _watch(self, record: JobRecord, watched: Watched | None) -> None:
+        task = asyncio.create_task(self._finish(record, watched))
+        self._tasks[record.key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(record.key, None))
+
+    async def _finish(self, record: JobRecord, watched: Watched | None) -> JobDone:
+        if watched is None:
+            leader = record.group.find_leader()
+            watched = Watched(leader) if leader else None
+        code, timed_out = await self._end_of(record, watched)
+        outcome = self._judge(record, code, timed_out=timed_out)
+        await record.group.kill()
+        shutil.rmtree(self._temporary(record.key), ignore_errors=True)
+        latest = self._records[record.key]
+        self._try_save(structs.replace(latest, outcome=outcome))
+        self._exit_file(record.key).unlink(missing_ok=True)
+        return outcome
+
+    async def _end_of(self, record: JobRecord, watched: Watched | None) -> tuple[int | None, bool]:
+        """Wait until the command ends or its time is over; return its exit code and which it was."""
+        if watched is None:
+            return self._written_code(record.key), False
+        remaining = record.started_at + record.timeout_seconds - self._clock.now()
+        try:
+            async with asyncio.timeout(max(0, remaining)):
+                code = await watched.wait()
+        except TimeoutError:
+            await record.group.stop(_GRACE_SECONDS)
+            return await watched.wait(), True
+        written = self._written_code(record.key)
+        shell_ended_by_itself = code is not None and code >= 0
+        return (code if written is None and shell_ended_by_itself else written), False
+
+    def _written_code(self, key: str) -> int | None:
+        try:
+            return int(self._exit_file(key).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _judge(self, record: JobRecord, code: int | None, *, timed_out: bool) -> JobDone:
+        return judge(
+            Ended(
+                exit_code=code,
+                seconds=max(0, self._clock.now() - record.started_at),
+                timeout_seconds=record.timeout_seconds if timed_out else None,
+                cancelled=self._records[record.key].cancelled,
+                out_of_memory=record.group.cgroup.oom_kills() > 0,
+            ),
+            log=record.log,
+            log_file=self._layout.logs / record.log,
+            work_tree=self._layout.work_tree(record.key),
+        )
+
+    def _save(self, record: JobRecord) -> JobRecord:
+        write_json(self._file(record.key), record)
+        self._records[record.key] = record
+        return record
+
+    def _try_save(self, record: JobRecord) -> None:
+        """Write down what happened; a full disk does not undo it, and a new agent finds out again."""
+        self._records[record.key] = record
+        try:
+            write_json(self._file(record.key), record)
+        except Unavailable as error:
+            _log.error("%s", error)
+
+    def _file(self, key: str) -> Path:
+        return self._layout.jobs / f"{safe_name(key)}.json"
+
+    def _exit_file(self, key: str) -> Path:
+        return self._layout.jobs / f"{safe_name(key)}.exit"
+
+    def _temporary(self, key: str) -> Path:
+        work_tree = self._layout.work_tree(key)
+        return work_tree.with_name(f"{work_tree.name}.tmp")

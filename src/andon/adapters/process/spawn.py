@@ -1,0 +1,184 @@
+"""Processes that need nobody: own session, own log file, own cgroup, found again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from andon.adapters.process import procfs
+from andon.adapters.process.cgroups import Cgroup
+from andon.kernel.errors import Unavailable
+
+_POLL_SECONDS = 0.02
+_KILL_SECONDS = 10.0
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Every process that one start led to.
+
+    Args:
+        marker: Value of ``ANDON_PROCESS`` in their environment.
+        cgroup: Where they live.
+        leader: The first of them, if it was recorded.
+    """
+
+    marker: str
+    cgroup: Cgroup = Cgroup()
+    leader: procfs.ProcessId | None = None
+
+    def members(self) -> set[int]:
+        """Return the pids of all that run."""
+        leader = {self.leader.pid} if self.leader and procfs.is_alive(self.leader) else set()
+        if self.cgroup.folders:
+            return leader | {pid for pid in self.cgroup.members() if procfs.identify(pid)}
+        session = procfs.in_session(self.leader) if self.leader else set()
+        return session | procfs.marked(self.marker)
+
+    def find_leader(self) -> procfs.ProcessId | None:
+        """Find the running leader, even if whoever started it died before writing it down."""
+        if self.leader is not None:
+            return self.leader if procfs.is_alive(self.leader) else None
+        leaders = (pid for pid in procfs.marked(self.marker) if procfs.session_of(pid) == pid)
+        return next(filter(None, map(procfs.identify, leaders)), None)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Ask all to end, wait, then kill the rest."""
+        self._signal(signal.SIGTERM)
+        if not await self._empty_within(grace_seconds):
+            await self.kill()
+        self.cgroup.remove()
+
+    async def kill(self) -> None:
+        """Kill all, until none is left.
+
+        Raises:
+            Unavailable: One cannot be killed (it hangs in the kernel).
+        """
+        deadline = time.monotonic() + _KILL_SECONDS
+        while self.members():
+            self.cgroup.kill()
+            self._signal(signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"processes {sorted(self.members())} cannot be killed",
+                    hint="look at `ps -o pid,stat,wchan` for state D: a disk or network mount hangs",
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+        self.cgroup.remove()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.members():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    async def _empty_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.members():
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+
+class Watched:
+    """A process whose end can be awaited, whether it is our child or was adopted."""
+
+    def __init__(
+        self, identity: procfs.ProcessId, child: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self.identity = identity
+        self._child = child
+        self._ended = asyncio.Event()
+        self._watch()
+
+    def _watch(self) -> None:
+        try:
+            self._descriptor = os.pidfd_open(self.identity.pid)
+        except ProcessLookupError:
+            self._ended.set()
+            return
+        if self._child is None and not procfs.is_alive(self.identity):
+            os.close(self._descriptor)
+            self._ended.set()
+            return
+        asyncio.get_running_loop().add_reader(self._descriptor, self._on_end)
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._ended.set()
+
+    async def wait(self) -> int | None:
+        """Wait for the end.
+
+        Returns:
+            Its exit code, negative for a signal; None if it was not our child.
+        """
+        await self._ended.wait()
+        return self._child.wait() if self._child else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return not self._ended.is_set()
+
+
+def spawn(
+    script: str,
+    arguments: Sequence[str],
+    *,
+    group: Group,
+    folder: Path,
+    log: Path,
+    env: Mapping[str, str],
+    memory_bytes: int | None = None,
+) -> Watched:
+    """Start a shell script as leader of a new session that first enters its cgroup.
+
+    Args:
+        script: Shell text; ``$@`` are the arguments.
+        arguments: What the script runs.
+        group: The group it shall belong to.
+        folder: Where it runs.
+        log: Receives what it prints; appended to.
+        env: Its whole environment.
+        memory_bytes: Bound of its address space, where cgroups cannot limit memory.
+
+    Raises:
+        Unavailable: The machine cannot start it.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", _enter(group.cgroup, memory_bytes) + script, "andon", *arguments],
+                cwd=folder,
+                env={**env, procfs.MARKER: group.marker},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise Unavailable(
+            f"cannot start a process in {folder}: {error.strerror}", hint="`andon doctor`"
+        ) from error
+    identity = procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0)
+    return Watched(identity, child)
+
+
+def _enter(cgroup: Cgroup, memory_bytes: int | None) -> str:
+    lines = [f"echo $$ > {shlex.quote(folder + '/cgroup.procs')} || :" for folder in cgroup.folders]
+    if memory_bytes is not None:
+        lines.append(f"ulimit -v {memory_bytes // 1024}")
+    return "".join(f"{line}\n" for line in lines)
