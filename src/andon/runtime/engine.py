@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from andon.api.v1.actions import Action, ActionFailed, AnyOutcome, Intent
 from andon.kernel.clock import Clock
@@ -22,11 +22,12 @@ from andon.kernel.errors import (
     StepFailed,
     Untrusted,
 )
-from andon.ports.store import PendingAction, Store, TaskRow
+from andon.ports.store import PendingAction, Store, TaskRow, Tx
 from andon.runtime.turns import LEASE, Turns
 
 log = logging.getLogger("andon.runtime")
 
+T = TypeVar("T")
 Perform = Callable[[Any, Intent], Awaitable[Any]]
 
 CLAIM_LIMIT = 64
@@ -34,6 +35,7 @@ CLAIM_SECONDS = 30.0
 LEASE_SECONDS = 10.0
 LONGEST_SLEEP_SECONDS = 5.0
 POISONED_PAUSE_SECONDS = 5.0
+STORE_PAUSE_SECONDS = 1.0
 
 
 class Engine:
@@ -91,7 +93,11 @@ class Engine:
             Fenced: A newer worker has taken over.
         """
         loop = asyncio.get_running_loop()
-        unsubscribe = self._store.subscribe(lambda: loop.call_soon_threadsafe(self._woken.set))
+
+        def woken() -> None:
+            loop.call_soon_threadsafe(self._woken.set)
+
+        unsubscribe = self._store.subscribe(woken)
         renewing = asyncio.create_task(self._keep_lease())
         working = asyncio.create_task(self._work())
         try:
@@ -107,13 +113,25 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _durably(self, write: Callable[[Tx], T]) -> T:
+        """Write, and write again while the store says that only the moment is bad (a full disk)."""
+        while True:
+            try:
+                return await self._store.transact(write)
+            except AndonError as error:
+                if not error.retry:
+                    raise
+                log.warning("the store cannot write, trying again: %s", error)
+                self.problems["store"] = error.message
+            await asyncio.sleep(STORE_PAUSE_SECONDS)
+
     async def _keep_lease(self) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            now = self._clock.now()
-            await self._store.transact(
-                lambda tx, now=now: tx.renew(LEASE, self._owner, self._epoch, now, LEASE_SECONDS)
-            )
+            await self._durably(self._renew)
+
+    def _renew(self, tx: Tx) -> None:
+        tx.renew(LEASE, self._owner, self._epoch, self._clock.now(), LEASE_SECONDS)
 
     async def _work(self) -> None:
         while True:
@@ -123,12 +141,14 @@ class Engine:
 
     async def step(self) -> int:
         """Take the turns that are due now; how many there were."""
-        now = self._clock.now()
-        tasks = await self._store.transact(
-            lambda tx: tx.claim(self._owner, self._epoch, now, CLAIM_SECONDS, CLAIM_LIMIT)
-        )
+        tasks = await self._durably(self._claim)
+        self.problems.pop("store", None)
         await asyncio.gather(*(self._turn(task) for task in tasks))
         return len(tasks)
+
+    def _claim(self, tx: Tx) -> list[TaskRow]:
+        now = self._clock.now()
+        return tx.claim(self._owner, self._epoch, now, CLAIM_SECONDS, CLAIM_LIMIT)
 
     async def _turn(self, task: TaskRow) -> None:
         subject = f"{task.kind}/{task.name}"
@@ -169,14 +189,14 @@ class Engine:
 
     async def _carry_out(self, pending: PendingAction) -> None:
         outcome = await self._outcome(pending)
-        now = self._clock.now()
 
-        def record(tx: Any) -> None:
+        def record(tx: Tx) -> None:
+            now = self._clock.now()
             tx.check_epoch(LEASE, self._epoch)
             tx.set_outcome(pending.row.key, outcome, now)
             tx.wake(pending.kind, pending.name, now)
 
-        await self._store.transact(record)
+        await self._durably(record)
 
     async def _outcome(self, pending: PendingAction) -> AnyOutcome:
         action = pending.row.action

@@ -1,0 +1,72 @@
+"""Task runner: `nox -l` lists what there is; `make demo` and `make test` call it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "test"]
+
+SUITES = {
+    "architecture": ["tests/architecture"],
+    "unit": ["tests/unit", "src/andon", "--doctest-modules", "--ignore=src/andon/testing"],
+    "property": ["tests/property"],
+    "conformance": ["tests/conformance"],
+    "scenario": ["tests/scenario"],
+    "integration": ["tests/integration"],
+    "browser": ["tests/browser"],
+    "docs": ["tests/docs"],
+    "end-to-end": ["tests/e2e"],
+}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, lint, types and import contracts."""
+    session.run("ruff", "format", "--check", "src", "tests", "noxfile.py", external=True)
+    session.run("ruff", "check", "src", "tests", "noxfile.py", external=True)
+    session.run("mypy", external=True)
+    session.run("lint-imports", "--no-cache", external=True)
+    session.run("codespell", "src", "docs", "README.md", "CONTRIBUTING.md", external=True)
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """Every suite, and how long each took."""
+    only = session.posargs or list(SUITES)
+    took = {}
+    for name in only:
+        start = time.monotonic()
+        session.run("pytest", "-q", *SUITES[name], external=True)
+        took[name] = time.monotonic() - start
+    for name, seconds in took.items():
+        session.log(f"{name:14} {seconds:6.1f} s")
+    session.log(f"{'all':14} {sum(took.values()):6.1f} s")
+
+
+@nox.session
+def sabotage(session: nox.Session) -> None:
+    """Disable each safety in turn; the tests must notice."""
+    session.run("python", "tests/sabotage/run.py", *session.posargs, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ratios against a floor or a peer, in one run."""
+    session.run("python", "-m", "bench", *session.posargs, external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write what is generated: kinds, JSON Schema."""
+    session.run("python", "docs/generate_kinds.py", external=True)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The whole loop on real input."""
+    os.environ.pop("ANDON_STATE", None)
+    session.run("andon", "demo", *session.posargs, external=True)

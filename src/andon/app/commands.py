@@ -1,0 +1,259 @@
+"""What people ask the line to do, each in one transaction with its ledger events."""
+
+from __future__ import annotations
+
+from msgspec import convert, to_builtins
+from msgspec.structs import replace
+
+from andon.api.v1.control import Decision, Link, NewObject, Selector
+from andon.api.v1.records import (
+    TERMINAL,
+    ApprovalSpec,
+    Empty,
+    HoldSpec,
+    HoldStatus,
+    Object,
+    RolloutPlan,
+    RunSpec,
+    RunStatus,
+    Subject,
+)
+from andon.app.why import find_change
+from andon.domains.delivery.change import rollout_labels
+from andon.domains.line import events
+from andon.domains.line.evidence import subject_labels
+from andon.domains.line.gate import LATCH, is_active
+from andon.kernel.errors import Conflict, Denied, NotFound, UsageError
+from andon.ports.store import Tx
+from andon.runtime.turns import Turns
+
+
+def _stream(scope: Subject) -> str:
+    return events.environment_stream(scope.environment) if scope.environment else "org"
+
+
+def pull(
+    tx: Tx, turns: Turns, scope: Subject, *, reason: str, by: str, expires_at: float, now: float
+) -> Object:
+    """Pull the cord; the same person pulling it for the same scope again changes nothing.
+
+    Raises:
+        UsageError: The scope is empty or no reason is given.
+    """
+    if scope == Subject() or not reason.strip():
+        raise UsageError(
+            "a Hold needs a scope and a reason",
+            hint='andon hold --environment prod -m "why"',
+        )
+    source = f"person:{by}"
+    for hold in tx.list(Selector(kind="Hold", labels={"state": "active"})):
+        if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
+            return hold
+    name = _number(tx, "hold")
+    hold = NewObject(
+        kind="Hold",
+        name=name,
+        spec=HoldSpec(
+            scope=scope, reason=reason, source=source, created_at=now, expires_at=expires_at
+        ),
+        status=HoldStatus(),
+        labels={"state": "active", **subject_labels(scope)},
+    )
+    event = events.extension(
+        "hold",
+        "pulled",
+        id=f"hold/{name}/pulled",
+        stream=_stream(scope),
+        about=name,
+        chain=scope.change,
+        content={"source": source, "scope": str(scope), "reason": reason},
+    )
+    turns.create(tx, Decision(create=(hold,), events=(event,)), now)
+    return tx.require("Hold", name)
+
+
+def _number(tx: Tx, prefix: str) -> str:
+    number = int(tx.get_setting(f"number:{prefix}") or "0") + 1
+    tx.put_setting(f"number:{prefix}", str(number))
+    return f"{prefix}-{number}"
+
+
+def lift(tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float) -> Object:
+    """Lift a person's Hold.
+
+    Raises:
+        NotFound: No such Hold.
+        Denied: It is a latch; only ``unlatch`` opens that.
+    """
+    hold = tx.require("Hold", name)
+    if hold.spec.source == LATCH:
+        scope: Subject = hold.spec.scope
+        raise Denied(
+            f"{name} latches a version that failed by its own fault",
+            hint=f"andon unlatch {scope.environment} {scope.service} -m REASON",
+        )
+    return _open(tx, turns, hold, by=by, reason=reason, now=now)
+
+
+def _open(tx: Tx, turns: Turns, hold: Object, *, by: str, reason: str, now: float) -> Object:
+    if hold.status.lifted_at:
+        return hold
+    lifted = tx.put_status(hold, HoldStatus(lifted_at=now, lifted_by=by, lift_reason=reason))
+    lifted = tx.put_spec(lifted, lifted.spec, {**lifted.labels, "state": "lifted"})
+    event = events.extension(
+        "hold",
+        "lifted",
+        id=f"hold/{hold.name}/lifted",
+        stream=_stream(hold.spec.scope),
+        about=hold.name,
+        chain=hold.spec.scope.change,
+        links=(Link(target=f"hold/{hold.name}/pulled"),),
+        content={"by": by, "reason": reason, "scope": str(hold.spec.scope)},
+    )
+    turns.create(tx, Decision(events=(event,)), now)
+    turns.announce(tx, lifted, now)
+    return lifted
+
+
+def unlatch(
+    tx: Tx, turns: Turns, environment: str, subject: str, *, by: str, reason: str, now: float
+) -> list[Object]:
+    """Let what failed in an environment be tried again.
+
+    Raises:
+        UsageError: No reason is given.
+        NotFound: Nothing of that service or digest is latched there.
+    """
+    if not reason.strip():
+        raise UsageError("unlatching needs a reason", hint="-m 'why it is safe now'")
+    wanted = subject.removeprefix("sha256:")
+    latched = [
+        hold
+        for hold in tx.list(
+            Selector(kind="Hold", labels={"state": "active", "environment": environment})
+        )
+        if hold.spec.source == LATCH
+        and (
+            hold.spec.scope.service == subject
+            or (
+                len(wanted) >= 6
+                and hold.spec.scope.digest.removeprefix("sha256:").startswith(wanted)
+            )
+        )
+    ]
+    if not latched:
+        raise NotFound(
+            f"nothing called {subject} is latched in {environment}",
+            hint=f"`andon why {environment}` shows what is",
+        )
+    return [_open(tx, turns, hold, by=by, reason=reason, now=now) for hold in latched]
+
+
+def approve(
+    tx: Tx, turns: Turns, change: str, environment: str, *, by: str, reason: str, now: float
+) -> Object:
+    """Record a person's consent.
+
+    Raises:
+        NotFound: No such Change.
+    """
+    found = find_change(tx, change)
+    if found is None:
+        raise NotFound(f"there is no change {change}", hint="`andon status` lists changes")
+    name = _number(tx, "approval")
+    subject = Subject(change=found.name, environment=environment)
+    approval = NewObject(
+        kind="Approval",
+        name=name,
+        spec=ApprovalSpec(subject=subject, by=by, reason=reason, approved_at=now),
+        status=Empty(),
+        labels=subject_labels(subject),
+    )
+    event = events.extension(
+        "approval",
+        "given",
+        id=f"approval/{name}/given",
+        stream=_stream(subject),
+        about=name,
+        chain=found.name,
+        links=(Link(target=events.merged_id(found.name)),),
+        content={"by": by, "reason": reason, "scope": str(subject)},
+    )
+    turns.create(tx, Decision(create=(approval,), events=(event,)), now)
+    return tx.require("Approval", name)
+
+
+def roll_back(
+    tx: Tx, turns: Turns, environment: str, service: str, *, by: str, reason: str, now: float
+) -> Object:
+    """Go back: abort the rollout under way, or bring back the version before.
+
+    Raises:
+        NotFound: No such environment, or that service never ran there.
+        Conflict: There is no earlier version.
+    """
+    record = tx.require("Environment", environment)
+    place = {"environment": environment, "service": service}
+    recent = tx.list(Selector(kind="Run", labels=place), limit=50, newest_first=True)
+    if not recent:
+        raise NotFound(
+            f"{service} never ran in {environment}", hint="`andon status` shows what did"
+        )
+    moving = any(run.status.phase not in TERMINAL and run.spec.type == "rollout" for run in recent)
+    source = record.status.runs if moving else record.status.previous
+    if service not in source:
+        raise Conflict(
+            f"there is no earlier version of {service} in {environment} to go back to",
+            hint=f"ship a version that works, or `andon why {service}`",
+        )
+    plan: RolloutPlan = tx.require("Run", source[service]).spec.rollout
+    name = f"{_number(tx, 'rollback')}-{environment}-{service}"
+    sequence = int(tx.get_setting("sequence") or "0")
+    run = NewObject(
+        kind="Run",
+        name=name,
+        spec=RunSpec(
+            type="rollback",
+            change=plan.version.change,
+            rollout=_immediate(plan, f"{reason} ({by})"),
+            sequence=sequence,
+        ),
+        status=RunStatus(),
+        labels=rollout_labels(plan, plan.version.change, "rollback"),
+    )
+    turns.create(tx, Decision(create=(run,)), now)
+    return tx.require("Run", name)
+
+
+def _immediate(plan: RolloutPlan, reason: str) -> RolloutPlan:
+    """A rollback switches at once, asks for no Evidence and runs no jobs."""
+    return replace(
+        plan,
+        rollout=replace(plan.rollout, strategy="rolling"),
+        requires=(),
+        pre_deploy=(),
+        post_deploy=(),
+        reason=reason,
+    )
+
+
+def scope_from(fields: dict[str, str]) -> Subject:
+    """Read a scope.
+
+    Raises:
+        UsageError: An unknown field.
+    """
+    known = set(to_builtins(Subject())) | {
+        "service",
+        "environment",
+        "digest",
+        "configHash",
+        "change",
+    }
+    unknown = set(fields) - known
+    if unknown:
+        raise UsageError(
+            f"unknown scope field {', '.join(sorted(unknown))}",
+            hint=f"known: {', '.join(sorted(known))}",
+        )
+    return convert({key: value for key, value in fields.items() if value}, Subject)

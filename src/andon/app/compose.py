@@ -1,0 +1,191 @@
+"""Puts the embedded default together: SQLite, local processes, HAProxy, one process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from andon.adapters.agentclient import AgentClient, ensure_agent
+from andon.adapters.git import GitDesiredState, GitSource
+from andon.adapters.local import LocalExecutor, LocalTarget
+from andon.adapters.oci import OciArtifactStore
+from andon.adapters.webhook import WebhookNotifier
+from andon.api.v1 import actions
+from andon.api.v1.control import Controller
+from andon.app.control_plane import ControlPlane
+from andon.app.lock import hold_state
+from andon.domains.delivery.change import ChangeController
+from andon.domains.delivery.environment import EnvironmentController
+from andon.domains.delivery.rollout import RolloutController
+from andon.domains.pipelines.controller import BuildController
+from andon.domains.pipelines.plan import plan_build
+from andon.domains.response.controller import IncidentController
+from andon.kernel.errors import Unavailable
+from andon.ports.store import Store
+from andon.runtime.engine import Engine, Perform
+from andon.runtime.system import SystemClock, SystemRandomness
+from andon.runtime.turns import Turns
+from andon.store import open_store
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What an installation is told from outside.
+
+    Args:
+        state: Folder of everything.
+        database_url: ``sqlite:///...`` or ``postgresql://...``; empty: a file in the state folder.
+        watch: Branches to ship by themselves: (repository, branch).
+        notify: Webhooks told whenever the line stops.
+        policy_branch: Branch that rules are read from.
+    """
+
+    state: Path
+    database_url: str = ""
+    watch: tuple[tuple[str, str], ...] = ()
+    notify: tuple[str, ...] = ()
+    policy_branch: str = "main"
+
+
+Serve = Callable[[ControlPlane], Awaitable[None]]
+
+
+def controllers() -> list[Controller]:
+    """Return every controller of the line."""
+    return [
+        ChangeController(plan_build),
+        BuildController(),
+        RolloutController("rollout"),
+        RolloutController("rollback"),
+        EnvironmentController(),
+        IncidentController(),
+    ]
+
+
+def performers(
+    *,
+    executor: LocalExecutor,
+    artifacts: OciArtifactStore,
+    desired: GitDesiredState,
+    target: LocalTarget,
+    dataplane: AgentClient,
+    notifier: WebhookNotifier,
+) -> Mapping[type[actions.Action], Perform]:
+    """Say which port carries out which action."""
+    return {
+        actions.RunJob: executor.run_job,
+        actions.CancelJob: executor.cancel_job,
+        actions.PackArtifact: artifacts.pack_artifact,
+        actions.WriteDesired: desired.write_desired,
+        actions.DeployReplicas: target.deploy_replicas,
+        actions.ObserveReplicas: target.observe_replicas,
+        actions.RetireReplicas: target.retire_replicas,
+        actions.AddBackend: dataplane.add_backend,
+        actions.SetWeights: dataplane.set_weights,
+        actions.RemoveBackend: dataplane.remove_backend,
+        actions.ObserveTraffic: dataplane.observe_traffic,
+        actions.Notify: notifier.notify,
+    }
+
+
+def prepare_state(state: Path) -> None:
+    """Make the state folder, private to this user.
+
+    Raises:
+        Unavailable: It cannot be made or written.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state.chmod(0o700)
+        probe = state / ".writable"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise Unavailable(
+            f"the state folder {state} cannot be written: {error.strerror}",
+            hint="`--state DIR` or ANDON_STATE names another one; `andon doctor` checks it",
+        ) from None
+
+
+async def run_control_plane(settings: Settings, serve: Serve) -> None:
+    """Run the control plane until cancelled; services and gateway go on without it.
+
+    Args:
+        settings: What to run.
+        serve: Serves the control plane to people and programs, until cancelled.
+
+    Raises:
+        Conflict: Another process holds the state folder.
+        Unavailable: The folder cannot be written or the agent cannot be started.
+    """
+    state = settings.state.resolve()
+    prepare_state(state)
+    with hold_state(state, {"startedAt": SystemClock().now()}):
+        await asyncio.to_thread(ensure_agent, state)
+        store = open_store(
+            settings.database_url or str(state / "control.db"),
+            source=f"/andon/{socket.gethostname()}",
+            randomness=SystemRandomness(),
+        )
+        try:
+            await _run(settings, state, store, serve)
+        finally:
+            store.close()
+
+
+async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> None:
+    clock = SystemClock()
+    agent = AgentClient(state / "agent" / "agent.sock", clock)
+    source = GitSource(state / "repositories")
+    artifacts = OciArtifactStore(state / "oci", source, state / "work")
+    turns = Turns(controllers(), SystemRandomness())
+    engine = Engine(
+        store,
+        turns,
+        performers(
+            executor=LocalExecutor(agent, source, artifacts, state / "work", state),
+            artifacts=artifacts,
+            desired=GitDesiredState(state / "desired.git", clock),
+            target=LocalTarget(agent, artifacts, state / "artifacts"),
+            dataplane=agent,
+            notifier=WebhookNotifier(),
+        ),
+        clock,
+        owner=f"{socket.gethostname()}:{state}",
+    )
+    plane = ControlPlane(
+        state=state,
+        store=store,
+        turns=turns,
+        engine=engine,
+        source=source,
+        agent=agent,
+        clock=clock,
+        notify=settings.notify,
+        policy_branch=settings.policy_branch,
+    )
+    await engine.start()
+    await _together(engine.run(), serve(plane), _watch(plane, settings))
+
+
+async def _watch(plane: ControlPlane, settings: Settings) -> None:
+    for repository, branch in settings.watch:
+        await plane.watch(repository=repository, branch=branch, interval_seconds=5)
+    await plane.watching.run()
+
+
+async def _together(*parts: Awaitable[None]) -> None:
+    """Run until one part ends or fails; end the others."""
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

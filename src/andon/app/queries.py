@@ -1,0 +1,245 @@
+"""What people see: status, Runs, changes, differences. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from andon.api.v1.control import Selector
+from andon.api.v1.records import (
+    TERMINAL,
+    ChangeSpec,
+    EnvironmentRecordStatus,
+    Object,
+    RolloutPlan,
+    Subject,
+    Version,
+)
+from andon.app.shapes import (
+    Json,
+    change_json,
+    hold_json,
+    run_json,
+    step_json,
+    version_json,
+)
+from andon.domains.delivery.plan import environments_in_order, plan_rollout
+from andon.domains.line.gate import is_active
+from andon.kernel.errors import NotFound, UsageError
+from andon.ports.store import Tx
+
+RECENT_CHANGES = 10
+ACTIVE_LOOKBACK = 200
+RUN_FILTERS = frozenset({"type", "phase", "change", "service", "environment"})
+
+
+def active_holds(tx: Tx, now: float) -> list[Object]:
+    """Return the Holds that hold now."""
+    holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
+    return [hold for hold in holds if is_active(hold, now)]
+
+
+def active_runs(tx: Tx) -> list[Object]:
+    """Return the Runs that have not ended, oldest first."""
+    recent = tx.list(Selector(kind="Run"), limit=ACTIVE_LOOKBACK, newest_first=True)
+    return [run for run in recent[::-1] if run.status.phase not in TERMINAL]
+
+
+def environments(tx: Tx) -> list[Object]:
+    """Return the environments in order of promotion."""
+    found = {one.name: one for one in tx.list(Selector(kind="Environment"))}
+    order = environments_in_order({name: one.spec for name, one in found.items()})
+    return [found[name] for name in order]
+
+
+def status(tx: Tx, environment: str, agent: Json, now: float) -> Json:
+    """Answer ``andon status``."""
+    places = [one for one in environments(tx) if environment in {"", one.name}]
+    if environment and not places:
+        raise NotFound(f"there is no environment {environment}", hint="`andon status` lists them")
+    holds = active_holds(tx, now)
+    runs = active_runs(tx)
+    changes = tx.list(Selector(kind="Change"), limit=RECENT_CHANGES, newest_first=True)
+    return {
+        "environments": [one.name for one in places],
+        "services": [row for one in places for row in _services(tx, one, runs, holds, agent)],
+        "changes": [change_json(change) for change in changes],
+        "runs": [run_json(run) for run in runs],
+        "holds": [hold_json(hold) for hold in holds],
+        "agent": agent.get("agent", {}),
+        "gateway": agent.get("gateway", {}),
+    }
+
+
+def _services(
+    tx: Tx, place: Object, runs: list[Object], holds: list[Object], agent: Json
+) -> list[Json]:
+    record: EnvironmentRecordStatus = place.status
+    moving = {
+        run.labels["service"]: run
+        for run in runs
+        if run.labels.get("environment") == place.name and "service" in run.labels
+    }
+    names = sorted({*record.services, *moving})
+    return [_service(tx, place, name, moving.get(name), holds, agent) for name in names]
+
+
+def _service(
+    tx: Tx,
+    place: Object,
+    service: str,
+    moving: Object | None,
+    holds: list[Object],
+    agent: Json,
+) -> Json:
+    record: EnvironmentRecordStatus = place.status
+    current = record.services.get(service)
+    newest = moving or _newest_run(tx, place.name, service)
+    weight = 100.0 - moving.status.weight if moving else 100.0
+    canary = None
+    if moving is not None and moving.status.phase != "Pending":
+        plan: RolloutPlan = moving.spec.rollout
+        canary = {"version": version_json(plan.version, plan.sha), "run": run_json(moving)}
+    scope = Subject(environment=place.name, service=service)
+    here = [
+        hold for hold in holds if hold.spec.scope.matches(scope) or scope.matches(hold.spec.scope)
+    ]
+    return {
+        "environment": place.name,
+        "service": service,
+        "address": agent.get("addresses", {}).get(f"{place.name}/{service}", ""),
+        "version": version_json(current, _sha_of(tx, record, service)),
+        "phase": newest.status.phase if newest else "",
+        "weight": weight if current else 0.0,
+        "canary": canary,
+        "replicas": _replicas(agent, place.name, service, current),
+        "holds": [hold_json(hold) for hold in here],
+        "message": record.synced.get(service, ""),
+    }
+
+
+def _sha_of(tx: Tx, record: EnvironmentRecordStatus, service: str) -> str:
+    run = tx.get("Run", record.runs.get(service, ""))
+    return run.spec.rollout.sha if run and run.spec.rollout else ""
+
+
+def _newest_run(tx: Tx, environment: str, service: str) -> Object | None:
+    labels = {"environment": environment, "service": service}
+    found = tx.list(Selector(kind="Run", labels=labels), limit=1, newest_first=True)
+    return found[0] if found else None
+
+
+def _replicas(agent: Json, environment: str, service: str, version: Version | None) -> Json:
+    mine = [
+        one
+        for one in agent.get("replicas", [])
+        if one.get("environment") == environment
+        and one.get("service") == service
+        and (version is None or one.get("version") == version.key)
+    ]
+    return {"ready": sum(bool(one.get("ready")) for one in mine), "wanted": len(mine)}
+
+
+def run(tx: Tx, name: str) -> Object:
+    """Find a Run by name or an unambiguous beginning of it.
+
+    Raises:
+        NotFound: None.
+        UsageError: Several.
+    """
+    found = tx.get("Run", name)
+    if found is not None:
+        return found
+    recent = tx.list(Selector(kind="Run"), limit=1000, newest_first=True)
+    matches = [one for one in recent if one.name.startswith(name) or name in one.name]
+    if not name or not matches:
+        raise NotFound(f"there is no run {name}", hint="`andon runs list` lists them")
+    if len(matches) > 1:
+        names = ", ".join(one.name for one in matches[:5])
+        raise UsageError(f"{name} could be several runs", hint=f"one of: {names}")
+    return matches[0]
+
+
+def run_with_steps(tx: Tx, name: str) -> Json:
+    """Show a Run and its steps."""
+    found = run(tx, name)
+    return {**run_json(found), "steps": [step_json(row) for row in tx.steps(found.uid)]}
+
+
+def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Json]:
+    """List Runs, newest first."""
+    unknown = set(filters) - RUN_FILTERS
+    if unknown:
+        raise UsageError(
+            f"unknown filter {', '.join(sorted(unknown))}",
+            hint=f"known: {', '.join(sorted(RUN_FILTERS))}",
+        )
+    labels = {key: value for key, value in filters.items() if value and key != "phase"}
+    found = tx.list(Selector(kind="Run", labels=labels), limit=1000, newest_first=True)
+    if filters.get("phase"):
+        found = [one for one in found if one.status.phase == filters["phase"]]
+    names = [one.name for one in found]
+    start = names.index(after) + 1 if after in names else 0
+    return [run_json(one) for one in found[start : start + limit]]
+
+
+def change_with_runs(tx: Tx, change: Object) -> Json:
+    """Show a Change and its Runs."""
+    found = tx.list(Selector(kind="Run", labels={"change": change.name}))
+    shown = [
+        {**run_json(one), "steps": [step_json(row) for row in tx.steps(one.uid)]} for one in found
+    ]
+    return {**change_json(change), "runs": shown}
+
+
+def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str]) -> Json:
+    """Say what a ship of a commit would change in an environment.
+
+    Args:
+        tx: A snapshot.
+        spec: The Change that would be made.
+        environment: Where.
+        digests: Known artifacts of that commit by service; a service without one is not built yet.
+    """
+    if environment not in spec.environments:
+        known = ", ".join(sorted(spec.environments))
+        raise NotFound(f"there is no environment {environment}", hint=f"known: {known}")
+    record = tx.get("Environment", environment)
+    status: EnvironmentRecordStatus = record.status if record else EnvironmentRecordStatus()
+    rows = []
+    for service in sorted(spec.services):
+        plan = plan_rollout("", spec, service, environment, digests.get(service, ""))
+        before = tx.get("Run", status.runs.get(service, ""))
+        rows.append(_difference(service, before.spec.rollout if before else None, plan))
+    return {"environment": environment, "services": rows}
+
+
+def _difference(service: str, before: RolloutPlan | None, after: RolloutPlan) -> Json:
+    old = _facts(before) if before else {}
+    new = _facts(after)
+    changes = [
+        {"field": field, "from": old.get(field), "to": new.get(field)}
+        for field in dict.fromkeys((*old, *new))
+        if old.get(field) != new.get(field)
+    ]
+    return {
+        "service": service,
+        "from": version_json(before.version, before.sha) if before else None,
+        "to": version_json(after.version, after.sha),
+        "changes": changes,
+    }
+
+
+def _facts(plan: RolloutPlan) -> dict[str, Any]:
+    config = {f"config.{key}": value for key, value in sorted(plan.config.items())}
+    irreversible = [job.name for job in plan.pre_deploy if job.irreversible]
+    return {
+        "artifact": plan.version.digest or f"not built yet ({plan.sha[:12]})",
+        "command": " ".join(plan.command),
+        "replicas": plan.replicas,
+        "resources": msgspec.to_builtins(plan.resources),
+        **config,
+        "irreversible jobs": irreversible,
+    }

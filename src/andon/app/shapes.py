@@ -1,0 +1,222 @@
+"""Objects as the plain JSON that ``andon.ports.line`` promises."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from andon.api.v1.records import (
+    ChangeSpec,
+    ChangeStatus,
+    HoldSpec,
+    HoldStatus,
+    IncidentSpec,
+    IncidentStatus,
+    Object,
+    RunSpec,
+    RunStatus,
+    StepRow,
+    Subject,
+    Version,
+)
+from andon.domains.line.gate import LATCH
+from andon.ports.store import LedgerRow
+
+Json = dict[str, Any]
+
+
+def version_json(version: Version | None, sha: str = "") -> Json:
+    """Show a version; empty strings where nothing is known."""
+    if version is None:
+        return {"digest": "", "configHash": "", "change": "", "sha": ""}
+    return {
+        "digest": version.digest,
+        "configHash": version.config_hash,
+        "change": version.change,
+        "sha": sha,
+    }
+
+
+def run_json(run: Object) -> Json:
+    """Show a Run without its steps."""
+    spec: RunSpec = run.spec
+    status: RunStatus = run.status
+    plan = spec.rollout
+    sha = plan.sha if plan else spec.build.sha if spec.build else ""
+    return {
+        "name": run.name,
+        "type": spec.type,
+        "change": spec.change,
+        "sha": sha,
+        "service": plan.service if plan else "",
+        "environment": plan.environment if plan else "",
+        "version": version_json(plan.version if plan else None, sha),
+        "phase": status.phase,
+        "reason": status.reason,
+        "message": status.message,
+        "weight": status.weight,
+        "verdict": status.verdict,
+        "expectedSeconds": status.expected_seconds,
+        "evidenceLog": status.evidence_log,
+        "evidenceThreshold": status.evidence_threshold,
+        "fitLog": status.fit_log,
+        "fitThreshold": status.fit_threshold,
+        "canaryRequests": status.canary_requests,
+        "canaryErrors": status.canary_errors,
+        "stableRequests": status.stable_requests,
+        "stableErrors": status.stable_errors,
+        "startedAt": status.started_at,
+        "verdictAt": status.verdict_at,
+        "zeroWeightAt": status.zero_weight_at,
+        "finishedAt": status.finished_at,
+    }
+
+
+def step_json(row: StepRow) -> Json:
+    """Show a step."""
+    return {
+        "name": row.name,
+        "position": row.position,
+        "state": row.state,
+        "attempt": row.attempt,
+        "fault": row.fault,
+        "message": row.message,
+        "log": row.log,
+        "startedAt": row.started_at,
+        "finishedAt": row.finished_at,
+    }
+
+
+def subject_json(subject: Subject) -> Json:
+    """Show a scope: only the fields that are set."""
+    shown: Json = msgspec.to_builtins(subject)
+    return {key: value for key, value in shown.items() if value}
+
+
+def hold_json(hold: Object) -> Json:
+    """Show a Hold and the command that lifts it."""
+    spec: HoldSpec = hold.spec
+    status: HoldStatus = hold.status
+    opens = f"andon lift {hold.name} -m REASON"
+    if spec.source == LATCH:
+        opens = f"andon unlatch {spec.scope.environment} {spec.scope.service} -m REASON"
+    return {
+        "name": hold.name,
+        "scope": subject_json(spec.scope),
+        "scopeText": str(spec.scope),
+        "reason": spec.reason,
+        "source": spec.source,
+        "lift": spec.lift,
+        "createdAt": spec.created_at,
+        "expiresAt": spec.expires_at,
+        "liftedAt": status.lifted_at,
+        "opens": opens,
+    }
+
+
+def change_json(change: Object) -> Json:
+    """Show a Change without its Runs."""
+    spec: ChangeSpec = change.spec
+    status: ChangeStatus = change.status
+    return {
+        "name": change.name,
+        "sha": spec.sha,
+        "ref": spec.ref,
+        "repository": spec.repository,
+        "author": spec.author,
+        "message": spec.message,
+        "phase": status.phase,
+        "statusMessage": status.message,
+        "until": spec.until,
+        "environments": dict(status.environments),
+        "startedAt": status.started_at,
+        "finishedAt": status.finished_at,
+    }
+
+
+def incident_json(incident: Object) -> Json:
+    """Show an incident."""
+    spec: IncidentSpec = incident.spec
+    status: IncidentStatus = incident.status
+    return {
+        "name": incident.name,
+        "title": spec.title,
+        "service": spec.service,
+        "environment": spec.environment,
+        "change": spec.change,
+        "run": spec.run,
+        "phase": status.phase,
+        "severity": spec.severity,
+        "detectedAt": spec.detected_at,
+        "mitigatedAt": status.mitigated_at,
+        "resolvedAt": status.resolved_at,
+    }
+
+
+def object_json(obj: Object) -> Json:
+    """Show any stored object as a document."""
+    return {
+        "apiVersion": "andon/v1",
+        "kind": obj.kind,
+        "metadata": {
+            "name": obj.name,
+            "uid": obj.uid,
+            "generation": obj.generation,
+            "labels": dict(obj.labels),
+        },
+        "spec": msgspec.to_builtins(obj.spec, str_keys=True),
+        "status": msgspec.to_builtins(obj.status, str_keys=True),
+    }
+
+
+def event_json(row: LedgerRow) -> Json:
+    """Show a ledger event in one line."""
+    return {
+        "kind": "event",
+        "seq": row.seq,
+        "id": row.id,
+        "at": row.time,
+        "type": row.type,
+        "stream": row.stream,
+        "chain": row.chain,
+        "subject": row.subject,
+        "text": tell_event(row),
+    }
+
+
+def event_body(row: LedgerRow) -> Json:
+    """Return the CloudEvent."""
+    body: Json = json.loads(row.body) if row.body else {}
+    return body
+
+
+def tell_event(row: LedgerRow) -> str:
+    """Tell an event in one sentence."""
+    subject = event_body(row).get("data", {}).get("subject", {})
+    content: Json = subject.get("content", {})
+    place = content.get("environment", {}).get("id", "")
+    noun, verb = (
+        row.type.removeprefix("dev.cdevents.").removeprefix("dev.cdeventsx.").split(".")[:2]
+    )
+    match noun, verb:
+        case "service", _:
+            said = {"rolledback": "rolled back"}.get(verb, verb)
+            return f"{row.subject} {said} in {place}"
+        case "incident", _:
+            return f"incident {verb}: {content.get('description', row.subject)}"
+        case "pipelinerun", "finished":
+            errors = f": {content['errors']}" if content.get("errors") else ""
+            return f"{row.subject} ended with {content.get('outcome')}{errors}"
+        case "taskrun", _:
+            return f"job {content.get('taskName')} ended with {content.get('outcome')}"
+        case "artifact", _:
+            return f"artifact {row.subject} {verb}"
+        case "andon-hold", "pulled":
+            return (
+                f"held ({content.get('source')}), {content.get('scope')}: {content.get('reason')}"
+            )
+        case "andon-hold", _:
+            return f"hold {row.subject} {verb}: {content.get('reason', '')}"
+    return f"{noun.removeprefix('andon-')} {row.subject} {verb}"

@@ -1,0 +1,218 @@
+"""Takes a commit onto the line: reads its definitions, the rules in force, and makes a Change.
+
+Service and Pipeline are read at the commit itself. Rules (Environment, Objective, Route) are read at
+the policy revision adopted *before* this commit arrived; the policy branch's head is adopted after.
+So a Change that touches the rules is judged by the old ones. The first commit brings its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from andon.api.overlay import merge_bases
+from andon.api.project import Definitions, read_project
+from andon.api.v1.control import Decision, NewObject
+from andon.api.v1.definitions import EnvironmentSpec
+from andon.api.v1.records import (
+    ChangeSpec,
+    ChangeStatus,
+    EnvironmentRecordStatus,
+    Object,
+)
+from andon.domains.line import events
+from andon.kernel.errors import InvalidDocument, NotFound
+from andon.ports import Commit, Source
+from andon.ports.store import Tx
+from andon.runtime.turns import Turns
+
+FILE = "andon.yaml"
+OVER_AND_UNDONE = frozenset({"Failed", "RolledBack", "Cancelled"})
+
+
+class Loaded(Struct, frozen=True):
+    """A commit with its definitions, and the rules that hold for it."""
+
+    commit: Commit
+    repository: str
+    ref: str
+    own: Definitions
+    policy: Definitions
+    policy_revision: str
+    next_policy: str
+    """Policy revision that holds for the Changes after this one."""
+
+
+def read_definitions(source: Source, repository: str, sha: str) -> Definitions:
+    """Read and check a commit's documents.
+
+    Raises:
+        InvalidDocument: They are missing or wrong; all problems at once.
+    """
+    data = source.read(repository, sha, FILE)
+    if data is None:
+        raise InvalidDocument(
+            f"{repository} has no {FILE} at {sha[:12]}",
+            hint="`andon init` writes one; commit it and ship again",
+        )
+    return read_project({FILE: data})
+
+
+def load(
+    source: Source, repository: str, ref: str, adopted: str | None, policy_branch: str
+) -> Loaded:
+    """Read everything a Change is made of.
+
+    Args:
+        source: Where repositories are read.
+        repository: Path or URL.
+        ref: Branch, tag or sha.
+        adopted: Policy revision in force; None for the first Change of a repository.
+        policy_branch: Branch whose head becomes the next policy revision.
+    """
+    commit = source.resolve(repository, ref)
+    own = read_definitions(source, repository, commit.sha)
+    revision = adopted or commit.sha
+    policy = own if revision == commit.sha else read_definitions(source, repository, revision)
+    head = source.heads(repository).get(policy_branch)
+    return Loaded(
+        commit=commit,
+        repository=repository,
+        ref=ref,
+        own=own,
+        policy=policy,
+        policy_revision=revision,
+        next_policy=_next_policy(source, repository, head, revision),
+    )
+
+
+def _next_policy(source: Source, repository: str, head: str | None, revision: str) -> str:
+    """Return the policy branch's head, unless its rules cannot be read: then the old ones stay."""
+    if head is None:
+        return revision
+    try:
+        read_definitions(source, repository, head)
+    except InvalidDocument:
+        return revision
+    return head
+
+
+def policy_setting(repository: str) -> str:
+    """Key of the setting that keeps a repository's adopted policy revision."""
+    return f"policy:{repository}"
+
+
+def slug(repository: str) -> str:
+    """Make the part of a Change's name that tells its repository.
+
+    >>> slug("https://example.com/team/My_Shop.git")
+    'my-shop'
+    """
+    last = repository.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+    return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:24] or "repository"
+
+
+def change_spec(
+    loaded: Loaded, *, until: str, notify: tuple[str, ...], sequence: int
+) -> ChangeSpec:
+    """Freeze what the Change is judged by.
+
+    Raises:
+        NotFound: ``until`` is no environment of the policy.
+    """
+    rules = merge_bases(loaded.policy.environments)
+    if until and until not in rules:
+        known = ", ".join(sorted(rules)) or "none"
+        raise NotFound(f"there is no environment {until}", hint=f"known environments: {known}")
+    return ChangeSpec(
+        repository=loaded.repository,
+        sha=loaded.commit.sha,
+        ref=loaded.ref,
+        author=loaded.commit.author,
+        message=loaded.commit.message,
+        committed_at=loaded.commit.committed_at,
+        policy_revision=loaded.policy_revision,
+        pipeline_name=loaded.own.pipeline_name,
+        pipeline=loaded.own.pipeline,
+        services=loaded.own.services,
+        environments=rules,
+        overlays=merge_bases(loaded.own.environments),
+        objectives=loaded.policy.objectives,
+        routes=loaded.policy.routes,
+        notify=notify,
+        until=until,
+        sequence=sequence,
+    )
+
+
+def put_change(
+    tx: Tx,
+    turns: Turns,
+    loaded: Loaded,
+    *,
+    until: str,
+    notify: tuple[str, ...],
+    by: str,
+    now: float,
+) -> tuple[Object, bool]:
+    """Create the Change, its environments' records, and adopt the next policy; all or nothing.
+
+    Returns:
+        The Change of that commit, and whether it is new. A Change that failed may be shipped again.
+    """
+    name, existing = _free_name(tx, f"{slug(loaded.repository)}-{loaded.commit.sha[:12]}")
+    if existing is not None:
+        return existing, False
+    sequence = int(tx.get_setting("sequence") or "0") + 1
+    spec = change_spec(loaded, until=until, notify=notify, sequence=sequence)
+    tx.put_setting("sequence", str(sequence))
+    _put_environments(tx, turns, spec.environments, now)
+    _adopt(tx, turns, loaded, now)
+    change = NewObject(
+        kind="Change",
+        name=name,
+        spec=spec,
+        status=ChangeStatus(),
+        labels={"repository": slug(loaded.repository), "sha": spec.sha, "by": by},
+    )
+    turns.create(tx, Decision(create=(change,)), now)
+    return tx.require("Change", name), True
+
+
+def _free_name(tx: Tx, base: str) -> tuple[str, Object | None]:
+    name, number = base, 1
+    while (found := tx.get("Change", name)) is not None:
+        if found.status.phase not in OVER_AND_UNDONE:
+            return name, found
+        number += 1
+        name = f"{base}-{number}"
+    return name, None
+
+
+def _put_environments(
+    tx: Tx, turns: Turns, environments: dict[str, EnvironmentSpec], now: float
+) -> None:
+    for name, spec in environments.items():
+        found = tx.get("Environment", name)
+        if found is not None:
+            tx.put_spec(found, spec)
+            continue
+        new = NewObject(kind="Environment", name=name, spec=spec, status=EnvironmentRecordStatus())
+        turns.create(tx, Decision(create=(new,)), now)
+
+
+def _adopt(tx: Tx, turns: Turns, loaded: Loaded, now: float) -> None:
+    key = policy_setting(loaded.repository)
+    if tx.get_setting(key) == loaded.next_policy:
+        return
+    tx.put_setting(key, loaded.next_policy)
+    event = events.extension(
+        "policy",
+        "adopted",
+        id=f"policy/{slug(loaded.repository)}/{loaded.next_policy}/{now:.6f}",
+        stream=events.repository_stream(loaded.repository),
+        about=loaded.next_policy,
+        content={"before": loaded.policy_revision, "repository": loaded.repository},
+    )
+    turns.create(tx, Decision(events=(event,)), now)

@@ -1,0 +1,247 @@
+"""``andon why``: what holds a subject, what is missing, and what would open it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from andon.api.v1.control import Selector
+from andon.api.v1.records import TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
+from andon.app.shapes import Json, event_json, hold_json
+from andon.domains.line.gate import Gate, is_active, judge_gate
+from andon.kernel.errors import NotFound
+from andon.ports.store import Tx
+
+RECENT = 20
+STORY_LENGTH = 40
+
+
+class Asked(Struct, frozen=True):
+    """A subject, found."""
+
+    kind: str
+    name: str
+    scope: Subject
+    runs: tuple[Object, ...]
+
+
+def find_subject(tx: Tx, subject: str, environment: str) -> Asked:
+    """Find out what a word names: a Run, a Change, an environment, a service or a digest.
+
+    Raises:
+        NotFound: None of them.
+    """
+    for look in (_as_run, _as_change, _as_environment, _as_service, _as_digest):
+        found = look(tx, subject, environment)
+        if found is not None:
+            return found
+    raise NotFound(
+        f"nothing is called {subject!r}: no change, run, service, environment or digest",
+        hint="`andon status` shows what there is",
+    )
+
+
+def _runs(tx: Tx, **labels: str) -> tuple[Object, ...]:
+    wanted = {key: value for key, value in labels.items() if value}
+    return tuple(tx.list(Selector(kind="Run", labels=wanted), limit=RECENT, newest_first=True))
+
+
+def _as_run(tx: Tx, subject: str, environment: str) -> Asked | None:
+    run = tx.get("Run", subject)
+    if run is None:
+        return None
+    return Asked("run", subject, _scope_of(run), (run,))
+
+
+def _scope_of(run: Object) -> Subject:
+    plan: RolloutPlan | None = run.spec.rollout
+    if plan is None:
+        return Subject(change=run.spec.change)
+    return Subject(
+        service=plan.service,
+        environment=plan.environment,
+        digest=plan.version.digest,
+        config_hash=plan.version.config_hash,
+        change=run.spec.change,
+    )
+
+
+def find_change(tx: Tx, name: str) -> Object | None:
+    """Find a Change by name or by (abbreviated) sha; the newest if several match."""
+    found = tx.get("Change", name)
+    if found is not None or len(name) < 6:
+        return found
+    changes = tx.list(Selector(kind="Change"), limit=1000, newest_first=True)
+    return next((one for one in changes if one.spec.sha.startswith(name)), None)
+
+
+def _as_change(tx: Tx, subject: str, environment: str) -> Asked | None:
+    change = find_change(tx, subject)
+    if change is None:
+        return None
+    runs = _runs(tx, change=change.name, environment=environment)
+    return Asked("change", change.name, Subject(change=change.name, environment=environment), runs)
+
+
+def _as_environment(tx: Tx, subject: str, environment: str) -> Asked | None:
+    if tx.get("Environment", subject) is None:
+        return None
+    runs = _latest_by_service(_runs(tx, environment=subject))
+    return Asked("environment", subject, Subject(environment=subject), runs)
+
+
+def _as_service(tx: Tx, subject: str, environment: str) -> Asked | None:
+    runs = _runs(tx, service=subject, environment=environment)
+    if not runs:
+        return None
+    scope = Subject(service=subject, environment=environment)
+    return Asked("service", subject, scope, _latest_by_place(runs))
+
+
+def _as_digest(tx: Tx, subject: str, environment: str) -> Asked | None:
+    wanted = subject.removeprefix("sha256:")
+    if len(wanted) < 6:
+        return None
+    artifacts = tx.list(Selector(kind="Artifact"), limit=1000, newest_first=True)
+    digests = {one.spec.digest for one in artifacts}
+    match = next((one for one in digests if one.removeprefix("sha256:").startswith(wanted)), None)
+    if match is None:
+        return None
+    runs = _runs(tx, digest=match, environment=environment)
+    return Asked("digest", match, Subject(digest=match, environment=environment), runs)
+
+
+def _latest_by_service(runs: tuple[Object, ...]) -> tuple[Object, ...]:
+    latest: dict[str, Object] = {}
+    for run in runs:
+        latest.setdefault(run.labels.get("service", ""), run)
+    return tuple(latest.values())
+
+
+def _latest_by_place(runs: tuple[Object, ...]) -> tuple[Object, ...]:
+    latest: dict[str, Object] = {}
+    for run in runs:
+        latest.setdefault(run.labels.get("environment", ""), run)
+    return tuple(latest.values())
+
+
+def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
+    """Answer ``andon why``."""
+    asked = find_subject(tx, subject, environment)
+    holds = _holds(tx, asked, now)
+    missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
+    chains = dict.fromkeys(run.spec.change for run in asked.runs)
+    return {
+        "subject": asked.name,
+        "kind": asked.kind,
+        "open": not holds and not missing,
+        "summary": _summary(asked, holds, missing),
+        "missing": missing,
+        "holds": [hold_json(hold) for hold in holds],
+        "story": _story(tx, list(chains)[:3]),
+        "evidence": _evidence(tx, asked),
+    }
+
+
+def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:
+    scopes = [asked.scope, *(_scope_of(run) for run in asked.runs)]
+    active = [
+        hold
+        for hold in tx.list(Selector(kind="Hold", labels={"state": "active"}))
+        if is_active(hold, now)
+    ]
+    return [
+        hold
+        for hold in active
+        if any(hold.spec.scope.matches(scope) or _covers(asked, hold) for scope in scopes)
+    ]
+
+
+def _covers(asked: Asked, hold: Object) -> bool:
+    """Say whether a Hold lies within what was asked about (a latched version of a service)."""
+    return asked.kind in {"service", "environment", "digest"} and asked.scope.matches(
+        hold.spec.scope
+    )
+
+
+def gate_of(tx: Tx, run: Object, now: float) -> Gate:
+    """Judge a rollout's gate as its controller would."""
+    plan: RolloutPlan = run.spec.rollout
+    labels = {"service": plan.service, "digest": plan.version.digest}
+    claims = tx.list(Selector(kind="Evidence", labels=labels))
+    claims += tx.list(Selector(kind="Approval", labels={"change": run.spec.change}))
+    holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
+    return judge_gate(_scope_of(run), plan.requires, claims, holds, now, plan.max_age_seconds)
+
+
+def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
+    if run.spec.rollout is None or run.status.phase in TERMINAL or run.status.phase == "Running":
+        return []
+    if run.status.reason == "NoVerdict":
+        opens = (
+            f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
+        )
+        return [_lack(run, "judge", opens, person=True)]
+    return [
+        _lack(run, one.check, one.opens, person=one.check == "approval")
+        for one in gate_of(tx, run, now).missing
+    ]
+
+
+def _lack(run: Object, check: str, opens: str, *, person: bool) -> Json:
+    return {
+        "check": check,
+        "environment": run.labels.get("environment", ""),
+        "since": run.created_at,
+        "opens": opens,
+        "person": person,
+    }
+
+
+def _summary(asked: Asked, holds: list[Object], missing: list[Json]) -> str:
+    if holds:
+        first = holds[-1]
+        return f"held by {first.spec.source}: {first.spec.reason}"
+    if missing:
+        wanted = ", ".join(dict.fromkeys(str(lack["check"]) for lack in missing))
+        return f"waiting for Evidence: {wanted}"
+    for run in asked.runs:
+        if run.status.phase in {"Failed", "RolledBack"}:
+            return f"{run.name}: {run.status.message}"
+    for run in asked.runs:
+        if run.status.phase not in TERMINAL:
+            doing = run.status.message or (
+                run.status.verdict and f"judge says {run.status.verdict}"
+            )
+            return f"{run.name} is under way{f': {doing}' if doing else ''}"
+    return "nothing holds it"
+
+
+def _story(tx: Tx, changes: list[str]) -> list[Json]:
+    rows = [row for change in changes for row in tx.events(chain=change, limit=STORY_LENGTH)]
+    rows.sort(key=lambda row: row.seq)
+    told = (event_json(row) for row in rows[-STORY_LENGTH:])
+    return [{"at": event["at"], "text": event["text"], "id": event["id"]} for event in told]
+
+
+def _evidence(tx: Tx, asked: Asked) -> list[Json]:
+    digests = {run.labels.get("digest", "") for run in asked.runs} - {""}
+    found: dict[str, Object] = {}
+    for digest in digests:
+        for item in tx.list(Selector(kind="Evidence", labels={"digest": digest})):
+            found[item.name] = item
+    return [_evidence_json(item) for item in found.values()]
+
+
+def _evidence_json(item: Object) -> Json:
+    spec: EvidenceSpec = item.spec
+    shown: dict[str, Any] = {
+        "name": item.name,
+        "check": spec.check,
+        "verdict": spec.verdict,
+        "message": spec.message,
+        "source": spec.source,
+        "observedAt": spec.observed_at,
+    }
+    return shown
