@@ -1,0 +1,137 @@
+"""Trees of files that others made: which names and links are safe, and where a job's tree lies.
+
+Names are bytes here, because file systems and git do not promise text.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from andon.kernel.errors import UsageError
+
+_MOST_LINKS_FOLLOWED = 40  # as Linux does (path_resolution(7))
+
+
+def shown(name: bytes) -> str:
+    r"""Return a file name for a message: control characters and stray bytes escaped, cut at 120.
+
+    >>> shown(b"caf\xe9\n")
+    'caf\\xe9\\n'
+    """
+    text = name.decode("utf-8", "backslashreplace")
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return plain if len(plain) <= 120 else f"{plain[:117]}..."
+
+
+def is_safe_name(name: bytes) -> bool:
+    """Say whether a relative path names a place inside a tree, and not git's own folder.
+
+    >>> is_safe_name(b"a/-rf"), is_safe_name(b"a/../b"), is_safe_name(b"/etc"), is_safe_name(b"x/.GIT/y")
+    (True, False, False, False)
+    """
+    parts = name.split(b"/")
+    return b"\0" not in name and not any(
+        part in (b"", b".", b"..") or part.lower() == b".git" for part in parts
+    )
+
+
+def leads_outside(link: bytes, links: Mapping[bytes, bytes]) -> bool:
+    """Say whether following a symbolic link can leave its tree, by way of other links too.
+
+    Args:
+        link: Path of the link.
+        links: Target of every link of the tree, by path.
+
+    >>> leads_outside(b"a/up", {b"a/up": b"../b"}), leads_outside(b"a/up", {b"a/up": b"../.."})
+    (False, True)
+    >>> leads_outside(b"a/x", {b"a/x": b"top/../b", b"a/top": b".."})
+    True
+    """
+    place: list[bytes] = []
+    ahead = link.split(b"/")[::-1]
+    followed = 0
+    while ahead:
+        part = ahead.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            if not place:
+                return True
+            place.pop()
+            continue
+        target = links.get(b"/".join([*place, part]))
+        if target is None:
+            place.append(part)
+            continue
+        if target.startswith(b"/"):
+            return True
+        followed += 1
+        if followed > _MOST_LINKS_FOLLOWED:
+            return False  # a loop: nobody can follow it anywhere
+        ahead.extend(target.split(b"/")[::-1])
+    return False
+
+
+def work_tree(work: Path, job_key: str) -> Path:
+    """Return where the work tree of a job lies.
+
+    Args:
+        work: Folder of all work trees.
+        job_key: Idempotency key of its RunJob.
+
+    Raises:
+        UsageError: The key cannot name a folder.
+    """
+    name = job_key.replace("/", "_")
+    if not name or name.startswith(".") or "\0" in name:
+        raise UsageError(f"{job_key!r} cannot name the work tree of a job")
+    return work / name
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all below it, read-only folders too; a missing one is fine."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        shutil.rmtree(path, onerror=_unlock_and_retry)
+
+
+def _unlock_and_retry(call: Callable[..., Any], path: str, _: Any) -> None:
+    if not os.path.lexists(path):
+        return
+    os.chmod(os.path.dirname(path), 0o700)
+    if call in (os.open, os.scandir):
+        os.chmod(path, 0o700)
+        shutil.rmtree(path)
+    else:
+        call(path)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the names in a folder durable (a rename is not, until its folder is)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold a lock between processes; yields its descriptor.
+
+    A child that keeps the descriptor open keeps the lock too, should this process die.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)

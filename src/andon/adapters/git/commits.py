@@ -1,0 +1,81 @@
+"""Reads raw commit objects (gitformat: headers, an empty line, the message)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from andon.ports import Commit
+
+
+class RawCommit(Struct, frozen=True, kw_only=True):
+    """A commit's parts."""
+
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    committed_at: float
+    message: str
+
+    def as_commit(self, sha: str) -> Commit:
+        """Return it as the port says it."""
+        return Commit(
+            sha=sha,
+            author=self.author,
+            message=self.message,
+            committed_at=self.committed_at,
+            parents=self.parents,
+        )
+
+
+def parse_commit(raw: bytes) -> RawCommit:
+    r"""Read a commit object.
+
+    >>> parse_commit(b"tree 1\nparent 2\nauthor A <a@b> 5 +0000\ncommitter C <c@d> 7 +0100\n\nHi\n").message
+    'Hi'
+    """
+    head, _, message = raw.partition(b"\n\n")
+    headers: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        headers.setdefault(name, []).append(value)
+    encoding = _first(headers, b"encoding").decode("ascii", "replace") or "utf-8"
+    return RawCommit(
+        tree=_first(headers, b"tree").decode(),
+        parents=tuple(parent.decode() for parent in headers.get(b"parent", [])),
+        author=_person(_decoded(_first(headers, b"author"), encoding)),
+        committed_at=_seconds(_first(headers, b"committer")),
+        message=_decoded(message, encoding).strip(),
+    )
+
+
+def trailers(message: str) -> dict[str, str]:
+    r"""Read the ``Name: value`` lines of a message's last paragraph.
+
+    >>> trailers("Why\n\nBody: no\n\nEpoch: 3\nIdempotency-Key: u/1/s/0")
+    {'Epoch': '3', 'Idempotency-Key': 'u/1/s/0'}
+    """
+    pairs = (line.partition(": ") for line in message.rpartition("\n\n")[2].splitlines())
+    return {name: value for name, separator, value in pairs if separator}
+
+
+def _first(headers: dict[bytes, list[bytes]], name: bytes) -> bytes:
+    return headers.get(name, [b""])[0]
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def _person(line: str) -> str:
+    return line[: line.rfind(">") + 1] or line
+
+
+def _seconds(line: bytes) -> float:
+    words = line.rpartition(b">")[2].split()
+    try:
+        return float(int(words[0]))
+    except (IndexError, ValueError):
+        return 0.0

@@ -1,0 +1,313 @@
+"""The desired state: a bare git repository that Andon owns.
+
+``<environment>/<service>.json`` holds a version. Commits are made by plumbing, carry the idempotency key
+and the worker's epoch as trailers, and move the branch by compare-and-swap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from andon.adapters.filetree import fsync_folder, locked, remove_tree
+from andon.adapters.git.command import GitFailed, environment, objects, run
+from andon.adapters.git.commits import parse_commit, trailers
+from andon.api.v1.actions import DesiredWritten, Intent, WriteDesired
+from andon.api.v1.records import Version
+from andon.kernel.clock import Clock
+from andon.kernel.digest import canonical_json, short
+from andon.kernel.errors import Conflict, Fenced, Unavailable, UsageError
+
+_BRANCH = "refs/heads/main"
+_ATTEMPTS = 10
+_DURABLE = (
+    ("core.fsync", "all"),
+    ("core.fsyncMethod", "fsync"),
+    ("core.filesRefLockTimeout", "1000"),
+)
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+
+class DesiredCommit(Struct, frozen=True, kw_only=True):
+    """One write to the desired state; ``version`` is None where the service was taken out."""
+
+    commit: str
+    version: Version | None
+    key: str
+    epoch: int
+    message: str
+    committed_at: float
+
+
+class GitDesiredState:
+    """Reads and writes the desired state.
+
+    Args:
+        path: The bare repository; made by the first write.
+        clock: Dates the commits.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path.absolute()
+        self._clock = clock
+        self._known = _Known()
+
+    async def write_desired(self, action: WriteDesired, intent: Intent) -> DesiredWritten:
+        """Commit by compare-and-swap.
+
+        Raises:
+            Conflict: Something else than ``expected`` is written there, and ``force`` is not set.
+            Fenced: A worker of a newer epoch has written meanwhile.
+        """
+        return await asyncio.to_thread(self._write, action, intent)
+
+    def read(self, environment: str) -> Mapping[str, Version]:
+        """Return the version desired for each service of an environment."""
+        return self._read(self._head(), _checked(environment))
+
+    def history(self, environment: str, service: str, limit: int = 20) -> tuple[DesiredCommit, ...]:
+        """Return the last writes to a service in an environment, newest first."""
+        head, file = self._head(), f"{_checked(environment)}/{_checked(service)}.json"
+        if not head:
+            return ()
+        listing = self._git("rev-list", f"--max-count={limit}", head, "--", file)
+        with objects(self._path) as store:
+            found = []
+            for sha in listing.decode().split():
+                raw, blob = store.content(sha), store.content(f"{sha}:{file}")
+                found.append(_told(sha, raw[2] if raw else b"", blob[2] if blob else None))
+        return tuple(found)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _write(self, action: WriteDesired, intent: Intent) -> DesiredWritten:
+        _checked(action.environment), _checked(action.service)
+        if not intent.key or re.search(r"[\x00-\x20]", intent.key):
+            raise UsageError(f"{intent.key!r} is not an idempotency key")
+        with locked(self._path.with_name(f"{self._path.name}.lock")) as lock:
+            self._ensure_repository()
+            for _ in range(_ATTEMPTS):
+                head = self._head()
+                earlier = self._admitted(action, intent, head)
+                if earlier:
+                    return DesiredWritten(commit=earlier)
+                commit = self._commit(action, intent, head)
+                if self._moved(commit, head, lock):
+                    return DesiredWritten(commit=commit)
+        raise Unavailable(
+            f"The desired state {self._path} keeps moving: somebody else writes there"
+        )
+
+    def _admitted(self, action: WriteDesired, intent: Intent, head: str) -> str:
+        """Return the commit that this intent made earlier, if it did; refuse what may not be written."""
+        self._learn(head)
+        if intent.epoch < self._known.epoch:
+            raise Fenced(
+                f"The desired state was written by epoch {self._known.epoch}; epoch {intent.epoch} is over"
+            )
+        if intent.key in self._known.commits:
+            return self._known.commits[intent.key]
+        found = self._read(head, action.environment).get(action.service)
+        if not action.force and _identity(found) != _identity(action.expected):
+            raise Conflict(
+                f"{action.service} in {action.environment} is desired at {_spoken(found)}, "
+                f"not at {_spoken(action.expected)} as this write expected",
+                hint=f"andon why {action.service}",
+            )
+        return ""
+
+    def _ensure_repository(self) -> None:
+        if (self._path / "HEAD").exists():
+            return
+        made = self._path.with_name(f".{self._path.name}.making")
+        remove_tree(made)
+        self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(made))
+        made.rename(self._path)
+        fsync_folder(self._path.parent)
+
+    def _commit(self, action: WriteDesired, intent: Intent, head: str) -> str:
+        file = b"%s.json" % action.service.encode()
+        folder = self._entries(f"{head}:{action.environment}" if head else "")
+        folder.pop(file, None)
+        if action.version is not None:
+            body = canonical_json(_body(action, action.version)) + b"\n"
+            blob = self._git("hash-object", "-w", "--stdin", input=body).strip()
+            folder[file] = b"100644 blob %s" % blob
+        root = self._entries(f"{head}:" if head else "")
+        root.pop(action.environment.encode(), None)
+        if folder:
+            root[action.environment.encode()] = b"040000 tree %s" % self._tree(folder)
+        tree = self._tree(root).decode()
+        parent = ["-p", head] if head else []
+        return (
+            self._git("commit-tree", tree, *parent, "-F", "-", input=_message(action, intent))
+            .decode()
+            .strip()
+        )
+
+    def _entries(self, tree: str) -> dict[bytes, bytes]:
+        if not tree:
+            return {}
+        try:
+            listing = self._git("ls-tree", "-z", tree)
+        except GitFailed:
+            return {}  # the environment is not there yet
+        lines = (line.partition(b"\t") for line in listing.split(b"\0")[:-1])
+        return {name: facts for facts, _, name in lines}
+
+    def _tree(self, entries: dict[bytes, bytes]) -> bytes:
+        lines = b"".join(b"%s\t%s\0" % (facts, name) for name, facts in entries.items())
+        return self._git("mktree", "-z", input=lines).strip()
+
+    def _moved(self, commit: str, head: str, lock: int) -> bool:
+        """Move the branch if it still stands where it stood; a lock that a killed git left is removed."""
+        left = self._path / f"{_BRANCH}.lock"
+        before = _inode(left)
+        try:
+            old = head or "0" * len(commit)
+            self._git("update-ref", _BRANCH, commit, old, keep_open=(lock,))
+        except GitFailed:
+            if self._head() != head:
+                return False
+            # We hold the lock of all of Andon's writers, and git holds its own for milliseconds only.
+            if before is None or _inode(left) != before:
+                raise
+            left.unlink(missing_ok=True)
+            return False
+        fsync_folder(self._path / "refs" / "heads")
+        return True
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _head(self) -> str:
+        if not (self._path / "HEAD").exists():
+            return ""
+        with objects(self._path) as store:
+            found = store.content(f"{_BRANCH}^{{commit}}")
+        return found[0] if found else ""
+
+    def _read(self, head: str, environment: str) -> dict[str, Version]:
+        files = self._entries(f"{head}:{environment}") if head else {}
+        if not files:
+            return {}
+        with objects(self._path) as store:
+            found: dict[str, Version] = {}
+            for name, facts in files.items():
+                blob = store.content(facts.split()[-1].decode())
+                if name.endswith(b".json") and blob:
+                    found[name.decode().removesuffix(".json")] = _version(blob[2])
+        return found
+
+    def _learn(self, head: str) -> None:
+        """Take up the trailers of the commits since the last look (all of them, the first time)."""
+        if head == self._known.head:
+            return
+        new = [head, f"^{self._known.head}"] if self._known.head else [head]
+        shas = self._git("rev-list", "--reverse", *new).decode().split()
+        with objects(self._path) as store:
+            for sha in shas:
+                raw = store.content(sha)
+                self._known.learn(sha, raw[2] if raw else b"")
+
+    def _git(self, *arguments: str, input: bytes = b"", keep_open: tuple[int, ...] = ()) -> bytes:
+        moment = f"@{int(self._clock.now())} +0000"
+        identity = {
+            f"GIT_{role}_{field}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for field, value in (("NAME", "Andon"), ("EMAIL", "andon@localhost"), ("DATE", moment))
+        }
+        where = [] if arguments[0] == "init" else [f"--git-dir={self._path}"]
+        env = environment(_DURABLE, extra=identity)
+        return run([*where, *arguments], input=input, env=env, keep_open=keep_open)
+
+
+class _Known:
+    """What the history says about keys and epochs."""
+
+    def __init__(self) -> None:
+        self.head = ""
+        self.epoch = 0
+        self.commits: dict[str, str] = {}
+
+    def learn(self, sha: str, raw: bytes) -> None:
+        said = trailers(parse_commit(raw).message)
+        self.head = sha
+        self.epoch = max(self.epoch, _epoch(said))
+        if said.get("Idempotency-Key"):
+            self.commits.setdefault(said["Idempotency-Key"], sha)
+
+
+def _epoch(said: Mapping[str, str]) -> int:
+    text = said.get("Epoch", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _told(sha: str, raw: bytes, blob: bytes | None) -> DesiredCommit:
+    commit = parse_commit(raw)
+    said = trailers(commit.message)
+    return DesiredCommit(
+        commit=sha,
+        version=_version(blob) if blob is not None else None,
+        key=said.get("Idempotency-Key", ""),
+        epoch=_epoch(said),
+        message=commit.message.rpartition("\n\n")[0],
+        committed_at=commit.committed_at,
+    )
+
+
+def _message(action: WriteDesired, intent: Intent) -> bytes:
+    plain = " ".join(action.message.replace("\0", "").split())
+    subject = f"{action.environment}/{action.service}: {_spoken(action.version)}"
+    why = f"\n\n{plain}" if plain else ""
+    said = f"Idempotency-Key: {intent.key}\nEpoch: {intent.epoch}"
+    return f"{subject}{why}\n\n{said}\n".encode("utf-8", "replace")
+
+
+def _body(action: WriteDesired, version: Version) -> dict[str, Any]:
+    return {
+        "service": action.service,
+        "environment": action.environment,
+        "digest": version.digest,
+        "configHash": version.config_hash,
+        "change": version.change,
+    }
+
+
+def _version(blob: bytes) -> Version:
+    try:
+        body = json.loads(blob)
+        return Version(
+            digest=body["digest"], config_hash=body["configHash"], change=body.get("change", "")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(f"The desired state holds a file that is no version: {error}") from error
+
+
+def _identity(version: Version | None) -> tuple[str, str] | None:
+    return (version.digest, version.config_hash) if version else None
+
+
+def _spoken(version: Version | None) -> str:
+    return f"{short(version.digest)} ({version.config_hash})" if version else "nothing"
+
+
+def _checked(name: str) -> str:
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name!r} is not a name: lower-case letters, digits and dashes, at most 63"
+        )
+    return name
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,191 @@
+"""A Source over the git command line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from andon.adapters.filetree import locked
+from andon.adapters.git.command import GitFailed, environment, objects, run, sanitised
+from andon.adapters.git.commits import parse_commit
+from andon.adapters.git.locations import git_dir_of, is_remote
+from andon.adapters.git.tree import write_tree
+from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
+from andon.ports import Commit
+
+_SHA = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
+_LARGEST_FILE_BYTES = 16 << 20
+
+
+class GitSource:
+    """Reads local repositories in place, and remote ones through bare mirrors.
+
+    Args:
+        cache: Folder of the mirrors.
+        fetch_timeout_seconds: How long a remote may take to answer.
+    """
+
+    def __init__(self, cache: Path, fetch_timeout_seconds: float = 300) -> None:
+        self._cache = cache
+        self._fetch_timeout_seconds = fetch_timeout_seconds
+
+    def resolve(self, repository: str, ref: str) -> Commit:
+        """Find a commit by branch, tag or (abbreviated) sha.
+
+        Raises:
+            NotFound: No such ref, or no such repository.
+            Unavailable: The repository cannot be reached.
+            UsageError: The ref or the address is not one.
+        """
+        if not ref or ref.startswith("-") or re.search(r"[\x00-\x20\x7f:]", ref):
+            raise UsageError(f"{ref!r} is not a branch, tag or commit")
+        if is_remote(repository) and not _SHA.match(ref):
+            git_dir = self._fetched(repository)
+            name = "refs/andon/HEAD" if ref == "HEAD" else ref
+        else:
+            git_dir, name = self._holding(repository, ref), ref
+        with objects(git_dir) as store:
+            found = store.content(f"{name}^{{commit}}")
+        if found is None:
+            raise self._no_such_ref(git_dir, repository, ref)
+        return parse_commit(found[2]).as_commit(found[0])
+
+    def read(self, repository: str, sha: str, path: str) -> bytes | None:
+        """Return a file's content at a commit; None if it is not there.
+
+        Raises:
+            NotFound: No such commit.
+        """
+        git_dir = self._holding(repository, _full(sha))
+        clean = "/".join(part for part in path.split("/") if part not in ("", "."))
+        with objects(git_dir) as store:
+            if store.content(f"{sha}^{{commit}}") is None:
+                raise self._no_such_ref(git_dir, repository, sha)
+            found = store.content(f"{sha}:{clean}", _LARGEST_FILE_BYTES)
+        return found[2] if found and found[1] == "blob" else None
+
+    def checkout(self, repository: str, sha: str, into: Path) -> None:
+        """Write the tree of a commit into an empty folder, running nothing from the repository.
+
+        Raises:
+            Conflict: The folder is not empty.
+            NotFound: No such commit.
+            StepFailed: The tree reaches outside of itself.
+        """
+        git_dir = self._holding(repository, _full(sha))
+        with objects(git_dir) as store:
+            if store.content(f"{sha}^{{commit}}") is None:
+                raise self._no_such_ref(git_dir, repository, sha)
+        into.mkdir(parents=True, exist_ok=True)
+        if any(into.iterdir()):
+            raise Conflict(f"{into} is not empty: a commit is checked out into an empty folder")
+        write_tree(git_dir, sha, into)
+
+    def heads(self, repository: str) -> Mapping[str, str]:
+        """Return the sha of every branch.
+
+        Raises:
+            NotFound: No such repository.
+            Unavailable: It cannot be reached.
+        """
+        if is_remote(repository):
+            listing = self._remote(["ls-remote", "--heads", "--", repository], repository)
+        else:
+            listing = _refs(git_dir_of(repository), "refs/heads/")
+        pairs = (line.split(None, 1) for line in _text(listing).splitlines())
+        return {name.removeprefix("refs/heads/"): sha for sha, name in pairs}
+
+    def _holding(self, repository: str, sha: str) -> Path:
+        """Return a git folder that has a commit, if it can be had at all."""
+        if not is_remote(repository):
+            return git_dir_of(repository)
+        mirror = self._mirror(repository)
+        if (mirror / "HEAD").exists():
+            with objects(mirror) as store:
+                if store.content(f"{sha}^{{commit}}"):
+                    return mirror
+        return self._fetched(repository)
+
+    def _mirror(self, repository: str) -> Path:
+        return self._cache / f"{hashlib.sha256(repository.encode()).hexdigest()[:24]}.git"
+
+    def _fetched(self, repository: str) -> Path:
+        mirror = self._mirror(repository)
+        with locked(mirror.with_suffix(".lock")) as lock:
+            if not (mirror / "HEAD").exists():
+                run(["init", "--quiet", "--bare", "--template=", "--", str(mirror)])
+            tip = self._remote(["ls-remote", "--", repository, "HEAD"], repository).split()
+            specs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+            if tip:
+                specs.append("+HEAD:refs/andon/HEAD")
+            options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--force"]
+            arguments = [f"--git-dir={mirror}", "fetch", *options, "--", repository, *specs]
+            self._remote(arguments, repository, lock)
+        return mirror
+
+    def _remote(self, arguments: list[str], repository: str, *keep_open: int) -> bytes:
+        try:
+            return run(
+                arguments,
+                env=environment(remote=True),
+                timeout_seconds=self._fetch_timeout_seconds,
+                keep_open=keep_open,
+            )
+        except Unavailable as error:
+            raise Unavailable(
+                f"The repository {sanitised(repository)} cannot be read: {error.message}",
+                hint="git ls-remote shows whether this machine may read it",
+            ) from error
+
+    def _no_such_ref(self, git_dir: Path, repository: str, ref: str) -> NotFound:
+        listing = _text(_refs(git_dir, "refs/heads/", "refs/tags/")).splitlines()
+        names = [line.split(" ", 1)[1].split("/", 2)[2] for line in listing]
+        near = difflib.get_close_matches(ref, names, n=3)
+        what = "no commit yet" if not names else f"no branch, tag or commit {ref}"
+        return NotFound(
+            f"The repository {sanitised(repository)} has {what}",
+            hint=f"nearest: {', '.join(near)}" if near else "git branch --all",
+        )
+
+
+def dirty(repository: str) -> bool:
+    """Say whether a local work tree holds changes that no commit has; a bare repository has none.
+
+    Raises:
+        NotFound: There is no repository.
+    """
+    git_dir = git_dir_of(repository)
+    if git_dir.name != ".git":
+        return False
+    base = [f"--git-dir={git_dir}", f"--work-tree={git_dir.parent}"]
+    env = environment(_disabled_filters(base))
+    status = ["-C", str(git_dir.parent), *base, "status", "--porcelain", "-z"]
+    return bool(run([*status, "--ignore-submodules=all"], env=env))
+
+
+def _disabled_filters(base: list[str]) -> list[tuple[str, str]]:
+    """Blank the programs that the repository's configuration would run on its files."""
+    pattern = r"^filter\..*\.(clean|smudge|process|required)$"
+    try:
+        names = run([*base, "config", "--name-only", "-z", "--get-regexp", pattern])
+    except GitFailed:
+        return []  # it has none
+    return [(_text(name), "") for name in names.split(b"\0") if name]
+
+
+def _refs(git_dir: Path, *patterns: str) -> bytes:
+    form = "--format=%(objectname) %(refname)"
+    return run([f"--git-dir={git_dir}", "for-each-ref", form, *patterns])
+
+
+def _full(sha: str) -> str:
+    if not _SHA.match(sha):
+        raise UsageError(f"{sha!r} is not a full commit id")
+    return sha
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

@@ -1,0 +1,94 @@
+"""Gives every job its own work tree before the agent runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from andon.adapters.filetree import remove_tree, work_tree
+from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
+from andon.kernel.errors import Unavailable
+from andon.ports import ArtifactStore, Executor, Source
+
+
+class LocalExecutor:
+    """Runs jobs through the agent of this machine.
+
+    A work tree appears by rename, whole or not at all; it is kept, with what the job left in it, until
+    ``forget_work`` or ``sweep_work``.
+
+    Args:
+        agent: Runs the job in ``work_tree(work, intent.key)``.
+        source: Checks out commits.
+        artifacts: Unpacks digests.
+        work: Folder of all work trees.
+    """
+
+    def __init__(
+        self, agent: Executor, source: Source, artifacts: ArtifactStore, work: Path
+    ) -> None:
+        self._agent = agent
+        self._source = source
+        self._artifacts = artifacts
+        self._work = work
+
+    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
+        """Run a job to its end; the same key finds its work tree and the job again."""
+        await asyncio.to_thread(self._ensure_tree, action, intent.key)
+        return await self._agent.run_job(action, intent)
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        """End a job's whole process group."""
+        return await self._agent.cancel_job(action, intent)
+
+    def forget_work(self, keys: Iterable[str]) -> None:
+        """Remove the work trees of these jobs."""
+        for key in keys:
+            remove_tree(work_tree(self._work, key))
+
+    def sweep_work(self, keep: set[str]) -> None:
+        """Remove all work trees but those of the jobs with these keys, half-made ones too."""
+        kept = {work_tree(self._work, key).name for key in keep}
+        if not self._work.is_dir():
+            return
+        for path in self._work.iterdir():
+            name = path.name[1:].rpartition(".")[0] if path.name.startswith(".") else path.name
+            if name not in kept:
+                remove_tree(path)
+
+    def _ensure_tree(self, action: RunJob, key: str) -> None:
+        tree = work_tree(self._work, key)
+        if tree.is_dir():
+            return
+        try:
+            self._work.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=f".{tree.name}.", dir=self._work))
+        except OSError as error:
+            raise Unavailable(
+                f"No work tree can be made in {self._work}: {error.strerror}", hint="andon doctor"
+            ) from error
+        try:
+            made.chmod(0o755)
+            self._fill(action, made)
+            _settle(made, tree)
+        finally:
+            remove_tree(made)
+
+    def _fill(self, action: RunJob, into: Path) -> None:
+        if action.digest:
+            self._artifacts.unpack(action.digest, into)
+        else:
+            self._source.checkout(action.repository, action.sha, into)
+
+
+def _settle(made: Path, tree: Path) -> None:
+    try:
+        os.rename(made, tree)
+    except OSError as error:
+        if not tree.is_dir():  # else the same key was quicker in another thread
+            raise Unavailable(
+                f"The work tree {tree} cannot be made: {error.strerror}", hint="andon doctor"
+            ) from error
