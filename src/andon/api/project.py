@@ -1,0 +1,325 @@
+"""A project's documents together: do they refer to each other rightly, and which is which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import UNSET, Struct, structs
+
+from andon.api.parse import Parsed, document_positions, duplicates, parse_documents
+from andon.api.positions import Place
+from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
+from andon.api.v1.definitions import (
+    Definition,
+    EnvironmentSpec,
+    ObjectiveSpec,
+    PipelineSpec,
+    RolloutStep,
+    RouteSpec,
+    ServiceSpec,
+)
+
+Broken = frozenset[tuple[str, str]]
+
+
+class Definitions(Struct, frozen=True, kw_only=True):
+    """Specs by kind and name; Objectives and Routes by their service."""
+
+    services: dict[str, ServiceSpec]
+    pipeline_name: str
+    pipeline: PipelineSpec
+    environments: dict[str, EnvironmentSpec]
+    objectives: dict[str, ObjectiveSpec]
+    routes: dict[str, RouteSpec]
+
+
+def group(definitions: Iterable[Definition]) -> Definitions:
+    """Sort checked definitions by kind.
+
+    Raises:
+        InvalidDocument: There is not exactly one Pipeline.
+    """
+    documents = tuple(definitions)
+    pipelines = {d.metadata.name: d.spec for d in documents if isinstance(d.spec, PipelineSpec)}
+    if len(pipelines) != 1:
+        raise invalid(tuple(_check_pipeline_count(documents, frozenset())))
+    ((pipeline_name, pipeline),) = pipelines.items()
+    return Definitions(
+        services={d.metadata.name: d.spec for d in documents if isinstance(d.spec, ServiceSpec)},
+        pipeline_name=pipeline_name,
+        pipeline=pipeline,
+        environments={
+            d.metadata.name: d.spec for d in documents if isinstance(d.spec, EnvironmentSpec)
+        },
+        objectives={d.spec.service: d.spec for d in documents if isinstance(d.spec, ObjectiveSpec)},
+        routes={d.spec.service: d.spec for d in documents if isinstance(d.spec, RouteSpec)},
+    )
+
+
+def check_project(files: Mapping[str, bytes]) -> Parsed:
+    """Read a project's files and check the references between their documents.
+
+    Args:
+        files: Content by file name.
+    """
+    read = [parse_documents(data, file) for file, data in files.items()]
+    definitions = tuple(d for part in read for d in part.definitions)
+    broken: Broken = frozenset().union(*(part.broken for part in read))
+    unread = any(part.problems and not part.broken for part in read)
+    own = [problem for part in read for problem in part.problems]
+    between = () if unread else check_references(definitions, files, broken)
+    problems = tuple(dict.fromkeys([*own, *between]))
+    return Parsed(definitions=definitions, problems=problems, broken=broken)
+
+
+def read_project(files: Mapping[str, bytes]) -> Definitions:
+    """Read and check a project's files.
+
+    Raises:
+        InvalidDocument: Something is wrong; the message lists everything.
+    """
+    parsed = check_project(files)
+    if parsed.problems:
+        raise invalid(parsed.problems)
+    return group(parsed.definitions)
+
+
+def check_references(
+    definitions: Sequence[Definition],
+    sources: Mapping[str, bytes] | None = None,
+    broken: Broken = frozenset(),
+) -> tuple[Problem, ...]:
+    """Check what documents say about each other.
+
+    Args:
+        definitions: All documents that are judged together.
+        sources: Content by file name, to say line and column of the field; else the document's line.
+        broken: Kind and name of documents that exist but have problems of their own.
+    """
+    names = _Names(definitions, broken)
+    found = [
+        *duplicates(definitions),
+        *_check_pipeline_count(definitions, broken),
+        *_check_one_each(definitions),
+        *_check_ports(definitions),
+        *(problem for d in definitions for problem in _check_one(d, names)),
+        *_check_circles(definitions),
+    ]
+    if sources is None:
+        return tuple(found)
+    return tuple(_placed(found, sources))
+
+
+def _placed(problems: Iterable[Problem], sources: Mapping[str, bytes]) -> Iterator[Problem]:
+    """Point each problem at its field instead of its document."""
+    known: dict[tuple[str, int], dict[str, Place]] = {}
+    for problem in problems:
+        document = (problem.file, problem.line)
+        if document not in known:
+            known[document] = document_positions(sources.get(problem.file, b""), problem.line)
+        place = known[document].get(problem.field)
+        yield structs.replace(problem, line=place.line, column=place.column) if place else problem
+
+
+class _Names:
+    """Names that may be referred to."""
+
+    def __init__(self, definitions: Iterable[Definition], broken: Broken) -> None:
+        known = {(d.kind, d.metadata.name) for d in definitions} | broken
+        self._by_kind: dict[str, set[str]] = {}
+        for definition in definitions:
+            if isinstance(definition.spec, PipelineSpec):
+                known |= {("job", name) for name in definition.spec.jobs}
+        for kind, name in known:
+            self._by_kind.setdefault(kind, set()).add(name)
+
+    def of(self, kind: str) -> set[str]:
+        return self._by_kind.get(kind, set())
+
+
+def _problem(definition: Definition, path: Path, message: str, hint: str = "") -> Problem:
+    return Problem(
+        file=definition.file,
+        line=definition.line,
+        column=1 if definition.line else 0,
+        field=field_name(path),
+        message=message,
+        hint=hint,
+    )
+
+
+def _unknown(
+    definition: Definition, path: Path, kind: str, name: str | None, known: Iterable[str]
+) -> Iterator[Problem]:
+    names = set(known)
+    if name is not None and name not in names:
+        hint = did_you_mean(name, names, f"known {kind} names")
+        yield _problem(definition, path, f"no {kind} is called `{name}`", hint)
+
+
+def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
+    path: Path
+    match definition.spec:
+        case ServiceSpec():
+            yield from _check_service(definition, definition.spec, names)
+        case PipelineSpec():
+            jobs = definition.spec.jobs
+            for name, job in jobs.items():
+                for number, needed in enumerate(job.needs):
+                    path = ("spec", "jobs", name, "needs", number)
+                    yield from _unknown(definition, path, "job", needed, jobs)
+        case EnvironmentSpec():
+            yield from _check_environment(definition, definition.spec, names)
+        case ObjectiveSpec(service=service):
+            path = ("spec", "service")
+            yield from _unknown(definition, path, "Service", service, names.of("Service"))
+            if definition.spec.availability is None and definition.spec.latency is None:
+                message = "an Objective needs `availability` or `latency`; found neither"
+                yield _problem(definition, ("spec",), message)
+        case RouteSpec(service=service, listen=listen):
+            path = ("spec", "service")
+            yield from _unknown(definition, path, "Service", service, names.of("Service"))
+            for environment in listen:
+                path = ("spec", "listen", environment)
+                known = names.of("Environment")
+                yield from _unknown(definition, path, "Environment", environment, known)
+
+
+def _check_service(definition: Definition, spec: ServiceSpec, names: _Names) -> Iterator[Problem]:
+    services, jobs = names.of("Service"), names.of("job")
+    for number, needed in enumerate(spec.needs):
+        path = ("spec", "needs", number)
+        yield from _unknown(definition, path, "Service", needed, services)
+        if needed == definition.metadata.name:
+            yield _problem(definition, path, f"Service `{needed}` needs itself")
+    if spec.artifact.job is not None and jobs:
+        yield from _unknown(definition, ("spec", "artifact", "job"), "job", spec.artifact.job, jobs)
+    for field, deploy_jobs in (("preDeploy", spec.pre_deploy), ("postDeploy", spec.post_deploy)):
+        own = [job.name for job in deploy_jobs]
+        for number, job in enumerate(deploy_jobs):
+            here: Path = ("spec", field, number)
+            if job.name in own[:number]:
+                message = f"another job of `{field}` is already called `{job.name}`"
+                yield _problem(definition, (*here, "name"), message)
+            for position, needed in enumerate(job.needs):
+                yield from _unknown(definition, (*here, "needs", position), "job", needed, own)
+
+
+def _check_environment(
+    definition: Definition, spec: EnvironmentSpec, names: _Names
+) -> Iterator[Problem]:
+    environments = names.of("Environment")
+    yield from _unknown(definition, ("spec", "base"), "Environment", spec.base, environments)
+    yield from _unknown(definition, ("spec", "after"), "Environment", spec.after, environments)
+    for service in spec.services:
+        path = ("spec", "services", service)
+        yield from _unknown(definition, path, "Service", service, names.of("Service"))
+    if spec.rollout is not UNSET:
+        yield from _check_steps(definition, spec.rollout.steps)
+
+
+def _check_steps(definition: Definition, steps: Sequence[RolloutStep]) -> Iterator[Problem]:
+    here: Path = ("spec", "rollout", "steps")
+    for number, step in enumerate(steps):
+        if number and step.weight <= steps[number - 1].weight:
+            message = (
+                f"expected more than the step before ({steps[number - 1].weight:g}), "
+                f"found {step.weight:g}"
+            )
+            yield _problem(definition, (*here, number, "weight"), message)
+        if step.max_seconds < step.min_seconds:
+            message = (
+                f"expected at least `minSeconds` ({step.min_seconds:g}), found {step.max_seconds:g}"
+            )
+            yield _problem(definition, (*here, number, "maxSeconds"), message)
+    if steps[-1].weight != 100:
+        message = f"expected the last step at 100, found {steps[-1].weight:g}"
+        hint = "add a step: {weight: 100}"
+        yield _problem(definition, (*here, len(steps) - 1, "weight"), message, hint)
+
+
+def _check_pipeline_count(definitions: Sequence[Definition], broken: Broken) -> Iterator[Problem]:
+    pipelines = [d for d in definitions if d.kind == "Pipeline"]
+    if not pipelines and not any(kind == "Pipeline" for kind, _ in broken):
+        file = definitions[0].file if definitions else ""
+        message = "no Pipeline; expected exactly one"
+        hint = "add a document with `kind: Pipeline`; `andon init` writes one"
+        yield Problem(file=file, line=0, column=0, field="", message=message, hint=hint)
+    for extra in pipelines[1:]:
+        message = f"a second Pipeline; the first is at {pipelines[0].file}:{pipelines[0].line}"
+        hint = "move its jobs there: one Pipeline holds the jobs of all services"
+        yield _problem(extra, ("kind",), message, hint)
+
+
+def _check_one_each(definitions: Iterable[Definition]) -> Iterator[Problem]:
+    first: dict[tuple[str, str], Definition] = {}
+    for definition in definitions:
+        if isinstance(definition.spec, (ObjectiveSpec, RouteSpec)):
+            service = definition.spec.service
+            taken = first.setdefault((definition.kind, service), definition)
+            if taken is not definition and taken.metadata.name != definition.metadata.name:
+                message = (
+                    f"`{service}` already has the {definition.kind} `{taken.metadata.name}` "
+                    f"({taken.file}:{taken.line})"
+                )
+                yield _problem(definition, ("spec", "service"), message, "keep one of them")
+
+
+def _check_ports(definitions: Iterable[Definition]) -> Iterator[Problem]:
+    taken: dict[int, tuple[str, str]] = {}
+    for definition in definitions:
+        if isinstance(definition.spec, RouteSpec):
+            for environment, port in definition.spec.listen.items():
+                owner = taken.setdefault(port, (definition.metadata.name, environment))
+                if owner != (definition.metadata.name, environment):
+                    message = f"port {port} is already taken by Route `{owner[0]}` in `{owner[1]}`"
+                    yield _problem(definition, ("spec", "listen", environment), message)
+
+
+def _check_circles(definitions: Sequence[Definition]) -> Iterator[Problem]:
+    for definition in definitions:
+        if isinstance(definition.spec, PipelineSpec):
+            jobs = {name: job.needs for name, job in definition.spec.jobs.items()}
+            for circle in _circles(jobs):
+                path = ("spec", "jobs", circle[0], "needs")
+                yield _problem(definition, path, f"jobs wait for each other: {_arrows(circle)}")
+    documents = {d.metadata.name: d for d in definitions if isinstance(d.spec, EnvironmentSpec)}
+    specs = {n: d.spec for n, d in documents.items() if isinstance(d.spec, EnvironmentSpec)}
+    for field, word in (("base", "are based on"), ("after", "come after")):
+        links = {name: _link(specs, name, field) for name in specs}
+        for circle in _circles(links):
+            message = f"environments {word} each other: {_arrows(circle)}"
+            yield _problem(documents[circle[0]], ("spec", field), message)
+
+
+def _link(specs: Mapping[str, EnvironmentSpec], name: str, field: str) -> tuple[str, ...]:
+    """Return the environment named by ``base``, or by ``after`` (which bases may provide)."""
+    seen: set[str] = set()
+    current: str | None = name
+    while current is not None and current in specs and current not in seen:
+        seen.add(current)
+        value: str | None = getattr(specs[current], field)
+        if value is not None or field == "base":
+            return (value,) if value is not None else ()
+        current = specs[current].base
+    return ()
+
+
+def _arrows(circle: Sequence[str]) -> str:
+    return " → ".join((*circle, circle[0]))
+
+
+def _circles(links: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
+    """Yield each circle once, as the nodes along it."""
+    done: set[str] = set()
+    for start in links:
+        trail: list[tuple[str, Iterator[str]]] = [(start, iter(links[start]))]
+        while trail and start not in done:
+            step = next((n for n in trail[-1][1] if n in links and n not in done), None)
+            names = [name for name, _ in trail]
+            if step is None:
+                done.add(trail.pop()[0])
+            elif step in names:
+                yield names[names.index(step) :]
+            else:
+                trail.append((step, iter(links[step])))
