@@ -16,6 +16,7 @@ from andon.api.v1.latency import bucket_of, upper_bound
 from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
 from andon.calc.histogram import exceeding, quantile_bucket
 from andon.calc.sequential import (
+    NEVER,
     bet,
     enter,
     entering_stake,
@@ -52,9 +53,9 @@ LATENCY_NATS_PER_SECOND = 0.2
 """Slow requests come in spells: one spell of a single replica must never decide."""
 
 CLIENT_WINDOW_SECONDS = 10.0
-FEW_CLIENTS, REQUESTS_PER_CLIENT = 50, 4
-CROWDED_DISPERSION = 3.0
-"""Errors behind one address may have one cause: that many count as one, at least."""
+FEW_CLIENTS, REQUESTS_PER_CLIENT = 10, 4
+CROWDED_DISPERSION, CROWDED_NATS_PER_SECOND = 3.0, 1.0
+"""Errors behind one address may have one cause: that many count as one, at least, and slowly."""
 
 
 class ArmCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -222,7 +223,7 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
     state = _begin_due(state)
     state = _bet_on_harm(state, sample, stable, crowded)
     state = _bet_on_fit(state, sample, stable, crowded)
-    return _count(state, sample, stable, crowded)
+    return _count(state, sample, stable)
 
 
 def _begin_due(state: JudgeState) -> JudgeState:
@@ -251,6 +252,7 @@ def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: 
             trials,
             share,
             temper=dispersion(state.error_noise, CROWDED_DISPERSION) if crowded else 1.0,
+            cap=CROWDED_NATS_PER_SECOND * sample.seconds if crowded else NEVER,
         ),
         error_noise=learn(state.error_noise, stable.errors, stable.requests),
         streams=tuple(_bet_on_latency(one, state, sample, stable) for one in state.streams),
@@ -331,9 +333,9 @@ def _bet_on_fit(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: b
     )
 
 
-def _count(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:
+def _count(state: JudgeState, sample: Sample, stable: ArmCounts) -> JudgeState:
     canary = sample.canary
-    counted = _counted(canary, crowded)
+    counted = _counted(canary, crowded=False)
     explained = canary.requests * stable.errors / stable.requests if stable.requests else 0.0
     tolerated = max(canary.requests * state.error_share, state.tolerance * explained)
     state = replace(

@@ -120,6 +120,8 @@ def judge(
         return case.say("Wait", _idle_reason(state))
     if harm_log(state) >= case.harm_threshold / 2:
         return case.say("Wait", f"{_errors(state)}; {_suspicion(case)}")
+    if _burning(state):
+        return case.say("Wait", f"{_errors(state)}; both fail far more than the Objective allows")
     if case.fit_log >= case.fit_threshold:
         return case.say("Advance", f"{_errors(state)}; {_fit(case)}")
     if last_step and soak_done:
@@ -182,7 +184,7 @@ class _Case(Struct, frozen=True):
 
     @property
     def fit_log(self) -> float:
-        return round(max(log_weighted(*claim) for claim in self.claims()), _DECIMALS)
+        return round(max(log_weighted(*claim) for claim in self.claims()), _DECIMALS) + 0.0
 
     def claims(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
         """Return stakes and weights of the claims that may advance this step."""
@@ -229,9 +231,12 @@ def _tripped(state: JudgeState, policy: JudgePolicy, restarts: int, consistent: 
 
 
 def _burnt(state: JudgeState) -> bool:
+    return _burning(state) and state.counted_errors > BURNT_RISK * state.explained_errors
+
+
+def _burning(state: JudgeState) -> bool:
     allowed = BURNT_FACTOR * state.error_share * state.canary_requests
-    explained = BURNT_RISK * state.explained_errors
-    return state.counted_errors > max(BURNT_ERRORS - 1, allowed, explained)
+    return state.counted_errors > max(BURNT_ERRORS - 1, allowed)
 
 
 def _guard_reason(guard: Guard, state: JudgeState, restarts: int) -> str:
@@ -263,7 +268,7 @@ def _strength(log: float) -> str:
 
 def _errors(state: JudgeState) -> str:
     canary = f"{_number(state.canary_errors)} of {_number(state.canary_requests)} canary requests"
-    if state.counted_errors < state.canary_errors:
+    if state.counted_errors < state.canary_errors and not state.crowded:
         canary = f"{canary} ({_number(state.counted_errors)} counted once a client)"
     if not state.stable_requests:
         return f"{canary} failed, no stable version to compare with"
