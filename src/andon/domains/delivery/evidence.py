@@ -125,7 +125,7 @@ class Stream(Struct, frozen=True, array_like=True):
 
 
 class JudgeState(Struct, frozen=True, kw_only=True):
-    """Everything the judge remembers; a few hundred bytes of JSON."""
+    """Everything the judge remembers; about 1.5 kB of JSON."""
 
     error_share: float
     tolerance: float
