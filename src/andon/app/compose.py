@@ -129,7 +129,6 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
         store = open_store(
             settings.database_url or str(state / "control.db"),
             source=f"/andon/{socket.gethostname()}",
-            randomness=SystemRandomness(),
         )
         try:
             await _run(settings, state, store, serve)

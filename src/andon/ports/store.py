@@ -214,6 +214,10 @@ class Tx(Protocol):
         """Return each stream's last position and hash."""
         ...
 
+    def last_seq(self) -> int:
+        """Return the ``seq`` of the newest event; 0 if there is none."""
+        ...
+
     def add_samples(self, uid: str, bodies: Sequence[dict[str, Any]]) -> None:
         """Keep raw observations of a Run."""
         ...

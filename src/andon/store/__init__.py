@@ -1,1 +1,39 @@
-"""Objects, steps, ledger and tasks in one database."""
+"""Objects, steps, ledger and tasks in one database: SQLite by default, Postgres by configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from andon.ports.store import Store, Tx
+from andon.store.database import Database
+from andon.store.dialect import Dialect, Postgres, Sqlite
+from andon.store.ledger import Finding, Verification, verify
+from andon.store.transaction import Transaction
+
+__all__ = ["Finding", "Verification", "open_store", "verify_ledger"]
+
+
+def open_store(url: str, *, source: str) -> Store:
+    """Open the store, making its schema if the database is empty.
+
+    Args:
+        url: ``postgresql://...``, ``sqlite:///path`` or a path.
+        source: CloudEvents source (a URI-reference) of this installation.
+
+    Raises:
+        Unavailable: It cannot be reached or written.
+        Conflict: A newer program made it.
+    """
+    dialect: Dialect
+    if url.startswith(("postgresql://", "postgres://")):
+        dialect = Postgres(url)
+    else:
+        dialect = Sqlite(Path(url.removeprefix("sqlite://")))
+    return Database(dialect, source)
+
+
+def verify_ledger(tx: Tx) -> Verification:
+    """Recompute every chain of the ledger, without holding it in memory."""
+    transaction = cast(Transaction, tx)
+    return verify(transaction.every_event(), transaction.heads())

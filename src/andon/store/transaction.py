@@ -1,0 +1,479 @@
+"""Everything that happens inside one transaction."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from andon.api.v1.actions import OBSERVATIONS, AnyAction, AnyOutcome
+from andon.api.v1.control import ActionRow, Event, NewObject, Selector
+from andon.api.v1.records import RECORDS, Object, StepRow
+from andon.kernel.errors import Conflict, Fenced, NotFound, UsageError
+from andon.ports.store import LedgerRow, PendingAction, TaskRow
+from andon.store.dialect import Connection, Row
+from andon.store.ledger import FIRST, seal
+
+NEVER = 1e18
+"""Due of a task that only something else will wake."""
+
+_OBJECT = "o.uid, o.kind, o.name, o.generation, o.version, o.spec, o.status, o.labels, o.created_at"
+_EVENT = "seq, stream, n, id, type, subject, chain, time, body, body_digest, prev_hash, hash"
+_ACTION = "a.key, a.step, a.attempt, a.body, a.outcome"
+
+_action = msgspec.json.Decoder(AnyAction)
+_outcome = msgspec.json.Decoder(AnyOutcome)
+_step = msgspec.json.Decoder(StepRow)
+_labels = msgspec.json.Decoder(dict[str, str])
+_specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
+_statuses = {kind: msgspec.json.Decoder(status) for kind, (_, status) in RECORDS.items()}
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Transaction:
+    """The ``Tx`` of ``andon.ports.store`` over a connection.
+
+    Args:
+        connection: Inside a transaction already.
+        source: CloudEvents source of this installation.
+    """
+
+    def __init__(self, connection: Connection, source: str) -> None:
+        self._db = connection
+        self._source = source
+        self.news = False
+        """Whether anybody should be told after the commit."""
+
+    # --- objects ---------------------------------------------------------------------------------
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """Return an object, or None."""
+        rows = self._db.run(
+            f"SELECT {_OBJECT} FROM object o WHERE o.kind = ? AND o.name = ?",  # noqa: S608
+            (kind, name),
+        )
+        return _object(rows[0]) if rows else None
+
+    def require(self, kind: str, name: str) -> Object:
+        """Return an object, or say which names come near."""
+        found = self.get(kind, name)
+        if found is not None:
+            return found
+        rows = self._db.run("SELECT name FROM object WHERE kind = ? LIMIT 1000", (kind,))
+        near = difflib.get_close_matches(name, [row[0] for row in rows], 3, 0.4)
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else "`andon status` shows what there is"
+        )
+        raise NotFound(f"there is no {kind} {name}", hint=hint)
+
+    def list(
+        self, selector: Selector, *, limit: int = 1000, after: str = "", newest_first: bool = False
+    ) -> builtins.list[Object]:
+        """Return the objects a selector matches."""
+        joins, parameters = [], []
+        for number, (key, value) in enumerate(sorted(selector.labels.items())):
+            one = f"l{number}"
+            joins.append(
+                f"JOIN label {one} ON {one}.uid = o.uid AND {one}.kind = ? AND {one}.key = ?"
+                f" AND {one}.value = ?"
+            )
+            parameters += [selector.kind, key, value]
+        where = ["o.kind = ?"]
+        parameters.append(selector.kind)
+        if selector.name:
+            where.append("o.name = ?")
+            parameters.append(selector.name)
+        if after:
+            where.append(f"o.uid {'<' if newest_first else '>'} ?")
+            parameters.append(after)
+        order = "DESC" if newest_first else "ASC"
+        rows = self._db.run(
+            f"SELECT {_OBJECT} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"  # noqa: S608
+            f" ORDER BY o.uid {order} LIMIT ?",
+            (*parameters, limit),
+        )
+        return [_object(row) for row in rows]
+
+    def create(self, new: NewObject, uid: str, now: float) -> tuple[Object, bool]:
+        """Create an object unless there is one."""
+        if new.kind not in RECORDS:
+            raise UsageError(f"there is no kind {new.kind}", hint=f"known: {', '.join(RECORDS)}")
+        made = self._db.change(
+            "INSERT INTO object (uid, kind, name, generation, version, spec, status, labels,"
+            " created_at) VALUES (?, ?, ?, 1, 1, ?, ?, ?, ?) ON CONFLICT (kind, name) DO NOTHING",
+            (uid, new.kind, new.name, _text(new.spec), _text(new.status), _text(new.labels), now),
+        )
+        if made:
+            self._put_labels(new.kind, uid, new.labels)
+        return self.require(new.kind, new.name), bool(made)
+
+    def _put_labels(self, kind: str, uid: str, labels: dict[str, str]) -> None:
+        self._db.change("DELETE FROM label WHERE uid = ?", (uid,))
+        for key, value in labels.items():
+            self._db.change(
+                "INSERT INTO label (kind, key, value, uid) VALUES (?, ?, ?, ?)",
+                (kind, key, value, uid),
+            )
+
+    def put_status(self, obj: Object, status: Any) -> Object:
+        """Write a status by compare-and-swap."""
+        changed = self._db.change(
+            "UPDATE object SET status = ?, version = version + 1 WHERE uid = ? AND version = ?",
+            (_text(status), obj.uid, obj.version),
+        )
+        self._expect(changed, obj)
+        return replace(obj, status=status, version=obj.version + 1)
+
+    def put_spec(self, obj: Object, spec: Any, labels: dict[str, str] | None = None) -> Object:
+        """Write a definition's spec by compare-and-swap."""
+        wanted = obj.labels if labels is None else labels
+        if spec == obj.spec and wanted == obj.labels:
+            return obj
+        generation = obj.generation + (spec != obj.spec)
+        changed = self._db.change(
+            "UPDATE object SET spec = ?, labels = ?, generation = ?, version = version + 1"
+            " WHERE uid = ? AND version = ?",
+            (_text(spec), _text(wanted), generation, obj.uid, obj.version),
+        )
+        self._expect(changed, obj)
+        if wanted != obj.labels:
+            self._put_labels(obj.kind, obj.uid, wanted)
+        return replace(
+            obj, spec=spec, labels=wanted, generation=generation, version=obj.version + 1
+        )
+
+    def _expect(self, changed: int, obj: Object) -> None:
+        if not changed:
+            raise Conflict(f"{obj.kind} {obj.name} was changed meanwhile", hint="look again")
+
+    # --- steps and actions -----------------------------------------------------------------------
+
+    def steps(self, uid: str) -> builtins.list[StepRow]:
+        """Return the steps of a Run by position."""
+        rows = self._db.run("SELECT body FROM step WHERE uid = ? ORDER BY position, name", (uid,))
+        return [_step.decode(row[0]) for row in rows]
+
+    def put_step(self, uid: str, row: StepRow) -> None:
+        """Write a step."""
+        self._db.change(
+            "INSERT INTO step (uid, name, position, body) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (uid, name) DO UPDATE SET position = excluded.position,"
+            " body = excluded.body",
+            (uid, row.name, row.position, _text(row)),
+        )
+
+    def ask(self, uid: str, row: ActionRow, epoch: int, now: float) -> bool:
+        """Commit an intent."""
+        ((asked,),) = self._db.run(
+            "SELECT COALESCE(MAX(asked), 0) + 1 FROM action WHERE uid = ?", (uid,)
+        )
+        return bool(
+            self._db.change(
+                "INSERT INTO action (key, uid, step, attempt, epoch, body, outcome, consumed, asked,"
+                " created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, NULL, 0, ?, ?, 0)"
+                " ON CONFLICT (key) DO NOTHING",
+                (row.key, uid, row.step, row.attempt, epoch, _text(row.action), asked, now),
+            )
+        )
+
+    def actions(self, uid: str) -> builtins.list[ActionRow]:
+        """Return an object's actions that were not consumed."""
+        rows = self._db.run(
+            f"SELECT {_ACTION} FROM action a WHERE a.uid = ? AND a.consumed = 0 ORDER BY a.asked",  # noqa: S608
+            (uid,),
+        )
+        return [_action_row(row) for row in rows]
+
+    def set_outcome(self, key: str, outcome: AnyOutcome, now: float) -> bool:
+        """Write an action's outcome, once."""
+        changed = self._db.change(
+            "UPDATE action SET outcome = ?, finished_at = ? WHERE key = ? AND outcome IS NULL",
+            (_text(outcome), now, key),
+        )
+        if not changed and self.action(key) is None:
+            raise NotFound(f"there is no action {key}")
+        return bool(changed)
+
+    def consume(self, keys: Sequence[str]) -> None:
+        """Put actions away; observations are of no more use."""
+        for key in keys:
+            pending = self.action(key)
+            if pending is not None and isinstance(pending.row.action, OBSERVATIONS):
+                self._db.change("DELETE FROM action WHERE key = ?", (key,))
+            else:
+                self._db.change("UPDATE action SET consumed = 1 WHERE key = ?", (key,))
+
+    def unfinished(self) -> builtins.list[PendingAction]:
+        """Return all intents without outcome."""
+        return self._pending("a.outcome IS NULL AND a.consumed = 0", ())
+
+    def action(self, key: str) -> PendingAction | None:
+        """Return one action."""
+        found = self._pending("a.key = ?", (key,))
+        return found[0] if found else None
+
+    def _pending(self, where: str, parameters: Sequence[Any]) -> builtins.list[PendingAction]:
+        rows = self._db.run(
+            f"SELECT {_ACTION}, a.uid, o.kind, o.name, a.epoch, a.created_at FROM action a"  # noqa: S608
+            f" JOIN object o ON o.uid = a.uid WHERE {where} ORDER BY a.created_at, a.key",
+            parameters,
+        )
+        return [
+            PendingAction(row[5], row[6], row[7], _action_row(row[:5]), row[8], row[9])
+            for row in rows
+        ]
+
+    # --- ledger ----------------------------------------------------------------------------------
+
+    def append(self, event: Event, now: float) -> int | None:
+        """Append an event to its stream."""
+        if self._db.run("SELECT 1 FROM event WHERE id = ?", (event.id,)):
+            return None
+        # The counter's row serialises writers, so that a reader who resumes by seq misses nothing.
+        ((seq, _),) = self._db.run(
+            "INSERT INTO head (stream, n, hash) VALUES ('', 1, '')"
+            " ON CONFLICT (stream) DO UPDATE SET n = head.n + 1 RETURNING n, hash"
+        )
+        head = self._db.run("SELECT n, hash FROM head WHERE stream = ?", (event.stream,))
+        n, prev_hash = (head[0][0] + 1, head[0][1]) if head else (1, FIRST)
+        row = seal(event, self._source, now, seq, n, prev_hash)
+        self._db.change(
+            f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                *(seq, event.stream, n, event.id, event.type, event.subject, event.chain, now),
+                *(row.body, row.body_digest, row.prev_hash, row.hash),
+            ),
+        )
+        self._db.change(
+            "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
+            " ON CONFLICT (stream) DO UPDATE SET n = excluded.n, hash = excluded.hash",
+            (event.stream, n, row.hash),
+        )
+        for link in event.links:
+            self._db.change(
+                "INSERT INTO link (source, target, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (event.id, link.target, link.kind),
+            )
+        self.news = True
+        return int(seq)
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        stream: str = "",
+        chain: str = "",
+        subject: str = "",
+        type: str = "",
+        limit: int = 1000,
+    ) -> builtins.list[LedgerRow]:
+        """Return events by ``seq``."""
+        where: builtins.list[str] = ["seq > ?"]
+        parameters: builtins.list[Any] = [after]
+        for column, value in (("stream", stream), ("chain", chain), ("subject", subject)):
+            if value:
+                where.append(f"{column} = ?")
+                parameters.append(value)
+        if type.endswith("."):
+            where.append("type >= ? AND type < ?")
+            parameters += [type, type[:-1] + "/"]
+        elif type:
+            where.append("type = ?")
+            parameters.append(type)
+        rows = self._db.run(
+            f"SELECT {_EVENT} FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",  # noqa: S608
+            (*parameters, limit),
+        )
+        return [_ledger_row(row) for row in rows]
+
+    def event(self, id: str) -> LedgerRow | None:
+        """Return one event."""
+        rows = self._db.run(f"SELECT {_EVENT} FROM event WHERE id = ?", (id,))  # noqa: S608
+        return _ledger_row(rows[0]) if rows else None
+
+    def linked(self, id: str) -> tuple[builtins.list[str], builtins.list[str]]:
+        """Return the ids an event points to, and those that point to it."""
+        to = self._db.run("SELECT target FROM link WHERE source = ? ORDER BY target", (id,))
+        of = self._db.run("SELECT source FROM link WHERE target = ? ORDER BY source", (id,))
+        return [row[0] for row in to], [row[0] for row in of]
+
+    def heads(self) -> dict[str, tuple[int, str]]:
+        """Return each stream's last position and hash."""
+        rows = self._db.run("SELECT stream, n, hash FROM head WHERE stream <> ''")
+        return {stream: (n, hash) for stream, n, hash in rows}
+
+    def last_seq(self) -> int:
+        """Return the ``seq`` of the newest event; 0 if there is none."""
+        rows = self._db.run("SELECT n FROM head WHERE stream = ''")
+        return int(rows[0][0]) if rows else 0
+
+    def every_event(self, page: int = 2000) -> Iterator[LedgerRow]:
+        """Yield all events by stream and position, without holding them all."""
+        stream, n = "", 0
+        while True:
+            rows = self._db.run(
+                f"SELECT {_EVENT} FROM event WHERE stream > ? OR (stream = ? AND n > ?)"  # noqa: S608
+                " ORDER BY stream, n LIMIT ?",
+                (stream, stream, n, page),
+            )
+            for row in rows:
+                yield _ledger_row(row)
+            if len(rows) < page:
+                return
+            stream, n = rows[-1][1], rows[-1][2]
+
+    def add_samples(self, uid: str, bodies: Sequence[dict[str, Any]]) -> None:
+        """Keep raw observations of a Run."""
+        ((last,),) = self._db.run("SELECT COALESCE(MAX(n), 0) FROM sample WHERE uid = ?", (uid,))
+        for number, body in enumerate(bodies, last + 1):
+            self._db.change(
+                "INSERT INTO sample (uid, n, body) VALUES (?, ?, ?)", (uid, number, _text(body))
+            )
+
+    def samples(self, uid: str, after: int = 0) -> builtins.list[dict[str, Any]]:
+        """Return them in order."""
+        rows = self._db.run(
+            "SELECT body FROM sample WHERE uid = ? AND n > ? ORDER BY n", (uid, after)
+        )
+        return [msgspec.json.decode(row[0]) for row in rows]
+
+    # --- tasks and leases ------------------------------------------------------------------------
+
+    def wake(self, kind: str, name: str, due: float) -> None:
+        """Have an object reconciled at ``due`` or earlier."""
+        self._db.change(
+            "INSERT INTO task (kind, name, due, owner, lease_until, worker_epoch, claims, attempts)"
+            " VALUES (?, ?, ?, '', 0, 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
+            " due = CASE WHEN task.due < excluded.due THEN task.due ELSE excluded.due END",
+            (kind, name, due),
+        )
+        self.news = True
+
+    def claim(
+        self, owner: str, epoch: int, now: float, lease_seconds: float, limit: int
+    ) -> builtins.list[TaskRow]:
+        """Take tasks that are due and free, whose lease is over, or whose worker was replaced."""
+        rows = self._db.run(
+            "SELECT kind, name, due FROM task WHERE (lease_until = 0 AND due <= ?)"
+            " OR (lease_until > 0 AND (lease_until <= ? OR worker_epoch < ?))"
+            " ORDER BY due LIMIT ?",
+            (now, now, epoch, limit),
+        )
+        return [self._take(row, owner, epoch, now + lease_seconds) for row in rows]
+
+    def _take(self, row: Row, owner: str, epoch: int, until: float) -> TaskRow:
+        kind, name, due = row
+        ((claims, attempts),) = self._db.run(
+            "UPDATE task SET due = ?, owner = ?, lease_until = ?, worker_epoch = ?,"
+            " claims = claims + 1, attempts = attempts + 1 WHERE kind = ? AND name = ?"
+            " RETURNING claims, attempts",
+            (NEVER, owner, until, epoch, kind, name),
+        )
+        return TaskRow(kind, name, due, claims, attempts)
+
+    def finish(self, task: TaskRow, next_due: float | None) -> None:
+        """Give a task back."""
+        due = NEVER if next_due is None else next_due
+        changed = self._db.change(
+            "UPDATE task SET due = CASE WHEN due < ? THEN due ELSE ? END, owner = '',"
+            " lease_until = 0, attempts = 0 WHERE kind = ? AND name = ? AND claims = ?"
+            " AND lease_until > 0",
+            (due, due, task.kind, task.name, task.epoch),
+        )
+        if not changed:
+            raise Fenced(f"{task.kind} {task.name} was claimed by another worker meanwhile")
+        self.news = True
+
+    def next_due(self) -> float | None:
+        """Return when the next task can be claimed."""
+        ((free,),) = self._db.run(
+            "SELECT MIN(due) FROM task WHERE lease_until = 0 AND due < ?", (NEVER,)
+        )
+        ((leased,),) = self._db.run("SELECT MIN(lease_until) FROM task WHERE lease_until > 0")
+        known = [moment for moment in (free, leased) if moment is not None]
+        return min(known) if known else None
+
+    def acquire(self, lease: str, owner: str, now: float, ttl_seconds: float) -> int:
+        """Take a lease under a new epoch."""
+        rows = self._db.run("SELECT owner, until FROM lease WHERE name = ?", (lease,))
+        if rows and rows[0][0] != owner and rows[0][1] > now:
+            raise Conflict(
+                f"{lease} is held by {rows[0][0]} for another {rows[0][1] - now:.0f} s",
+                hint="stop that one, or wait until its lease is over",
+            )
+        ((epoch,),) = self._db.run(
+            "INSERT INTO lease (name, owner, epoch, until) VALUES (?, ?, 1, ?)"
+            " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, epoch = lease.epoch + 1,"
+            " until = excluded.until RETURNING epoch",
+            (lease, owner, now + ttl_seconds),
+        )
+        return int(epoch)
+
+    def renew(self, lease: str, owner: str, epoch: int, now: float, ttl_seconds: float) -> None:
+        """Keep a lease."""
+        changed = self._db.change(
+            "UPDATE lease SET until = ? WHERE name = ? AND owner = ? AND epoch = ?",
+            (now + ttl_seconds, lease, owner, epoch),
+        )
+        if not changed:
+            raise Fenced(f"{lease}: a newer worker has taken over from epoch {epoch}")
+
+    def check_epoch(self, lease: str, epoch: int) -> None:
+        """Refuse to go on under an old epoch."""
+        rows = self._db.run("SELECT epoch FROM lease WHERE name = ?", (lease,))
+        if rows and rows[0][0] > epoch:
+            raise Fenced(f"{lease}: epoch {epoch} is over, {rows[0][0]} has taken over")
+
+    # --- settings --------------------------------------------------------------------------------
+
+    def get_setting(self, key: str) -> str | None:
+        """Return a setting, or None."""
+        rows = self._db.run("SELECT value FROM setting WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def put_setting(self, key: str, value: str) -> None:
+        """Write a setting."""
+        self._db.change(
+            "INSERT INTO setting (key, value) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+
+def _object(row: Row) -> Object:
+    uid, kind, name, generation, version, spec, status, labels, created_at = row
+    return Object(
+        kind=kind,
+        name=name,
+        uid=uid,
+        spec=_specs[kind].decode(spec),
+        status=_statuses[kind].decode(status),
+        generation=generation,
+        version=version,
+        labels=_labels.decode(labels),
+        created_at=created_at,
+    )
+
+
+def _action_row(row: Row) -> ActionRow:
+    key, step, attempt, body, outcome = row
+    return ActionRow(
+        key=key,
+        step=step,
+        attempt=attempt,
+        action=_action.decode(body),
+        outcome=_outcome.decode(outcome) if outcome is not None else None,
+    )
+
+
+def _ledger_row(row: Row) -> LedgerRow:
+    values = list(row)
+    values[8] = bytes(values[8])
+    return LedgerRow(*values)
