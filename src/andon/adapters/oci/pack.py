@@ -107,27 +107,33 @@ def _copy(path: bytes, member: Member, sink: Sink) -> None:
 def _header(member: Member) -> bytes:
     """Write a ustar header, after a pax header where ustar cannot say it (POSIX.1-2001)."""
     name = member.name + b"/" if member.kind == b"5" else member.name
-    extended = _records(name, member)
-    before = b""
-    if extended:
-        padding = b"\0" * (-len(extended) % _BLOCK)
-        before = _ustar(b"pax", b"x", 0o644, len(extended), b"") + extended + padding
-    plain_name = b"long" if b" path=" in extended else name
-    target = b"" if b" linkpath=" in extended else member.target
-    size = 0 if b" size=" in extended else member.size_bytes
-    return before + _ustar(plain_name, member.kind, member.mode, size, target)
+    said = _said(name, member)
+    plain_name = b"long" if b"path" in said else name
+    target = b"" if b"linkpath" in said else member.target
+    size_bytes = 0 if b"size" in said else member.size_bytes
+    return _pax(said) + _ustar(plain_name, member.kind, member.mode, size_bytes, target)
 
 
-def _records(name: bytes, member: Member) -> bytes:
-    said = []
-    for keyword, value in ((b"path", name), (b"linkpath", member.target)):
-        if len(value) > 100 or not value.isascii():
-            said.append((keyword, value))
-    if any(not _is_utf8(value) for _, value in said):
-        said.insert(0, (b"hdrcharset", b"BINARY"))
+def _said(name: bytes, member: Member) -> dict[bytes, bytes]:
+    """Return the pax records that a member needs, in the order they are written."""
+    said = {
+        keyword: value
+        for keyword, value in ((b"path", name), (b"linkpath", member.target))
+        if len(value) > 100 or not value.isascii()
+    }
+    if not all(_is_utf8(value) for value in said.values()):
+        said = {b"hdrcharset": b"BINARY"} | said
     if member.size_bytes > _LARGEST_USTAR_BYTES:
-        said.append((b"size", b"%d" % member.size_bytes))
-    return b"".join(_record(keyword, value) for keyword, value in said)
+        said[b"size"] = b"%d" % member.size_bytes
+    return said
+
+
+def _pax(said: dict[bytes, bytes]) -> bytes:
+    if not said:
+        return b""
+    records = b"".join(_record(keyword, value) for keyword, value in said.items())
+    padding = b"\0" * (-len(records) % _BLOCK)
+    return _ustar(b"pax", b"x", 0o644, len(records), b"") + records + padding
 
 
 def _record(keyword: bytes, value: bytes) -> bytes:

@@ -1,0 +1,112 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from andon.adapters.git import GitSource
+from andon.adapters.local import LocalExecutor
+from andon.adapters.oci import OciArtifactStore
+from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, PackArtifact, RunJob
+from andon.api.v1.records import JobPlan
+from andon.kernel.errors import NotFound
+
+
+class Builder:
+    """A program that builds in the work tree it is given, as an agent would."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+
+    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
+        tree = self.work / intent.key.replace("/", "_")
+        env = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(["sh", "-c", action.job.run], cwd=tree, env=env, check=False)
+        return JobDone(state="passed" if done.returncode == 0 else "failed")
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        return Done()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "file").write_text("one")
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> GitSource:
+    return GitSource(tmp_path / "cache")
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path, source: GitSource) -> OciArtifactStore:
+    return OciArtifactStore(tmp_path / "layout", source, tmp_path / "work")
+
+
+@pytest.fixture
+def executor(tmp_path: Path, source: GitSource, artifacts: OciArtifactStore) -> LocalExecutor:
+    work = tmp_path / "work"
+    return LocalExecutor(Builder(work), source, artifacts, work)
+
+
+def job(repository: Path, source: GitSource, run: str, digest: str = "") -> RunJob:
+    sha = source.resolve(str(repository), "HEAD").sha
+    plan = JobPlan(name="build", run=run)
+    return RunJob(run="r", repository=str(repository), sha=sha, job=plan, digest=digest)
+
+
+async def test_job_builds_in_a_checkout_that_is_packed_and_tested(
+    executor: LocalExecutor,
+    source: GitSource,
+    artifacts: OciArtifactStore,
+    repository: Path,
+    tmp_path: Path,
+) -> None:
+    build = job(repository, source, "mkdir dist && cp file dist/ && test ! -e .git")
+    key = "u/1/build/0"
+    assert (await executor.run_job(build, Intent(key=key, epoch=1))).state == "passed"
+    packing = PackArtifact(service="s", repository="", sha="", path="dist", job_key=key)
+    digest = (await artifacts.pack_artifact(packing, Intent(key="p", epoch=1))).digest
+    check = job(repository, source, 'test "$(ls)" = file', digest)
+    assert (await executor.run_job(check, Intent(key="u/1/test/0", epoch=1))).state == "passed"
+
+
+async def test_same_key_keeps_its_tree_and_a_deleted_one_is_made_again(
+    executor: LocalExecutor, source: GitSource, repository: Path, tmp_path: Path
+) -> None:
+    tree = tmp_path / "work/k"
+    await executor.run_job(job(repository, source, "touch built"), Intent(key="k", epoch=1))
+    await executor.run_job(job(repository, source, "true"), Intent(key="k", epoch=1))
+    assert {path.name for path in tree.iterdir()} == {"file", "built"}
+    subprocess.run(["rm", "-r", str(tree)], check=True)
+    await executor.run_job(job(repository, source, "true"), Intent(key="k", epoch=1))
+    assert {path.name for path in tree.iterdir()} == {"file"}
+
+
+async def test_failed_checkout_leaves_no_tree(
+    executor: LocalExecutor, source: GitSource, repository: Path, tmp_path: Path
+) -> None:
+    action = job(repository, source, "true", "sha256:" + "0" * 64)
+    with pytest.raises(NotFound):
+        await executor.run_job(action, Intent(key="k", epoch=1))
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_sweep_keeps_what_is_named_and_forget_removes(
+    executor: LocalExecutor, source: GitSource, repository: Path, tmp_path: Path
+) -> None:
+    for key in ("u/1/a/0", "u/1/b/0"):
+        action = job(repository, source, "mkdir ro && touch ro/x && chmod 500 ro")
+        await executor.run_job(action, Intent(key=key, epoch=1))
+    for name in (".u_1_a_0.half", ".u_1_b_0.half"):
+        (tmp_path / "work" / name).mkdir()
+    executor.sweep_work({"u/1/a/0"})
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"u_1_a_0", ".u_1_a_0.half"}
+    executor.forget_work(["u/1/a/0", "unknown"])
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {".u_1_a_0.half"}
