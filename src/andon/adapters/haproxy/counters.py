@@ -17,11 +17,12 @@ from andon.api.v1.latency import bucket_of
 WINDOW_SECONDS = 10
 TRACE_SECONDS = 10
 MAX_TRACES = 20_000
+_ROUNDING_MS = 1
 MAX_CLIENTS = 100_000
 
 
 class Line(Struct, frozen=True):
-    """A log line: backend, status, ms, client's hash, trace id, state at the end, worker's pid."""
+    """A log line: backend, status, ms, client's hash, trace id, state, worker's pid, end."""
 
     b: str
     s: int
@@ -30,6 +31,12 @@ class Line(Struct, frozen=True):
     i: str
     e: str
     p: int
+    d: int
+
+    @property
+    def started_ms(self) -> int:
+        """When the request began, in milliseconds since the Unix epoch."""
+        return self.d - max(self.t, 0)
 
     @property
     def client_gave_up(self) -> bool:
@@ -48,6 +55,7 @@ class Touch(Struct, frozen=True):
     """A version that a trace came by."""
 
     backend: str
+    started_ms: int
     failed: bool
     counted: bool
     """Its failure already counts among its client errors."""
@@ -134,7 +142,7 @@ class Counters:
         touches = self._touches(line, now)
         if line.failed:
             self._attribute(line, touches, now)
-        touches.append(Touch(line.b, line.failed, counted))
+        touches.append(Touch(line.b, line.started_ms, line.failed, counted))
 
     def tally(self, backend: str, now: float) -> Tally:
         """Return a version's counts, its window turned to now."""
@@ -166,7 +174,12 @@ class Counters:
     def _attribute(self, line: Line, touches: list[Touch], now: float) -> None:
         """Charge the versions behind a failed request: those that failed, else all it touched."""
         service = line.b.rpartition(".")[0]
-        behind = [touch for touch in touches if touch.backend.rpartition(".")[0] != service]
+        behind = [
+            touch
+            for touch in touches
+            if touch.backend.rpartition(".")[0] != service
+            and touch.started_ms >= line.started_ms - _ROUNDING_MS  # else called earlier, beside it
+        ]
         culprits = [touch for touch in behind if touch.failed] or behind
         for touch in culprits:
             if not touch.counted:

@@ -298,7 +298,6 @@ class HAProxyGateway:
         for front in self._model.fronts.values():
             with contextlib.suppress(Unavailable):  # those that HAProxy listens on already
                 self._reservations.take(front.port, front.name)
-        self._fleet.strangers = await self._sockets.leaving(MASTER)
         running = (self._folder / CONFIG).read_text() == render_config(self._model)
         try:
             self._fleet.hand_over(await self._sockets.worker(socket_name(self._model.generation)))
@@ -306,6 +305,8 @@ class HAProxyGateway:
             running = False
         if not running:
             await self._reload(self._model)
+        if not self._fleet.leaving:
+            self._fleet.strangers = await self._sockets.leaving(MASTER)
         for front in self._model.fronts.values():
             await self._fleet.set_map(front)
 

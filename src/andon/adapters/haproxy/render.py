@@ -15,7 +15,7 @@ from andon.api.v1.definitions import ClientKey
 
 KEEP_ALIVE_SECONDS = 10
 """A worker that was replaced lasts as long as its clients' idle connections."""
-LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","e":"%ts","p":"%pid"}'
+LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","e":"%ts","p":"%pid","d":"%[date(0,ms)]"}'
 """Log line: only names we chose, numbers and hex, so that no client can write into it."""
 
 

@@ -207,6 +207,7 @@ class Fleet:
         for worker in self.workers:
             worker.close()
         self.current, self.leaving, self.lost, self._gone = None, [], False, {}
+        self.strangers = frozenset()
 
     async def totals(self) -> dict[str, Totals]:
         """Add up the counts of all workers, past and present."""
