@@ -1,0 +1,166 @@
+"""Write what was found as a short ``andon.yaml`` with comments."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+from andon.cli.init.inspect_folder import Findings, ServiceFindings
+
+_HEAD = """\
+# How {name} goes from a commit to production. Check this file: andon validate
+# Lines marked CHOICE hold a default because nothing better was found here.
+"""
+
+_PIPELINE = """\
+# The Pipeline turns a commit into artifacts and Evidence; each job runs in a work tree of its own.
+apiVersion: andon/v1
+kind: Pipeline
+metadata:
+  name: {name}
+spec:
+  jobs:
+{jobs}"""
+
+_SERVICE = """\
+---
+# A program that answers requests on $PORT.
+apiVersion: andon/v1
+kind: Service
+metadata:
+  name: {name}
+spec:
+{choice}  command: {command}
+  artifact: {artifact}
+  health:
+    path: {health}{health_choice}
+"""
+
+_ENVIRONMENTS = """\
+---
+# Where every change goes first.
+apiVersion: andon/v1
+kind: Environment
+metadata:
+  name: dev
+spec:
+{requires}  rollout:
+    strategy: rolling
+    soakSeconds: 5
+---
+# Production: a canary, judged at every step against the version that runs.
+apiVersion: andon/v1
+kind: Environment
+metadata:
+  name: prod
+spec:
+  after: dev
+{requires}  rollout:
+    strategy: canary
+    steps:
+      - {{weight: 10, minSeconds: 60}}
+      - {{weight: 50, minSeconds: 60}}
+      - {{weight: 100}}
+"""
+
+_PROMISE = """\
+---
+# CHOICE: what its users may expect; a release that breaks it is rolled back.
+apiVersion: andon/v1
+kind: Objective
+metadata:
+  name: {name}
+spec:
+  service: {name}
+  availability: 0.99
+---
+# How requests reach it. Each environment gets a free local port, unless you choose with `listen`.
+apiVersion: andon/v1
+kind: Route
+metadata:
+  name: {name}
+spec:
+  service: {name}
+  # listen: {{dev: 8080, prod: 8081}}
+"""
+
+
+def render_andon_yaml(findings: Findings) -> str:
+    """Return the text of an ``andon.yaml`` that is valid for any findings."""
+    checks = [_job_name("test", s, findings) for s in findings.services if s.test]
+    parts = [_HEAD.format(name=findings.name), _pipeline(findings)]
+    parts += [_service(service, findings) for service in findings.services]
+    parts.append(_ENVIRONMENTS.format(requires=_requires(checks)))
+    parts += [_PROMISE.format(name=service.name) for service in findings.services]
+    return "".join(parts)
+
+
+def _requires(checks: list[str]) -> str:
+    if checks:
+        return f"  requires: [{', '.join(checks)}]\n"
+    return "  # CHOICE: no tests were found, so none are required.\n  # requires: [test]\n"
+
+
+def _job_name(what: str, service: ServiceFindings, findings: Findings) -> str:
+    return what if len(findings.services) == 1 else f"{what}-{service.name}"
+
+
+def _pipeline(findings: Findings) -> str:
+    jobs = "".join(_jobs(service, findings) for service in findings.services)
+    if not jobs:
+        jobs = (
+            "    # CHOICE: nothing to build or test was found; put your commands here.\n"
+            '    build:\n      run: "true"\n'
+        )
+    return _PIPELINE.format(name=findings.name, jobs=jobs)
+
+
+def _jobs(service: ServiceFindings, findings: Findings) -> str:
+    test, build = _job_name("test", service, findings), _job_name("build", service, findings)
+    written = ""
+    if service.test:
+        written += _job(test, service.test, service, ())
+    if service.build:
+        written += _job(build, service.build, service, (test,) if service.test else ())
+    return written
+
+
+def _job(name: str, run: str, service: ServiceFindings, needs: tuple[str, ...]) -> str:
+    enter = "" if service.path == "." else f"cd {service.path}\n"
+    lines = [f"{name}:"]
+    if needs:
+        lines.append(f"  needs: [{', '.join(needs)}]")
+    if "\n" in enter + run:
+        lines += ["  run: |", *textwrap.indent(enter + run, "    ").splitlines()]
+    else:
+        lines.append(f"  run: {_quoted(run)}")
+    if service.network:
+        lines.append("  network: true # fetches dependencies")
+    return textwrap.indent("\n".join(lines) + "\n", "    ")
+
+
+def _service(service: ServiceFindings, findings: Findings) -> str:
+    artifact = f"{{path: {_quoted(service.path)}}}"
+    if service.build:
+        build = _job_name("build", service, findings)
+        artifact = f"{{job: {build}, path: {_quoted(service.path)}}}"
+    choice = ""
+    if "command" in service.guessed:
+        choice = "  # CHOICE: no start command was found; this one serves the folder's own files.\n"
+    elif "port" in service.guessed:
+        choice = "  # CHOICE: the program must listen on $PORT; it does not seem to read it.\n"
+    return _SERVICE.format(
+        name=service.name,
+        choice=choice,
+        command=f"[{', '.join(_quoted(word) for word in service.command)}]",
+        artifact=artifact,
+        health=service.health_path,
+        health_choice=" # CHOICE: answers 2xx or 3xx when ready"
+        if "health" in service.guessed
+        else "",
+    )
+
+
+def _quoted(text: str) -> str:
+    """Write text as a YAML double-quoted scalar, which is what a JSON string is."""
+    return json.dumps(text, ensure_ascii=False)
