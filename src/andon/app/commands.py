@@ -50,7 +50,7 @@ def pull(
         if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
             return hold
     name = _number(tx, "hold")
-    hold = NewObject(
+    pulled = NewObject(
         kind="Hold",
         name=name,
         spec=HoldSpec(
@@ -68,7 +68,7 @@ def pull(
         chain=scope.change,
         content={"source": source, "scope": str(scope), "reason": reason},
     )
-    turns.create(tx, Decision(create=(hold,), events=(event,)), now)
+    turns.create(tx, Decision(create=(pulled,), events=(event,)), now)
     return tx.require("Hold", name)
 
 

@@ -146,7 +146,7 @@ async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> N
         store,
         turns,
         performers(
-            executor=LocalExecutor(agent, source, artifacts, state / "work", state),
+            executor=LocalExecutor(agent, source, artifacts, state / "work"),
             artifacts=artifacts,
             desired=GitDesiredState(state / "desired.git", clock),
             target=LocalTarget(agent, artifacts, state / "artifacts"),

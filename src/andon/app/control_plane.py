@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 from andon import __version__
+from andon.adapters.agentclient import AgentClient
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app.shapes import (
     Json,
+    agent_json,
     change_json,
     event_body,
     event_json,
@@ -34,18 +35,6 @@ from andon.runtime.turns import Turns
 from andon.store import verify_ledger
 
 PROGRESS_SECONDS = 1.0
-
-
-class Agent(Protocol):
-    """What the control plane itself asks of the host agent."""
-
-    async def status(self) -> Json:
-        """Return what it owns and how that is."""
-        ...
-
-    async def tail_log(self, name: str, offset: int, max_bytes: int) -> Json:
-        """Return a piece of a log."""
-        ...
 
 
 class ControlPlane:
@@ -71,7 +60,7 @@ class ControlPlane:
         turns: Turns,
         engine: Engine,
         source: Source,
-        agent: Agent,
+        agent: AgentClient,
         clock: Clock,
         notify: tuple[str, ...] = (),
         policy_branch: str = "main",
@@ -146,7 +135,7 @@ class ControlPlane:
 
     async def _agent_status(self) -> Json:
         try:
-            return await asyncio.wait_for(self._agent.status(), 2)
+            return agent_json(await asyncio.wait_for(self._agent.status(), 2))
         except (AndonError, TimeoutError) as error:
             return {"agent": {"error": str(error) or "the agent does not answer"}}
 
@@ -216,14 +205,13 @@ class ControlPlane:
 
         name, file, ended = await self._store.read(find)
         piece = await self._agent.tail_log(file, offset, max_bytes)
-        more = len(piece.get("data", ""))
         return {
             "run": name,
             "step": step,
-            "data": piece.get("data", ""),
+            "data": piece.data.decode(errors="replace"),
             "offset": offset,
-            "next_offset": piece.get("next_offset", offset),
-            "ended": ended and not more,
+            "next_offset": piece.next_offset,
+            "ended": ended and not piece.data,
         }
 
     # --- the cord --------------------------------------------------------------------------------
@@ -433,6 +421,3 @@ class ControlPlane:
 def _job_name(plan: RolloutPlan | None, step: str) -> str:
     """Return the job behind a step: jobs around a deployment carry their side as a prefix."""
     return step if plan is None else step.split("-", 1)[1]
-
-
-Ready = Callable[[dict[str, Any]], None]

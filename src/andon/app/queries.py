@@ -139,7 +139,7 @@ def _replicas(agent: Json, environment: str, service: str, version: Version | No
         and one.get("service") == service
         and (version is None or one.get("version") == version.key)
     ]
-    return {"ready": sum(bool(one.get("ready")) for one in mine), "wanted": len(mine)}
+    return {"ready": sum(one.get("state") == "ready" for one in mine), "wanted": len(mine)}
 
 
 def run(tx: Tx, name: str) -> Object:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from andon.adapters.agentclient.wire import AgentStatus
 from andon.api.v1.records import (
     ChangeSpec,
     ChangeStatus,
@@ -220,3 +221,28 @@ def tell_event(row: LedgerRow) -> str:
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
     return f"{noun.removeprefix('andon-')} {row.subject} {verb}"
+
+
+def agent_json(status: AgentStatus) -> Json:
+    """Show what the agent owns.
+
+    Returns:
+        ``{agent, gateway, replicas, addresses}``; ``addresses`` by ``environment/service``.
+    """
+    gateway = dict(status.gateway)
+    return {
+        "agent": {
+            "version": status.version,
+            "pid": status.pid,
+            "epoch": status.epoch,
+            "startedAt": status.started_at,
+            "rssBytes": status.rss_bytes,
+            "jobs": [job.name for job in status.jobs],
+        },
+        "gateway": gateway,
+        "replicas": [msgspec.to_builtins(replica) for replica in status.replicas],
+        "addresses": {
+            f"{one['environment']}/{one['service']}": one["address"]
+            for one in gateway.get("services", ())
+        },
+    }

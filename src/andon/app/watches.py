@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -117,12 +118,12 @@ class Watches:
                 log.warning("watching %s %s: %s", repository, branch, error.message)
             self._state[key] = {"sha": seen, "message": error.message}
 
-    async def _load(self) -> list[Json]:
+    async def _load(self) -> builtins.list[Json]:
         text = await self._store.read(lambda tx: tx.get_setting(SETTING))
-        known: list[Json] = json.loads(text or "[]")
+        known: builtins.list[Json] = json.loads(text or "[]")
         return known
 
-    async def _save(self, watched: list[Json]) -> None:
+    async def _save(self, watched: builtins.list[Json]) -> None:
         text = json.dumps(watched)
         await self._store.transact(lambda tx: tx.put_setting(SETTING, text))
         self._changed.set()

@@ -18,9 +18,7 @@ from andon.kernel.errors import (
     Fenced,
     InternalError,
     InvalidDocument,
-    NotFound,
     StepFailed,
-    Untrusted,
 )
 from andon.ports.store import PendingAction, Store, TaskRow, Tx
 from andon.runtime.turns import LEASE, Turns
@@ -218,7 +216,7 @@ class Engine:
             await asyncio.gather(*self._performing.values(), return_exceptions=True)
 
 
-CHANGES_FAULT = (StepFailed, Untrusted, InvalidDocument, NotFound)
+CHANGES_FAULT = (StepFailed, InvalidDocument)
 """Errors that the change itself brought about; all others are the machine's."""
 
 
