@@ -19,7 +19,7 @@ def ask(service: str, method: str, path: str, value: object = None) -> Answer:
     """Ask the service whose address is in $ANDON_URL_<SERVICE>."""
     url = os.environ[f"ANDON_URL_{service.upper()}"].rstrip("/") + path
     body = None if value is None else json.dumps(value).encode()
-    headers = {"X-Client": "acceptance", "Content-Type": "application/json"}
+    headers = {"X-Client": "acceptance-301", "Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:

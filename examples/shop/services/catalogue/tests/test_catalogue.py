@@ -7,7 +7,7 @@ LAMP = {"id": "3", "name": "Signal lamp", "price_cents": 2450}
 
 
 def get(catalogue: Catalogue, path: str) -> object:
-    answer = catalogue.answer(Request("GET", path, {"x-client": "unit"}))
+    answer = catalogue.answer(Request("GET", path, {"x-client": "unit-181"}))
     return Request("GET", path, {}, answer.body).json()
 
 

@@ -10,7 +10,7 @@ class OrdersTest(unittest.TestCase):
         self.orders = Orders()
 
     def ask(self, method: str, path: str, value: object = None) -> dict:
-        request = Request(method, path, {"x-client": "unit"}, json.dumps(value).encode())
+        request = Request(method, path, {"x-client": "unit-181"}, json.dumps(value).encode())
         return json.loads(self.orders.answer(request).body)
 
     def test_counts_the_orders_it_took(self) -> None:

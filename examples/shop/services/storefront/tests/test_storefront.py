@@ -26,7 +26,7 @@ class StorefrontTest(unittest.TestCase):
         self.storefront = Storefront(catalogue, Behind(orders_count={"count": 7}))
 
     def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
-        return self.storefront.answer(Request(method, path, {"x-client": "unit"}, body))
+        return self.storefront.answer(Request(method, path, {"x-client": "unit-181"}, body))
 
     def test_home_shows_products_and_the_number_of_orders(self) -> None:
         text = self.ask("GET", "/").body.decode()
