@@ -14,7 +14,7 @@ from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.files import read_all, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.spawn import Group, Watched, spawn
-from andon.adapters.process.verdicts import Ended, judge
+from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
@@ -42,7 +42,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     started_at: float
     timeout_seconds: float
     group: Group
-    cancelled: bool = False
+    ended_for: EndedFor = ""
     outcome: JobDone | None = None
 
 
@@ -86,11 +86,8 @@ class JobRunner:
                 self._records[record.key] = record
 
     async def close(self) -> None:
-        """Cancel every running job."""
-        running = list(self._tasks)
-        await asyncio.gather(
-            *(self.cancel_job(CancelJob(job_key=key), Intent(key=key, epoch=0)) for key in running)
-        )
+        """Interrupt every running job."""
+        await asyncio.gather(*(self._end(job, "shutdown") for job in self.running()))
 
     def running(self) -> list[JobRecord]:
         """Return the jobs without outcome."""
@@ -112,10 +109,15 @@ class JobRunner:
         if record is None:
             self._save(self._tombstone(key))
         elif record.outcome is None:
-            self._save(structs.replace(record, cancelled=True))
-            await record.group.stop(_GRACE_SECONDS)
-            await asyncio.shield(self._tasks[key])
+            await self._end(record, "cancelled")
         return Done()
+
+    async def _end(self, record: JobRecord, why: EndedFor) -> None:
+        self._try_save(structs.replace(record, ended_for=why))
+        await record.group.stop(_GRACE_SECONDS)
+        task = self._tasks.get(record.key)
+        if task is not None:
+            await asyncio.shield(task)
 
     def _tombstone(self, key: str) -> JobRecord:
         return JobRecord(
@@ -246,7 +248,7 @@ class JobRunner:
                 exit_code=code,
                 seconds=max(0, self._clock.now() - record.started_at),
                 timeout_seconds=record.timeout_seconds if timed_out else None,
-                cancelled=self._records[record.key].cancelled,
+                ended_for=self._records[record.key].ended_for,
                 out_of_memory=record.group.cgroup.oom_kills() > 0,
             ),
             log=record.log,

@@ -172,7 +172,9 @@ class Replicas:
                 f"{action.service}: artifact {action.version.digest} is not unpacked",
                 hint=f"expected in {self._layout.artifact(action.version.digest)}",
             )
-        environment.addresses(action.environment, action.needs, self._port_of)  # Or Unavailable now.
+        environment.addresses(
+            action.environment, action.needs, self._port_of
+        )  # Or Unavailable now.
         found = await self._wanted(action)
         try:
             await found.until_ready()

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct, structs
 
@@ -17,6 +18,8 @@ _NO_SPACE = "No space left on device"
 _LEAST_FREE_BYTES = 1 << 20
 _MESSAGE_BYTES = 2000
 
+EndedFor = Literal["", "cancelled", "shutdown"]
+
 
 class Ended(Struct, frozen=True, kw_only=True):
     """How a command ended.
@@ -25,14 +28,14 @@ class Ended(Struct, frozen=True, kw_only=True):
         exit_code: As the shell tells it (128 + signal); None: nobody saw it.
         seconds: How long it ran.
         timeout_seconds: The time it was allowed, if it was ended for that.
-        cancelled: It was ended because somebody asked.
+        ended_for: Why we ended it, if we did: ``cancelled`` or ``shutdown``.
         out_of_memory: The kernel killed a process of it for memory.
     """
 
     exit_code: int | None
     seconds: float
     timeout_seconds: float | None = None
-    cancelled: bool = False
+    ended_for: EndedFor = ""
     out_of_memory: bool = False
 
 
@@ -46,7 +49,7 @@ def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone
         work_tree: Where it ran.
     """
     done = JobDone(state="passed", exit_code=ended.exit_code, seconds=ended.seconds, log=log)
-    if ended.cancelled:
+    if ended.ended_for == "cancelled":
         return _as(done, state="cancelled", message="cancelled")
     if ended.exit_code == 0 and ended.timeout_seconds is None:
         return done
@@ -62,6 +65,8 @@ def _as(done: JobDone, **changes: object) -> JobDone:
 
 
 def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
+    if ended.ended_for == "shutdown":
+        return "the agent was shut down"
     if not work_tree.is_dir():
         return "work tree deleted while the job ran"
     if ended.timeout_seconds is not None or ended.out_of_memory:

@@ -1,0 +1,159 @@
+"""What goes over the agent's socket: one JSON document a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from andon.adapters.process.capabilities import Capabilities
+from andon.api.v1 import actions
+from andon.api.v1.actions import Done
+
+LINE_LIMIT_BYTES = 8 * 1024 * 1024
+_LONGEST_ADDRESS_BYTES = 100  # The kernel's bound is 107.
+
+
+class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call.
+
+    Args:
+        id: Names the answer.
+        method: What to do.
+        epoch: The caller's; None: not fenced.
+        key: Idempotency key.
+        params: Depends on the method.
+    """
+
+    id: int
+    method: str
+    epoch: int | None = None
+    key: str = ""
+    params: Raw = Raw(b"{}")
+
+
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An ``AndonError`` on its way."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call's answer: a result or an error."""
+
+    id: int
+    result: Raw = Raw(b"null")
+    error: Failure | None = None
+
+
+class Nothing(Struct, frozen=True):
+    """No parameters."""
+
+
+class TailLog(Struct, frozen=True, kw_only=True):
+    """Read a log, by its name below the logs folder, from an offset."""
+
+    name: str
+    offset: int = 0
+    max_bytes: int = 65536
+
+
+class LogChunk(Struct, frozen=True, kw_only=True):
+    """Part of a log. ``ended``: its writer is gone and nothing follows."""
+
+    data: bytes
+    next_offset: int
+    ended: bool
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """Who answers."""
+
+    version: str
+    pid: int
+    epoch: int
+    capabilities: Capabilities
+
+
+class ReplicaStatus(Struct, frozen=True, kw_only=True):
+    """A replica now. ``state``: starting, ready, waiting (to start again) or stopped."""
+
+    environment: str
+    service: str
+    version: str
+    index: int
+    state: str
+    port: int
+    pid: int | None
+    restarts: int
+    log: str
+    message: str = ""
+
+
+class JobStatus(Struct, frozen=True, kw_only=True):
+    """A running job."""
+
+    key: str
+    run: str
+    name: str
+    pid: int | None
+    started_at: float
+    log: str
+
+
+class AgentStatus(Struct, frozen=True, kw_only=True):
+    """Everything the agent owns."""
+
+    version: str
+    pid: int
+    started_at: float
+    epoch: int
+    rss_bytes: int
+    capabilities: Capabilities
+    replicas: tuple[ReplicaStatus, ...]
+    jobs: tuple[JobStatus, ...]
+    gateway: dict[str, Any]
+
+
+class Method(Struct, frozen=True):
+    """A method's parameters and result. A read changes nothing and is never fenced."""
+
+    params: type[Struct]
+    result: type[Struct]
+    read: bool = False
+
+
+METHODS: dict[str, Method] = {
+    "run_job": Method(actions.RunJob, actions.JobDone),
+    "cancel_job": Method(actions.CancelJob, Done),
+    "deploy_replicas": Method(actions.DeployReplicas, actions.ReplicasReady),
+    "observe_replicas": Method(actions.ObserveReplicas, actions.ReplicasObserved, read=True),
+    "retire_replicas": Method(actions.RetireReplicas, Done),
+    "add_backend": Method(actions.AddBackend, actions.BackendAdded),
+    "set_weights": Method(actions.SetWeights, Done),
+    "remove_backend": Method(actions.RemoveBackend, Done),
+    "observe_traffic": Method(actions.ObserveTraffic, actions.TrafficObserved, read=True),
+    "hello": Method(Nothing, Hello, read=True),
+    "status": Method(Nothing, AgentStatus, read=True),
+    "tail_log": Method(TailLog, LogChunk, read=True),
+    "shutdown": Method(Nothing, Done),
+}
+
+
+@contextmanager
+def address(socket: Path) -> Iterator[str]:
+    """Yield an address for a socket file that the kernel accepts, however deep its folder lies."""
+    if len(os.fsencode(socket)) <= _LONGEST_ADDRESS_BYTES:
+        yield str(socket)
+        return
+    folder = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{socket.name}"
+    finally:
+        os.close(folder)
