@@ -370,6 +370,17 @@ async def test_haproxy_outlives_the_agent_and_is_adopted_again(tmp_path, server)
         os.kill(pid, 0)
 
 
+async def test_a_change_goes_on_when_whoever_asked_for_it_goes_away(gateway, server):
+    await two_versions(gateway, server)
+    _, at_c = await server("c")
+    asking = asyncio.create_task(gateway.add_backend(w.backend("c", at_c), w.INTENT))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await gateway.set_weights(w.weights(c=100), w.INTENT)
+    assert (await w.get(gateway.port_of("prod", "shop")))[1] == "c"
+
+
 async def test_adding_the_same_version_again_changes_nothing(gateway, server):
     _, at_a = await server("a")
     added = await gateway.add_backend(w.backend("a", at_a), w.INTENT)

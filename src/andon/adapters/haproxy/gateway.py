@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -44,6 +44,7 @@ _POLL_SECONDS = 0.02
 _TEND_SECONDS = 0.1
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 _NO_STATES = b"1\n"
+_T = TypeVar("_T")
 
 
 class HAProxyGateway:
@@ -62,7 +63,7 @@ class HAProxyGateway:
         self._clock, self._find = clock, find
         self._fleet, self._reservations = Fleet(), Reservations()
         self._lock = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._serving = False
         self._trouble = ""
         self._model: Model
@@ -165,6 +166,9 @@ class HAProxyGateway:
 
     async def add_backend(self, action: AddBackend, intent: Intent) -> BackendAdded:
         """Make a version reachable: at weight 0, or with all traffic if it is the only one."""
+        return await self._to_the_end(self._add(action))
+
+    async def _add(self, action: AddBackend) -> BackendAdded:
         async with self._lock:
             wanted = action.route.listen.get(action.environment)
             port = self.port_of(action.environment, action.service, wanted)
@@ -174,6 +178,9 @@ class HAProxyGateway:
 
     async def set_weights(self, action: SetWeights, intent: Intent) -> Done:
         """Share the traffic: on disk first, then in every worker, without a reload."""
+        return await self._to_the_end(self._share(action))
+
+    async def _share(self, action: SetWeights) -> Done:
         async with self._lock:
             front = self._front(action.environment, action.service)
             unknown = sorted(set(action.weights) - set(front.backends))
@@ -192,6 +199,9 @@ class HAProxyGateway:
 
     async def remove_backend(self, action: RemoveBackend, intent: Intent) -> Done:
         """Send a version nothing more, wait for what it is doing, and forget it."""
+        return await self._to_the_end(self._remove(action))
+
+    async def _remove(self, action: RemoveBackend) -> Done:
         key = action.version.key
         name = f"{action.environment}.{action.service}"
         async with self._lock:
@@ -330,10 +340,15 @@ class HAProxyGateway:
 
     # --- watching -----------------------------------------------------------------------------
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Carry a change out even if whoever asked for it goes away."""
+        return await asyncio.shield(self._spawn(work))
 
     async def _tend(self) -> None:
         """Look after workers that leave."""
@@ -341,6 +356,15 @@ class HAProxyGateway:
             await asyncio.sleep(_TEND_SECONDS)
             if self._fleet.leaving:
                 await self._fleet.tend()
+            if self._serving and self._fleet.current and self._fleet.current.closed:
+                await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        """Talk to the worker in charge again, after an answer that took too long."""
+        async with self._lock:
+            with contextlib.suppress(OSError, Unavailable):
+                worker = await self._sockets.worker(socket_name(self._model.generation))
+                self._fleet.current = worker
 
     def _died(self) -> None:
         if self._serving:

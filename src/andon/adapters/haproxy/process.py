@@ -136,7 +136,8 @@ class MasterProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(identity.pid, number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_ended(watch), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await _ended(watch)
         self._unwatch()
         _reap(identity.pid)
         (self.folder / IDENTITY).unlink(missing_ok=True)

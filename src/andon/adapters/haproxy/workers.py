@@ -22,6 +22,7 @@ from andon.kernel.errors import InternalError, Unavailable
 
 _PROMPT = b"\n> "
 _ANSWER_SECONDS = 5.0
+_MASTER_TRIES, _MASTER_PAUSE_SECONDS = 100, 0.02
 _RESPONSES = tuple(f"hrsp_{kind}" for kind in ("1xx", "2xx", "3xx", "4xx", "5xx", "other"))
 
 
@@ -88,10 +89,20 @@ class Worker:
         Raises:
             Unavailable: The worker is gone.
         """
+        # A caller that is cancelled must not leave its answer to the next one.
+        return await asyncio.shield(asyncio.create_task(self._exchange(command)))
+
+    @property
+    def closed(self) -> bool:
+        """The connection is of no use any more."""
+        return self._writer.is_closing()
+
+    async def _exchange(self, command: str) -> str:
         async with self._lock:
             try:
                 self._writer.write(command.encode() + b"\n")
-                answer = await asyncio.wait_for(self._reader.readuntil(_PROMPT), _ANSWER_SECONDS)
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    answer = await self._reader.readuntil(_PROMPT)
             except (OSError, EOFError, TimeoutError) as error:
                 self._writer.close()  # a late answer must not be taken for the next one's
                 raise Unavailable(f"HAProxy did not answer {command.split()[0]!r}.") from error
@@ -152,23 +163,34 @@ class SocketFolder:
         worker.backends = frozenset(await worker.totals())
         return worker
 
+    async def _master(self, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the master, which is away for a moment whenever it executes itself anew."""
+        for _ in range(_MASTER_TRIES):
+            try:
+                return await self.connect(name)
+            except OSError:
+                await asyncio.sleep(_MASTER_PAUSE_SECONDS)
+        raise Unavailable("HAProxy's master process does not answer.")
+
     async def leaving(self, master: str) -> frozenset[int]:
         """Ask the master for the pids of workers that were replaced and still finish."""
-        reader, writer = await self.connect(master)
+        reader, writer = await self._master(master)
         try:
             writer.write(b"show proc\n")
             writer.write_eof()
-            answer = await asyncio.wait_for(reader.read(), _ANSWER_SECONDS)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await reader.read()
         finally:
             writer.close()
         return parse_leaving(answer.decode(errors="replace"))
 
     async def reload(self, master: str) -> str:
         """Ask the master for new workers; return what it says (nothing in HAProxy 2.6)."""
-        reader, writer = await self.connect(master)
+        reader, writer = await self._master(master)
         writer.write(b"reload\n")
         try:
-            answer = await asyncio.wait_for(reader.read(), _ANSWER_SECONDS)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await reader.read()
         except (ConnectionResetError, TimeoutError):
             answer = b""
         finally:
