@@ -71,8 +71,6 @@ class HAProxyGateway:
         self._sockets: SocketFolder
         self._accounts: Accounts
 
-    # --- life ---------------------------------------------------------------------------------
-
     async def open(self) -> None:
         """Take over the HAProxy that is running, or start it.
 
@@ -162,8 +160,6 @@ class HAProxyGateway:
         self._remember(self._model.with_front(replace(fresh, port=port)))
         return port
 
-    # --- the data plane -----------------------------------------------------------------------
-
     async def add_backend(self, action: AddBackend, intent: Intent) -> BackendAdded:
         """Make a version reachable: at weight 0, or with all traffic if it is the only one."""
         return await self._to_the_end(self._add(action))
@@ -228,8 +224,6 @@ class HAProxyGateway:
             consistent=not reading.disputes,
             message="; ".join(reading.disputes),
         )
-
-    # --- steps --------------------------------------------------------------------------------
 
     def _front(self, environment: str, service: str) -> Front:
         try:
@@ -337,8 +331,6 @@ class HAProxyGateway:
             if await self._fleet.idle(front, backend_name(front, version)):
                 return
             await asyncio.sleep(_POLL_SECONDS)
-
-    # --- watching -----------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
