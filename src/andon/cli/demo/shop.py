@@ -87,16 +87,11 @@ class ShopRepository:
         return text.partition("diff --git")[0]
 
     def _git(self, *arguments: str, text: str = "") -> str:
-        return run_git(self.path, *arguments, text=text)
+        return _run_git(self.path, *arguments, text=text)
 
 
 def make_repository(
-    into: Path,
-    *,
-    fault_percent: float,
-    fault_service: str,
-    seed: int,
-    webhook: str | None = None,
+    into: Path, *, fault_percent: float, fault_service: str, seed: int
 ) -> ShopRepository:
     """Create the shop's repository, without a commit yet.
 
@@ -106,7 +101,6 @@ def make_repository(
             harmless version) to 50. Which ones depends on the client and the path, by a hash.
         fault_service: The service at fault: storefront, catalogue or orders.
         seed: Decides the prices, so that plays with different seeds ship different artifacts.
-        webhook: Address that the environment ``prod`` notifies; none if unset.
 
     Raises:
         UsageError: An argument is out of its range, or the folder is not empty.
@@ -115,9 +109,7 @@ def make_repository(
     _check(into, fault_percent, fault_service)
     shutil.copytree(examples_folder() / "shop", into, ignore=_LEFT_BEHIND, dirs_exist_ok=True)
     _price(into / "services" / "catalogue" / "products.json", Random(seed))
-    if webhook is not None:
-        _replace(into / "andon.yaml", "notify: []", f"notify: [{json.dumps(webhook)}]")
-    run_git(into, "init", "--quiet", "--initial-branch=main")
+    _run_git(into, "init", "--quiet", "--initial-branch=main")
     return ShopRepository(path=into, fault_percent=fault_percent, fault_service=fault_service)
 
 
@@ -143,14 +135,7 @@ def _price(stock: Path, randomness: Random) -> None:
     stock.write_text(f"[\n  {lines}\n]\n", encoding="utf-8")
 
 
-def _replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    if old not in text:
-        raise InternalError(f"{file} does not contain {old!r}.")
-    file.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def run_git(folder: Path, *arguments: str, text: str = "") -> str:
+def _run_git(folder: Path, *arguments: str, text: str = "") -> str:
     """Run git in a folder, without the user's configuration, and return its output.
 
     Raises:
