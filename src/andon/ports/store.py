@@ -50,7 +50,7 @@ class LedgerRow(Struct, frozen=True):
         chain: Groups all events of one Change.
         time: When it was appended.
         body: Canonical JSON of the whole CloudEvent; empty once erased.
-        body_digest: Digest of the body; the hash covers this instead of the body.
+        body_digest: Digest of the body; the hash covers this instead of the body, and all the rest.
         prev_hash: Hash of the row before it in the chain.
         hash: Hash of this row.
     """

@@ -36,4 +36,4 @@ def open_store(url: str, *, source: str) -> Store:
 def verify_ledger(tx: Tx) -> Verification:
     """Recompute every chain of the ledger, without holding it in memory."""
     transaction = cast(Transaction, tx)
-    return verify(transaction.every_event(), transaction.heads())
+    return verify(transaction.every_event(), transaction.heads(), transaction.last_seq())

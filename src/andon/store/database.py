@@ -8,12 +8,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from andon.kernel.errors import AndonError, Unavailable
+from andon.kernel.errors import Unavailable
 from andon.ports.store import Tx
 from andon.store.dialect import Connection, Dialect
-from andon.store.transaction import Transaction
+from andon.store.transaction import Tail, Transaction
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ LARGEST_GROUP = 256
 READERS = 2
 
 Work = tuple[Callable[[Tx], Any], "Future[Any]"]
+Result = tuple[Any, BaseException | None]
 
 
 class Database:
@@ -40,6 +41,8 @@ class Database:
         self._local = threading.local()
         self._open: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, "andon-reader")
+        self._door = threading.Lock()
+        """Nobody comes in once ``close`` has begun, so nobody waits for ever."""
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="andon-writer", daemon=True)
         self._writer.start()
@@ -49,28 +52,39 @@ class Database:
     async def transact(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a durable transaction."""
         future: Future[T] = Future()
-        if self._closed:
-            raise Unavailable("the store is closed")
-        self._queue.put((fn, future))
+        with self._door:
+            self._expect_open()
+            self._queue.put((fn, future))
         return await asyncio.wrap_future(future)
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a function over a consistent snapshot."""
+        with self._door:
+            self._expect_open()
+            future = self._readers.submit(self._read, fn)
+        return await asyncio.wrap_future(future)
+
+    def _expect_open(self) -> None:
         if self._closed:
             raise Unavailable("the store is closed")
-        return await asyncio.wrap_future(self._readers.submit(self._read, fn))
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Be called after each commit that woke tasks or appended events."""
         self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return unsubscribe
 
     def close(self) -> None:
         """Finish what waits, then let go."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._door:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._writer.join()
         self._readers.shutdown(wait=True)
         for connection in self._open:
@@ -106,39 +120,45 @@ class Database:
 
     def _commit(self, connection: Connection | None, group: list[Work]) -> Connection | None:
         """Run a group in one transaction; resolve its futures once it is on disk."""
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
-        news = False
+        # From here on nobody can cancel; what was cancelled before is not begun.
+        group = [work for work in group if work[1].set_running_or_notify_cancel()]
         try:
             connection = connection or self._dialect.connect(write=True)
-            connection.run(self._dialect.begin_write)
-            for fn, future in group:
-                transaction = Transaction(connection, self._source)
-                value, error = self._in_savepoint(connection, fn, transaction)
-                news = news or (error is None and transaction.news)
-                results.append((future, value, error))
+            self._dialect.begin(connection, write=True)
+            results, news = self._run_all(connection, group)
             connection.run("COMMIT")
-        except Exception as error:
+        except BaseException as error:
             self._fail(connection, group, error)
             return None
-        for future, value, failure in results:
+        for (_, future), (value, failure) in zip(group, results, strict=True):
             if failure is not None:
                 future.set_exception(failure)
             else:
                 future.set_result(value)
         if news:
-            for listener in list(self._listeners):
-                # A loop that has been closed meanwhile wants to hear nothing.
-                with contextlib.suppress(RuntimeError):
-                    listener()
+            self._tell()
         return connection
+
+    def _run_all(self, connection: Connection, group: list[Work]) -> tuple[list[Result], bool]:
+        tail: Tail = {}
+        news = False
+        results = []
+        for fn, _ in group:
+            transaction = Transaction(connection, self._source, tail)
+            value, error = self._in_savepoint(connection, fn, transaction)
+            if error is not None:
+                tail.clear()
+            news = news or (error is None and transaction.news)
+            results.append((value, error))
+        return results, news
 
     def _in_savepoint(
         self, connection: Connection, fn: Callable[[Tx], Any], transaction: Transaction
-    ) -> tuple[Any, BaseException | None]:
+    ) -> Result:
         connection.run("SAVEPOINT one")
         try:
             value = fn(transaction)
-        except Exception as error:
+        except BaseException as error:
             if not connection.in_transaction():
                 raise
             connection.run("ROLLBACK TO SAVEPOINT one")
@@ -147,7 +167,7 @@ class Database:
         connection.run("RELEASE SAVEPOINT one")
         return value, None
 
-    def _fail(self, connection: Connection | None, group: list[Work], error: Exception) -> None:
+    def _fail(self, connection: Connection | None, group: list[Work], error: BaseException) -> None:
         """The whole group failed: nothing of it is written, everybody is told."""
         if connection is not None:
             with contextlib.suppress(Exception):
@@ -156,30 +176,47 @@ class Database:
                 connection.close()
         said = self._ours(error)
         for _, future in group:
-            if not future.done():
-                future.set_exception(said)
+            future.set_exception(said)
 
-    def _ours(self, error: Exception) -> Exception:
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            # A listener's trouble (its loop may be closed by now) is not the writer's.
+            with contextlib.suppress(Exception):
+                listener()
+
+    def _ours(self, error: BaseException) -> BaseException:
         """Translate what came from the engine; leave everything else."""
-        module = type(error).__module__
-        if isinstance(error, AndonError) or not module.startswith(("sqlite3", "psycopg")):
-            return error
-        return self._dialect.translate(error)
+        return self._dialect.translate(error) if _is_of_engine(error) else error
 
     # --- reading ---------------------------------------------------------------------------------
 
     def _read(self, fn: Callable[[Tx], T]) -> T:
-        connection: Connection | None = getattr(self._local, "connection", None)
+        connection = self._reader()
         try:
-            if connection is None:
-                connection = self._local.connection = self._dialect.connect(write=False)
-                self._open.append(connection)
-            connection.run(self._dialect.begin_read)
+            self._dialect.begin(connection, write=False)
             try:
-                return fn(Transaction(connection, self._source))
+                return fn(Transaction(connection, self._source, {}))
             finally:
                 connection.run("ROLLBACK")
         except Exception as error:
-            if not isinstance(error, AndonError):
-                self._local.connection = None
-            raise self._ours(error) from error
+            if not _is_of_engine(error):
+                raise
+            self._forget(connection)
+            raise self._dialect.translate(error) from error
+
+    def _reader(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._dialect.connect(write=False)
+            self._open.append(connection)
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._local.connection = None
+        self._open.remove(connection)
+        with contextlib.suppress(Exception):
+            connection.close()
+
+
+def _is_of_engine(error: BaseException) -> TypeGuard[Exception]:
+    return type(error).__module__.split(".")[0] in {"sqlite3", "psycopg"}

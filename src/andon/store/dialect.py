@@ -13,6 +13,9 @@ from andon.store.schema import VERSION, statements
 
 Row = tuple[Any, ...]
 
+WRITER_LOCK = 0x616E646F6E
+"""Advisory lock of whoever writes: the letters of our name."""
+
 
 class Connection(Protocol):
     """One connection, in autocommit; the caller says BEGIN and COMMIT."""
@@ -37,15 +40,16 @@ class Connection(Protocol):
 class Dialect(Protocol):
     """A database engine."""
 
-    begin_write: str
-    begin_read: str
-
     def connect(self, *, write: bool) -> Connection:
         """Open a connection.
 
         Raises:
             Unavailable: The database cannot be reached.
         """
+        ...
+
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Begin a transaction: of the only writer, or over a snapshot."""
         ...
 
     def prepare(self) -> None:
@@ -103,9 +107,6 @@ class Sqlite:
         path: The file.
     """
 
-    begin_write = "BEGIN IMMEDIATE"
-    begin_read = "BEGIN"
-
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -124,6 +125,10 @@ class Sqlite:
             raise self.translate(error) from error
         return SqliteConnection(connection)
 
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Begin a transaction."""
+        connection.run("BEGIN IMMEDIATE" if write else "BEGIN")
+
     def prepare(self) -> None:
         """Make the schema if it is absent."""
         self._create_private()
@@ -132,15 +137,20 @@ class Sqlite:
             ((found,),) = connection.run("PRAGMA user_version")
             check_version(found, str(self._path))
             if not found:
-                connection.run("BEGIN EXCLUSIVE")
-                for statement in statements():
-                    connection.run(statement)
-                connection.run(f"PRAGMA user_version={VERSION}")
-                connection.run("COMMIT")
+                self._make_schema(connection)
         except sqlite3.Error as error:
             raise self.translate(error) from error
         finally:
             connection.close()
+
+    def _make_schema(self, connection: Connection) -> None:
+        self.begin(connection, write=True)
+        ((found,),) = connection.run("PRAGMA user_version")
+        # Of two that start at once, the second waited and finds the work done.
+        for statement in statements() if not found else ():
+            connection.run(statement)
+        connection.run(f"PRAGMA user_version={VERSION}")
+        connection.run("COMMIT")
 
     def _create_private(self) -> None:
         try:
@@ -158,7 +168,10 @@ class Sqlite:
             full = "full" in text or "disk I/O" in text
             hint = "free some space; work goes on by itself" if full else "`andon doctor` checks it"
             return Unavailable(f"the database {self._path} cannot be written: {text}", hint=hint)
-        return InternalError(f"database {self._path}: {text}")
+        return InternalError(
+            f"the database {self._path} cannot be used: {text}",
+            hint="if it is damaged, put a backup in its place",
+        )
 
 
 # --- Postgres -----------------------------------------------------------------------------------
@@ -195,9 +208,6 @@ class Postgres:
         url: ``postgresql://...``.
     """
 
-    begin_write = "BEGIN"
-    begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
     def __init__(self, url: str) -> None:
         self._url = url
 
@@ -214,13 +224,21 @@ class Postgres:
         except psycopg.Error as error:
             raise self.translate(error) from error
 
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Begin a transaction; writers of all processes take turns, as they do on SQLite."""
+        if not write:
+            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return
+        connection.run("BEGIN")
+        connection.run("SELECT pg_advisory_xact_lock(?)", (WRITER_LOCK,))
+
     def prepare(self) -> None:
         """Make the schema if it is absent."""
+        import psycopg
+
         connection = self.connect(write=True)
         try:
-            connection.run("BEGIN")
-            # Two that start at once: the second waits here and finds the work done.
-            connection.run("SELECT pg_advisory_xact_lock(4711)")
+            self.begin(connection, write=True)
             connection.run("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
             rows = connection.run("SELECT version FROM schema_version")
             found = int(rows[0][0]) if rows else 0
@@ -230,6 +248,8 @@ class Postgres:
                     connection.run(_for_postgres(statement))
                 connection.run("INSERT INTO schema_version VALUES (?)", (VERSION,))
             connection.run("COMMIT")
+        except psycopg.Error as error:
+            raise self.translate(error) from error
         finally:
             connection.close()
 

@@ -46,6 +46,7 @@ CREATE TABLE action (
   created_at REAL NOT NULL,
   finished_at REAL NOT NULL
 );
+CREATE INDEX action_by_object ON action (uid, asked);
 CREATE INDEX action_open ON action (uid) WHERE consumed = 0;
 CREATE INDEX action_unfinished ON action (key) WHERE outcome IS NULL;
 CREATE TABLE event (
@@ -84,6 +85,7 @@ CREATE TABLE task (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
   due REAL NOT NULL,
+  claimed_due REAL NOT NULL,
   owner TEXT NOT NULL,
   lease_until REAL NOT NULL,
   worker_epoch INTEGER NOT NULL,

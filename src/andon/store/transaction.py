@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from andon.api.v1.actions import OBSERVATIONS, AnyAction, AnyOutcome
 from andon.api.v1.control import ActionRow, Event, NewObject, Selector
@@ -23,6 +23,10 @@ NEVER = 1e18
 
 _OBJECT = "o.uid, o.kind, o.name, o.generation, o.version, o.spec, o.status, o.labels, o.created_at"
 _EVENT = "seq, stream, n, id, type, subject, chain, time, body, body_digest, prev_hash, hash"
+_INSERT_EVENT = (
+    f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    " ON CONFLICT (id) DO NOTHING"
+)
 _ACTION = "a.key, a.step, a.attempt, a.body, a.outcome"
 
 _action = msgspec.json.Decoder(AnyAction)
@@ -31,6 +35,11 @@ _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
 _statuses = {kind: msgspec.json.Decoder(status) for kind, (_, status) in RECORDS.items()}
+
+
+Tail = dict[str, tuple[int, str]]
+"""Last position and hash by stream; under ``ALL`` the last ``seq``."""
+ALL = ""
 
 
 def _text(value: Any) -> str:
@@ -43,11 +52,13 @@ class Transaction:
     Args:
         connection: Inside a transaction already.
         source: CloudEvents source of this installation.
+        tail: Heads that this database transaction has read or written so far.
     """
 
-    def __init__(self, connection: Connection, source: str) -> None:
+    def __init__(self, connection: Connection, source: str, tail: Tail) -> None:
         self._db = connection
         self._source = source
+        self._tail = tail
         self.news = False
         """Whether anybody should be told after the commit."""
 
@@ -234,35 +245,34 @@ class Transaction:
 
     def append(self, event: Event, now: float) -> int | None:
         """Append an event to its stream."""
-        if self._db.run("SELECT 1 FROM event WHERE id = ?", (event.id,)):
+        seq, _ = self._head(ALL)
+        n, prev_hash = self._head(event.stream)
+        row = seal(event, self._source, now, seq + 1, n + 1, prev_hash)
+        if not self._db.change(_INSERT_EVENT, astuple(row)):
             return None
-        # The counter's row serialises writers, so that a reader who resumes by seq misses nothing.
-        ((seq, _),) = self._db.run(
-            "INSERT INTO head (stream, n, hash) VALUES ('', 1, '')"
-            " ON CONFLICT (stream) DO UPDATE SET n = head.n + 1 RETURNING n, hash"
-        )
-        head = self._db.run("SELECT n, hash FROM head WHERE stream = ?", (event.stream,))
-        n, prev_hash = (head[0][0] + 1, head[0][1]) if head else (1, FIRST)
-        row = seal(event, self._source, now, seq, n, prev_hash)
-        self._db.change(
-            f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            (
-                *(seq, event.stream, n, event.id, event.type, event.subject, event.chain, now),
-                *(row.body, row.body_digest, row.prev_hash, row.hash),
-            ),
-        )
-        self._db.change(
-            "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
-            " ON CONFLICT (stream) DO UPDATE SET n = excluded.n, hash = excluded.hash",
-            (event.stream, n, row.hash),
-        )
+        self._move_head(ALL, row.seq, "")
+        self._move_head(row.stream, row.n, row.hash)
         for link in event.links:
             self._db.change(
                 "INSERT INTO link (source, target, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (event.id, link.target, link.kind),
             )
         self.news = True
-        return int(seq)
+        return row.seq
+
+    def _head(self, stream: str) -> tuple[int, str]:
+        if stream not in self._tail:
+            rows = self._db.run("SELECT n, hash FROM head WHERE stream = ?", (stream,))
+            self._tail[stream] = (rows[0][0], rows[0][1]) if rows else (0, FIRST)
+        return self._tail[stream]
+
+    def _move_head(self, stream: str, n: int, hash: str) -> None:
+        self._db.change(
+            "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
+            " ON CONFLICT (stream) DO UPDATE SET n = excluded.n, hash = excluded.hash",
+            (stream, n, hash),
+        )
+        self._tail[stream] = (n, hash)
 
     def events(
         self,
@@ -291,17 +301,21 @@ class Transaction:
             f"SELECT {_EVENT} FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",  # noqa: S608
             (*parameters, limit),
         )
-        return [_ledger_row(row) for row in rows]
+        return [LedgerRow(*row) for row in rows]
 
     def event(self, id: str) -> LedgerRow | None:
         """Return one event."""
         rows = self._db.run(f"SELECT {_EVENT} FROM event WHERE id = ?", (id,))  # noqa: S608
-        return _ledger_row(rows[0]) if rows else None
+        return LedgerRow(*rows[0]) if rows else None
 
     def linked(self, id: str) -> tuple[builtins.list[str], builtins.list[str]]:
         """Return the ids an event points to, and those that point to it."""
-        to = self._db.run("SELECT target FROM link WHERE source = ? ORDER BY target", (id,))
-        of = self._db.run("SELECT source FROM link WHERE target = ? ORDER BY source", (id,))
+        to = self._db.run(
+            "SELECT DISTINCT target FROM link WHERE source = ? ORDER BY target", (id,)
+        )
+        of = self._db.run(
+            "SELECT DISTINCT source FROM link WHERE target = ? ORDER BY source", (id,)
+        )
         return [row[0] for row in to], [row[0] for row in of]
 
     def heads(self) -> dict[str, tuple[int, str]]:
@@ -323,8 +337,7 @@ class Transaction:
                 " ORDER BY stream, n LIMIT ?",
                 (stream, stream, n, page),
             )
-            for row in rows:
-                yield _ledger_row(row)
+            yield from (LedgerRow(*row) for row in rows)
             if len(rows) < page:
                 return
             stream, n = rows[-1][1], rows[-1][2]
@@ -349,8 +362,8 @@ class Transaction:
     def wake(self, kind: str, name: str, due: float) -> None:
         """Have an object reconciled at ``due`` or earlier."""
         self._db.change(
-            "INSERT INTO task (kind, name, due, owner, lease_until, worker_epoch, claims, attempts)"
-            " VALUES (?, ?, ?, '', 0, 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
+            "INSERT INTO task (kind, name, due, claimed_due, owner, lease_until, worker_epoch,"
+            " claims, attempts) VALUES (?, ?, ?, 0, '', 0, 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
             " due = CASE WHEN task.due < excluded.due THEN task.due ELSE excluded.due END",
             (kind, name, due),
         )
@@ -361,9 +374,10 @@ class Transaction:
     ) -> builtins.list[TaskRow]:
         """Take tasks that are due and free, whose lease is over, or whose worker was replaced."""
         rows = self._db.run(
-            "SELECT kind, name, due FROM task WHERE (lease_until = 0 AND due <= ?)"
+            "SELECT kind, name, CASE WHEN lease_until > 0 THEN claimed_due ELSE due END FROM task"
+            " WHERE (lease_until = 0 AND due <= ?)"
             " OR (lease_until > 0 AND (lease_until <= ? OR worker_epoch < ?))"
-            " ORDER BY due LIMIT ?",
+            " ORDER BY 3, kind, name LIMIT ?",
             (now, now, epoch, limit),
         )
         return [self._take(row, owner, epoch, now + lease_seconds) for row in rows]
@@ -371,10 +385,10 @@ class Transaction:
     def _take(self, row: Row, owner: str, epoch: int, until: float) -> TaskRow:
         kind, name, due = row
         ((claims, attempts),) = self._db.run(
-            "UPDATE task SET due = ?, owner = ?, lease_until = ?, worker_epoch = ?,"
-            " claims = claims + 1, attempts = attempts + 1 WHERE kind = ? AND name = ?"
-            " RETURNING claims, attempts",
-            (NEVER, owner, until, epoch, kind, name),
+            "UPDATE task SET due = ?, claimed_due = ?, owner = ?, lease_until = ?,"
+            " worker_epoch = ?, claims = claims + 1, attempts = attempts + 1"
+            " WHERE kind = ? AND name = ? RETURNING claims, attempts",
+            (NEVER, due, owner, until, epoch, kind, name),
         )
         return TaskRow(kind, name, due, claims, attempts)
 
@@ -471,9 +485,3 @@ def _action_row(row: Row) -> ActionRow:
         action=_action.decode(body),
         outcome=_outcome.decode(outcome) if outcome is not None else None,
     )
-
-
-def _ledger_row(row: Row) -> LedgerRow:
-    values = list(row)
-    values[8] = bytes(values[8])
-    return LedgerRow(*values)
