@@ -22,8 +22,8 @@ from andon.app.why import find_change
 from andon.domains.delivery.change import rollout_labels
 from andon.domains.line import events
 from andon.domains.line.evidence import subject_labels
-from andon.domains.line.gate import LATCH, is_active
-from andon.kernel.errors import Conflict, Denied, NotFound, UsageError
+from andon.domains.line.gate import LATCH, is_active, is_latched
+from andon.kernel.errors import Conflict, Denied, Held, NotFound, UsageError
 from andon.ports.store import Tx
 from andon.runtime.turns import Turns
 
@@ -191,6 +191,7 @@ def roll_back(
     Raises:
         NotFound: No such environment, or that service never ran there.
         Conflict: There is no earlier version.
+        Held: It is latched.
     """
     record = tx.require("Environment", environment)
     place = {"environment": environment, "service": service}
@@ -199,14 +200,14 @@ def roll_back(
         raise NotFound(
             f"{service} never ran in {environment}", hint="`andon status` shows what did"
         )
-    moving = any(run.status.phase not in TERMINAL and run.spec.type == "rollout" for run in recent)
-    source = record.status.runs if moving else record.status.previous
+    source = record.status.runs if _unsettled(recent) else record.status.previous
     if service not in source:
         raise Conflict(
             f"there is no earlier version of {service} in {environment} to go back to",
             hint=f"ship a version that works, or `andon why {service}`",
         )
     plan: RolloutPlan = tx.require("Run", source[service]).spec.rollout
+    _refuse_latched(tx, plan, now)
     name = f"{_number(tx, 'rollback')}-{environment}-{service}"
     sequence = int(tx.get_setting("sequence") or "0")
     run = NewObject(
@@ -223,6 +224,30 @@ def roll_back(
     )
     turns.create(tx, Decision(create=(run,)), now)
     return tx.require("Run", name)
+
+
+def _unsettled(recent: list[Object]) -> bool:
+    """Say whether a version is on its way in, or stuck there: then going back means what runs now."""
+    rollouts = [run for run in recent if run.spec.type == "rollout" and run.status.started_at]
+    if any(run.status.phase not in TERMINAL for run in rollouts):
+        return True
+    decided = [run for run in recent if run.status.reason in {"NoWayBack", "Promoted"}]
+    last = max(decided, key=lambda run: float(run.status.finished_at), default=None)
+    return last is not None and last.status.reason == "NoWayBack"
+
+
+def _refuse_latched(tx: Tx, plan: RolloutPlan, now: float) -> None:
+    subject = Subject(
+        service=plan.service,
+        environment=plan.environment,
+        digest=plan.version.digest,
+        config_hash=plan.version.config_hash,
+    )
+    if is_latched(subject, tx.list(Selector(kind="Hold", labels={"state": "active"})), now):
+        raise Held(
+            f"the version before of {plan.service} is latched in {plan.environment}: it failed there",
+            hint=f"andon unlatch {plan.environment} {plan.service} -m REASON",
+        )
 
 
 def _immediate(plan: RolloutPlan, reason: str) -> RolloutPlan:

@@ -138,7 +138,9 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
 
 async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> None:
     clock = SystemClock()
-    agent = AgentClient(state / "agent" / "agent.sock", clock)
+    agent = AgentClient(
+        state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state)
+    )
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     turns = Turns(controllers(), SystemRandomness())

@@ -9,7 +9,7 @@ from msgspec import Struct
 from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
 from andon.app.shapes import Json, event_json, hold_json
-from andon.domains.line.gate import Gate, is_active, judge_gate
+from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
 from andon.kernel.errors import NotFound
 from andon.ports.store import Tx
 
@@ -130,13 +130,14 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
     """Answer ``andon why``."""
     asked = find_subject(tx, subject, environment)
     holds = _holds(tx, asked, now)
+    closing = [hold for hold in holds if hold.spec.source != LATCH or _touches(asked, hold)]
     missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
     chains = dict.fromkeys(run.spec.change for run in asked.runs)
     return {
         "subject": asked.name,
         "kind": asked.kind,
-        "open": not holds and not missing,
-        "summary": _summary(asked, holds, missing),
+        "open": not closing and not missing,
+        "summary": _summary(asked, closing, missing),
         "missing": missing,
         "holds": [hold_json(hold) for hold in holds],
         "story": _story(tx, list(chains)[:3]),
@@ -145,17 +146,18 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
 
 
 def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:
-    scopes = [asked.scope, *(_scope_of(run) for run in asked.runs)]
     active = [
         hold
         for hold in tx.list(Selector(kind="Hold", labels={"state": "active"}))
         if is_active(hold, now)
     ]
-    return [
-        hold
-        for hold in active
-        if any(hold.spec.scope.matches(scope) or _covers(asked, hold) for scope in scopes)
-    ]
+    return [hold for hold in active if _touches(asked, hold) or _covers(asked, hold)]
+
+
+def _touches(asked: Asked, hold: Object) -> bool:
+    """Say whether a Hold stops the subject itself, or what it last tried."""
+    scopes = [asked.scope, *(_scope_of(run) for run in asked.runs)]
+    return any(hold.spec.scope.matches(scope) for scope in scopes)
 
 
 def _covers(asked: Asked, hold: Object) -> bool:

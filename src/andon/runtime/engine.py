@@ -81,6 +81,7 @@ class Engine:
         self._epoch = await self._store.transact(
             lambda tx: tx.acquire(LEASE, self._owner, now, LEASE_SECONDS)
         )
+        await self._store.transact(lambda tx: self._turns.wake_all(tx, now))
         for pending in await self._store.transact(lambda tx: tx.unfinished()):
             self._perform(pending)
 

@@ -10,6 +10,8 @@ from andon.kernel.clock import Randomness
 from andon.kernel.ids import idempotency_key, new_uid
 from andon.ports.store import PendingAction, TaskRow, Tx
 
+WAKE_LIMIT = 1000
+
 LEASE = "control-plane"
 """The one lease under which controllers of this installation write."""
 
@@ -104,6 +106,14 @@ class Turns:
             for controller in self._controllers.values()
             for selector in controller.wakes(changed)
         ]
+
+    def wake_all(self, tx: Tx, now: float) -> None:
+        """Wake everything that has not ended: a new worker trusts what is written, not what was due."""
+        kinds = {kind.split(":", 1)[0] for kind in self._controllers}
+        for kind in sorted(kinds):
+            for obj in tx.list(Selector(kind=kind), limit=WAKE_LIMIT, newest_first=True):
+                if not _is_over(obj):
+                    tx.wake(obj.kind, obj.name, now)
 
     def announce(self, tx: Tx, changed: Object, now: float) -> None:
         """Wake whoever cares about an object that a command changed."""
