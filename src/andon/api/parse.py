@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 import ryaml  # its stubs re-export without saying so
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from andon.api.positions import Place, Positions, expanded_nodes, locate
+from andon.api.positions import Place, Positions, expanded_nodes, locate, too_deep
 from andon.api.problems import Problem, did_you_mean, field_name, invalid, nearest, shorten
 from andon.api.shape import MERGE_KEY, Misfit, field_paths, found, misfits
 from andon.api.v1.definitions import API_VERSION, DEFINITIONS, Definition, Metadata
@@ -27,6 +27,7 @@ MAX_PROBLEMS = 100
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 _BOUNDARY = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _CONTENT = re.compile(r"^(?!---|\.\.\.|%)[ \t]*[^\s#]", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _PLACE = re.compile(r"(?: at)? line (\d+) column (\d+)")
 
 
@@ -37,6 +38,8 @@ class Parsed(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     broken: frozenset[tuple[str, str]] = frozenset()
     """Kind and name of documents that have problems: they exist, but say nothing usable."""
+    complete: bool = True
+    """False when a document could not even be named: it may define anything."""
 
 
 class _Fragment(Struct, frozen=True):
@@ -52,7 +55,18 @@ class _Fragment(Struct, frozen=True):
 
 
 def parse_documents(data: bytes, file: str) -> Parsed:
-    """Read all documents of a file.
+    """Read all documents of a file and check that no two have the same kind and name.
+
+    Args:
+        data: The file's bytes.
+        file: Its name, for messages.
+    """
+    read = read_documents(data, file)
+    return structs.replace(read, problems=(*read.problems, *duplicates(read.definitions)))
+
+
+def read_documents(data: bytes, file: str) -> Parsed:
+    """Read each document of a file by itself.
 
     Args:
         data: The file's bytes.
@@ -63,18 +77,19 @@ def parse_documents(data: bytes, file: str) -> Parsed:
     """
     if len(data) > MAX_BYTES:
         message = f"the file has {len(data)} bytes; at most {MAX_BYTES} are read"
-        return Parsed(problems=(_at(file, Place(1, 1), message),))
+        return Parsed(complete=False, problems=(_at(file, Place(1, 1), message),))
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        return Parsed(problems=(_not_utf8(data, error, file),))
+        return Parsed(complete=False, problems=(_not_utf8(data, error, file),))
     read = [_read_fragment(fragment, file) for fragment in _fragments(text)]
     definitions = tuple(itertools.chain.from_iterable(part.definitions for part in read))
     problems = itertools.chain.from_iterable(part.problems for part in read)
     return Parsed(
         definitions=definitions,
-        problems=_limited(itertools.chain(problems, duplicates(definitions)), file),
+        problems=_limited(problems, file),
         broken=frozenset().union(*(part.broken for part in read)),
+        complete=all(part.complete for part in read),
     )
 
 
@@ -164,16 +179,22 @@ def _read_fragment(fragment: _Fragment, file: str) -> Parsed:
     if "*" in fragment.text and expanded_nodes(fragment.text, MAX_NODES) > MAX_NODES:
         message = f"aliases expand to more than {MAX_NODES} values"
         place = Place(fragment.first_line, 1)
-        return Parsed(problems=(_at(file, place, message, hint="write the values out"),))
+        return Parsed(
+            complete=False, problems=(_at(file, place, message, hint="write the values out"),)
+        )
+    if too_deep(fragment.text):
+        problems = _syntax_problems("recursion limit exceeded", fragment, file)
+        return Parsed(complete=False, problems=problems)
     try:
         values = ryaml.loads_all(fragment.text) or []  # type: ignore[attr-defined]
     except Exception as error:  # whatever the reader says, the author needs it as a problem
-        return Parsed(problems=_syntax_problems(str(error), fragment, file))
+        return Parsed(complete=False, problems=_syntax_problems(str(error), fragment, file))
     read = [_read_document(value, fragment, file) for value in values if value is not None]
     return Parsed(
         definitions=tuple(d for part in read for d in part.definitions),
         problems=tuple(p for part in read for p in part.problems),
         broken=frozenset().union(*(part.broken for part in read)),
+        complete=all(part.complete for part in read),
     )
 
 
@@ -196,6 +217,11 @@ def _syntax_problems(said: str, fragment: _Fragment, file: str) -> tuple[Problem
             _at(file, place, message, hint="keys are plain words")
             for place in positions.compound_keys[:MAX_PROBLEMS]
         )
+    control = _CONTROL.search(fragment.text)
+    if "control characters" in said and control:
+        place = _place_of(fragment, control.start())
+        message = f"the control character U+{ord(control[0]):04X} is not allowed"
+        return (_at(file, place, message, hint="remove it"),)
     read = _PLACE.search(said)
     place = positions.syntax or Place(fragment.first_line, 1)
     if read:
@@ -203,13 +229,21 @@ def _syntax_problems(said: str, fragment: _Fragment, file: str) -> tuple[Problem
     return (_at(file, place, f"not YAML: {_syntax_message(said)}", hint=_syntax_hint(said)),)
 
 
+def _place_of(fragment: _Fragment, index: int) -> Place:
+    before = fragment.text[:index]
+    line = fragment.line_offset + before.count("\n") + 1
+    return Place(line, index - before.rfind("\n"))
+
+
 def _syntax_message(said: str) -> str:
     """Shorten what the YAML reader said to its first part; places are given separately."""
+    if "recursion limit" in said:
+        return "nested too deeply"
     return _PLACE.sub("", said.split(", while")[0]).strip()[:200]
 
 
 def _syntax_hint(said: str) -> str:
-    if "cannot start any token" in said:
+    if "cannot start any token" in said or "tab character" in said:
         return "indent with spaces, not tabs, and quote text that starts with @, ` or %"
     if "recursion limit" in said:
         return "nothing in Andon's documents is nested that deeply"
@@ -230,7 +264,8 @@ def _read_document(value: object, fragment: _Fragment, file: str) -> Parsed:
         (_placed(misfit, positions, file) for misfit in wrong),
         key=lambda problem: (problem.line, problem.column),
     )
-    return Parsed(problems=tuple(problems), broken=_identity(value))
+    broken = _identity(value)
+    return Parsed(problems=tuple(problems), broken=broken, complete=bool(broken))
 
 
 def _identity(value: object) -> frozenset[tuple[str, str]]:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from andon.api.problems import Path
 
+_MAX_DEPTH = 130
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -91,8 +92,42 @@ def expanded_nodes(text: str, limit: int) -> int:
     return total
 
 
+def too_deep(text: str) -> bool:
+    """Tell whether brackets nest deeper than reading allows.
+
+    Asked before reading, because finding that out while reading takes time quadratic in the depth.
+    """
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return False
+    try:
+        for _ in _events(text):
+            pass
+    except _TooDeep:
+        return True
+    except (yaml.YAMLError, ValueError):
+        pass
+    return False
+
+
+class _TooDeep(ValueError):
+    """Nesting goes deeper than reading allows."""
+
+
 def _events(text: str) -> Iterator[Any]:
-    return iter(yaml.parse(text, Loader=LOADER))
+    """Yield events down to the deepest level that reading allows.
+
+    Raises:
+        _TooDeep: Nesting goes deeper.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise _TooDeep
+        yield event
 
 
 def _quiet_events(text: str) -> Iterator[Any]:

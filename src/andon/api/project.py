@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
 
-from andon.api.parse import Parsed, document_positions, duplicates, parse_documents
+from andon.api.parse import Parsed, document_positions, duplicates, read_documents
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.v1.definitions import (
@@ -62,14 +62,15 @@ def check_project(files: Mapping[str, bytes]) -> Parsed:
     Args:
         files: Content by file name.
     """
-    read = [parse_documents(data, file) for file, data in files.items()]
+    read = [read_documents(data, file) for file, data in files.items()]
     definitions = tuple(d for part in read for d in part.definitions)
     broken: Broken = frozenset().union(*(part.broken for part in read))
-    unread = any(part.problems and not part.broken for part in read)
+    complete = all(part.complete for part in read)
     own = [problem for part in read for problem in part.problems]
-    between = () if unread else check_references(definitions, files, broken)
-    problems = tuple(dict.fromkeys([*own, *between]))
-    return Parsed(definitions=definitions, problems=problems, broken=broken)
+    between = check_references(definitions, files, broken) if complete else ()
+    return Parsed(
+        definitions=definitions, problems=(*own, *between), broken=broken, complete=complete
+    )
 
 
 def read_project(files: Mapping[str, bytes]) -> Definitions:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from andon.api.parse import parse_or_raise
+from andon.api.project import check_project, check_references, group, read_project
+from andon.kernel.errors import InvalidDocument
+
+PIPELINE = (
+    b"apiVersion: andon/v1\nkind: Pipeline\nmetadata: {name: p}\nspec: {jobs: {t: {run: make}}}\n"
+)
+
+
+def document(kind: str, name: str, spec: str) -> bytes:
+    return f"---\napiVersion: andon/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n".encode()
+
+
+def said(*documents: bytes) -> list[str]:
+    return [str(p) for p in check_project({"f.yaml": PIPELINE + b"".join(documents)}).problems]
+
+
+SHOP = document("Service", "shop", "{command: [x]}")
+
+
+def test_definitions_are_grouped_by_kind_and_name():
+    found = read_project(
+        {
+            "a.yaml": PIPELINE
+            + SHOP
+            + document("Objective", "slo", "{service: shop, availability: 0.9}"),
+            "b.yaml": document("Environment", "dev", "{}")
+            + document("Route", "r", "{service: shop}"),
+        }
+    )
+    assert found.pipeline_name == "p"
+    assert list(found.pipeline.jobs) == ["t"]
+    assert (list(found.services), list(found.environments)) == (["shop"], ["dev"])
+    assert (list(found.objectives), list(found.routes)) == (["shop"], ["shop"])
+
+
+def test_a_project_without_pipeline_is_refused():
+    with pytest.raises(InvalidDocument, match="no Pipeline"):
+        read_project({"f.yaml": SHOP})
+    with pytest.raises(InvalidDocument, match="no Pipeline"):
+        group(parse_or_raise(SHOP, "f.yaml"))
+
+
+def test_a_name_taken_in_another_file_is_a_problem():
+    found = check_project({"a.yaml": PIPELINE + SHOP, "b.yaml": SHOP}).problems
+    assert [p.file for p in found] == ["b.yaml"]
+    assert "already defined at a.yaml:6" in found[0].message
+
+
+def test_references_to_a_broken_document_are_not_reported_as_missing():
+    broken = document("Service", "orders", "{command: [x], replicas: x}")
+    assert len(said(broken, document("Route", "r", "{service: orders}"))) == 1
+
+
+def test_a_file_that_is_no_yaml_hides_nothing_but_references():
+    assert len(said(b"---\na: [\n", document("Route", "r", "{service: gone}"))) == 1
+
+
+def test_without_the_text_the_document_is_named():
+    (problem,) = check_references(
+        parse_or_raise(PIPELINE + document("Route", "r", "{service: gone}"), "f.yaml")
+    )
+    assert (problem.file, problem.line, problem.field) == ("f.yaml", 6, "spec.service")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "circle"),
+    [
+        ("{a: {run: x, needs: [a]}}", "a → a"),
+        (
+            "{a: {run: x, needs: [b]}, b: {run: x, needs: [c]}, c: {run: x, needs: [b]}}",
+            "b → c → b",
+        ),
+    ],
+)
+def test_jobs_that_wait_for_each_other_are_named(jobs, circle):
+    pipeline = document("Pipeline", "p", f"{{jobs: {jobs}}}")
+    (problem,) = check_project({"f.yaml": pipeline}).problems
+    assert problem.message == f"jobs wait for each other: {circle}"
+
+
+def test_services_may_call_each_other_in_a_circle():
+    a, b = (document("Service", n, f"{{command: [x], needs: [{m}]}}") for n, m in ("ab", "ba"))
+    assert said(a, b) == []
+
+
+def test_an_after_that_comes_from_a_base_may_not_form_a_circle():
+    found = said(
+        document("Environment", "one", "{after: two}"),
+        document("Environment", "two", "{base: one}"),
+    )
+    assert len(found) == 1
+    assert "environments come after each other: " in found[0]
+
+
+def test_deploy_jobs_need_only_each_other():
+    spec = "{command: [x], preDeploy: [{name: a, run: x}, {name: b, run: x, needs: [a]}, {name: a, run: x, needs: [t]}]}"
+    found = said(document("Service", "s", spec))
+    assert len(found) == 2
+    assert "spec.preDeploy[2].name: another job of `preDeploy` is already called `a`" in found[0]
+    assert "spec.preDeploy[2].needs[0]: no job is called `t`" in found[1]
