@@ -20,10 +20,17 @@ from msgspec import structs
 from andon.adapters.agentclient import AgentClient, ensure_agent
 from andon.adapters.agentclient.daemon import answers
 from andon.adapters.process import procfs
-from andon.api.v1.actions import CancelJob, Intent, JobDone, ObserveReplicas, RunJob
-from andon.api.v1.definitions import Resources
+from andon.api.v1.actions import (
+    CancelJob,
+    Intent,
+    JobDone,
+    ObserveReplicas,
+    RetireReplicas,
+    RunJob,
+)
+from andon.api.v1.definitions import Health, Resources
 from andon.api.v1.records import JobPlan
-from andon.kernel.errors import Fenced, NotFound, StepFailed, Unavailable
+from andon.kernel.errors import Conflict, Fenced, NotFound, StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.target_suite import SERVER, TargetSuite, deployment, get
 
@@ -314,6 +321,16 @@ async def test_needed_services_are_addressed_through_the_gateway(agent, shop):
     ready = await agent.client.deploy_replicas(needy, Intent(key="d", epoch=1))
     url = await get(ready.endpoints[0], "/ANDON_URL_ORDER_BOOK")
     assert url.startswith("http://127.0.0.1:")
+
+
+async def test_version_retired_while_it_is_deployed_is_not_called_ready(agent, shop):
+    sick = structs.replace(shop, health=Health(path="/sick", ready_within_seconds=60))
+    deploying = asyncio.create_task(agent.client.deploy_replicas(sick, Intent(key="d", epoch=1)))
+    await until_seen(agent, sick, wanted=1)
+    retire = RetireReplicas(environment="prod", service="shop", version=shop.version)
+    await agent.client.retire_replicas(retire, Intent(key="e", epoch=1))
+    with pytest.raises(Conflict, match="stopped while it was being deployed"):
+        await deploying
 
 
 async def test_artifact_that_is_not_unpacked_is_the_machines_trouble(agent):

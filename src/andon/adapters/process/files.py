@@ -38,8 +38,15 @@ def write_json(path: Path, value: Any) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise unwritable(path, error) from error
+
+
+def _discard(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:
+        pass  # The next write replaces it.
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,7 +25,7 @@ from andon.api.v1.actions import (
     ReplicasReady,
     RetireReplicas,
 )
-from andon.kernel.errors import AndonError, StepFailed, Unavailable
+from andon.kernel.errors import AndonError, Conflict, StepFailed, Unavailable
 
 _POLL_SECONDS = 0.02
 _ROTATE_EVERY_SECONDS = 5.0
@@ -98,9 +98,12 @@ class ReplicaSet:
         Raises:
                 StepFailed: One ended before it was ever ready, or they were not ready in time.
             Unavailable: The machine could not start one in time.
+            Conflict: They were retired meanwhile.
         """
         deadline = time.monotonic() + self.spec.health.ready_within_seconds
         while waiting := [replica for replica in self.replicas if replica.state != "ready"]:
+            if any(replica.state == "stopped" for replica in waiting):
+                raise Conflict(f"{self._subject(waiting[0])}: stopped while it was being deployed")
             failed = next((replica for replica in waiting if replica.failure), None)
             if failed is not None and not self.settled:
                 raise self._failed(failed, failed.failure)
@@ -179,7 +182,7 @@ class Replicas:
         try:
             await found.until_ready()
         except AndonError:
-            if not found.settled:
+            if not found.settled and self._sets.get(_name(action)) is found:
                 del self._sets[_name(action)]
                 await found.remove(_FAILED_DRAIN_SECONDS)
             raise
@@ -209,7 +212,8 @@ class Replicas:
         found = self._sets.get(_name(action))
         if found is not None:
             await found.remove(action.drain_seconds)
-            self._sets.pop(_name(action), None)
+            if self._sets.get(_name(action)) is found:
+                del self._sets[_name(action)]
         return Done()
 
     async def _wanted(self, action: DeployReplicas) -> ReplicaSet:
