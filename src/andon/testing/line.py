@@ -24,7 +24,9 @@ from andon.testing.world import World
 
 T = TypeVar("T")
 
-LEASE_SECONDS = 3600.0
+LEASE_SECONDS = 30 * 86400.0
+REPOSITORY = "/repositories/shop"
+PAGER = "http://pager.example/hook"
 
 
 class SimulatedLine:
@@ -46,30 +48,53 @@ class SimulatedLine:
         self._controllers = list(controllers)
         self.turns = Turns(self._controllers, SeededRandomness(7))
         self.epoch = 0
-        self.log: list[str] = []
+        self.policies: dict[str, Definitions] = {}
+        """Definitions by revision, so that the adopted ones are found."""
+        self._under_way: list[tuple[float, PendingAction]] = []
+
+    def passing(self, point: str) -> None:
+        """Pass a point where a crash may strike: after a commit, before and after an action.
+
+        Args:
+            point: ``commit``, ``before ACTION`` or ``after ACTION``.
+        """
 
     def tx(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a transaction."""
-        return asyncio.run(self.store.transact(fn))
+        result = asyncio.run(self.store.transact(fn))
+        self.passing("commit")
+        return result
+
+    def look(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function over a snapshot."""
+        return asyncio.run(self.store.read(fn))
 
     def start(self) -> None:
         """Take the lease and perform again what was left without outcome."""
         now = self.clock.now()
+        self._under_way = []
         self.epoch = self.tx(lambda tx: tx.acquire(LEASE, "test", now, LEASE_SECONDS))
-        for pending in self.tx(lambda tx: tx.unfinished()):
+        for pending in self.look(lambda tx: tx.unfinished()):
             self._perform(pending)
+
+    def restart(self) -> None:
+        """Kill the control plane and start another: only what is stored is left."""
+        self.turns = Turns(self._controllers, SeededRandomness(7 + self.epoch))
+        self.start()
 
     def ship(self, definitions: Definitions, sha: str, message: str, *, until: str = "") -> Object:
         """Put a commit on the line, with itself as policy unless an earlier one was adopted."""
         self.world.messages[sha] = message
-        repository = "/repositories/shop"
+        self.policies[sha] = definitions
+        setting = shipping.policy_setting(REPOSITORY)
+        revision = self.look(lambda tx: tx.get_setting(setting)) or sha
         loaded = shipping.Loaded(
             commit=Commit(sha=sha, author="Ada", message=message, committed_at=self.clock.now()),
-            repository=repository,
+            repository=REPOSITORY,
             ref="main",
             own=definitions,
-            policy=definitions,
-            policy_revision=sha,
+            policy=self.policies[revision],
+            policy_revision=revision,
             next_policy=sha,
         )
         change, _ = self.tx(
@@ -78,7 +103,7 @@ class SimulatedLine:
                 self.turns,
                 loaded,
                 until=until,
-                notify=("http://pager.example/hook",),
+                notify=(PAGER,),
                 by="ada",
                 now=self.clock.now(),
             )
@@ -88,22 +113,40 @@ class SimulatedLine:
     # --- driving ---------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Take every turn that is due now; False if there was none."""
+        """Do everything that is due now; False if there was nothing."""
         now = self.clock.now()
-        tasks = self.tx(lambda tx: tx.claim("test", self.epoch, now, 30, 64))
+        due = [pending for at, pending in self._under_way if at <= now]
+        self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
+        for pending in due:
+            self._perform(pending)
+        tasks = self.tx(lambda tx: tx.claim("test", self.epoch, now, 30, 64)) if self._due() else []
         for task in tasks:
             asked = self.tx(lambda tx, task=task: self.turns.take(tx, task, self.epoch, now))  # type: ignore[misc]
             for pending in asked:
-                self._perform(pending)
-        return bool(tasks)
+                self._begin(pending)
+        return bool(due or tasks)
+
+    def _due(self) -> bool:
+        due = self.look(lambda tx: tx.next_due())
+        return due is not None and due <= self.clock.now()
+
+    def _begin(self, pending: PendingAction) -> None:
+        seconds = self.world.takes_seconds(pending.row.action)
+        if seconds:
+            self._under_way.append((self.clock.now() + seconds, pending))
+        else:
+            self._perform(pending)
 
     def _perform(self, pending: PendingAction) -> None:
         key = pending.row.key
+        name = type(pending.row.action).__name__
         outcome: Any
+        self.passing(f"before {name}")
         try:
             outcome = self.world.perform(pending.row.action, key)
         except AndonError as error:
             outcome = failure(error)
+        self.passing(f"after {name}")
         now = self.clock.now()
 
         def record(tx: Tx) -> None:
@@ -118,13 +161,18 @@ class SimulatedLine:
         while not done():
             if self.step():
                 continue
-            due = self.tx(lambda tx: tx.next_due())
+            due = self._next()
             if due is None or due > end:
                 self.clock.advance_to(end)
                 self.step()
                 return done()
             self.clock.advance_to(due)
         return True
+
+    def _next(self) -> float | None:
+        due = self.look(lambda tx: tx.next_due())
+        moments = [at for at, _ in self._under_way]
+        return min(moments if due is None else [due, *moments], default=None)
 
     def run_for(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -134,11 +182,11 @@ class SimulatedLine:
 
     def get(self, kind: str, name: str) -> Object:
         """Return an object."""
-        return self.tx(lambda tx: tx.require(kind, name))
+        return self.look(lambda tx: tx.require(kind, name))
 
     def phase(self, kind: str, name: str) -> str:
         """Return an object's phase; empty if there is no such object."""
-        found = self.tx(lambda tx: tx.get(kind, name))
+        found = self.look(lambda tx: tx.get(kind, name))
         return str(found.status.phase) if found else ""
 
     def is_over(self, kind: str, name: str) -> bool:
@@ -147,7 +195,7 @@ class SimulatedLine:
 
     def ledger(self) -> list[str]:
         """Return the ledger as ``type subject`` lines."""
-        rows = self.tx(lambda tx: tx.events(limit=10000))
+        rows = self.look(lambda tx: tx.events(limit=10000))
         return [f"{_short(row.type)} {row.subject}" for row in rows]
 
     def command(self, fn: Callable[[Tx, Turns, float], T]) -> T:

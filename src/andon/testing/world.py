@@ -6,7 +6,7 @@ as a scenario says. Traffic is a seeded draw of a binomial for every second and 
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251 - the seeded source itself
 from collections.abc import Callable
 from typing import Any
 
@@ -16,26 +16,41 @@ from andon.api.v1 import actions
 from andon.api.v1.latency import bucket_of
 from andon.api.v1.records import Version
 from andon.kernel.digest import sha256
-from andon.kernel.errors import Conflict, InternalError, StepFailed, Unavailable
+from andon.kernel.errors import (
+    Conflict,
+    InternalError,
+    NotFound,
+    StepFailed,
+    Unavailable,
+    UsageError,
+)
 from andon.testing.clock import FakeClock
+
+ONCE = (actions.RunJob, actions.PackArtifact, actions.WriteDesired, actions.Notify)
+"""Actions whose repetition under the same key finds the first one's outcome."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
     """What goes wrong, and where; empty fields match anything.
 
     Args:
-        kind: ``job``, ``deploy``, ``errors``, ``unreachable``, ``restarts``, ``disagree``, ``notify``.
-        name: Job, service or port method it strikes.
+        kind: ``job``, ``deploy``, ``errors``, ``unreachable``, ``restarts``, ``disagree``, ``notify``,
+            ``pack``, ``retire``, ``drain`` or ``slow``.
+        name: Job, service, webhook or action it strikes.
+        environment: Only there, for jobs and actions that have one.
         change: Only versions of Changes whose commit message starts with this.
         share: Share of requests that fail, for ``errors``.
+        seconds: How long the action takes, for ``slow``.
         times: Strike so often, then no more; 0: always.
         machine: The machine's fault, not the change's.
     """
 
     kind: str
     name: str = ""
+    environment: str = ""
     change: str = ""
     share: float = 0.0
+    seconds: float = 0.0
     times: int = 0
     machine: bool = False
 
@@ -81,18 +96,21 @@ class World:
         self.weights: dict[tuple[str, str], dict[str, float]] = {}
         self.told: list[dict[str, Any]] = []
         self.performed: list[tuple[str, actions.Action]] = []
+        self._answered: dict[str, actions.Outcome] = {}
+        """Outcomes by key of what must not happen twice."""
         self.source = "world-1"
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - traffic, not secrets
         self._rate = requests_per_second
         self._traffic_in = traffic_in
         self._counted_at = clock.now()
 
     # --- faults ----------------------------------------------------------------------------------
 
-    def _fault(self, kind: str, name: str, sha: str = "") -> Fault | None:
+    def _fault(self, kind: str, name: str, sha: str = "", environment: str = "") -> Fault | None:
+        change = self.messages.get(sha, "")
         for number, fault in enumerate(self.faults):
-            change = self.messages.get(sha, "")
             fits = fault.kind == kind and fault.name in {"", name}
+            fits = fits and fault.environment in {"", environment}
             if not fits or (fault.change and not change.startswith(fault.change)):
                 continue
             if fault.times and self.struck.get(number, 0) >= fault.times:
@@ -132,16 +150,27 @@ class World:
         """
         self.count_traffic()
         self.performed.append((key, action))
+        if key in self._answered:
+            return self._answered[key]
         name = type(action).__name__
-        if self._fault("unreachable", name):
+        if self._fault("unreachable", name, environment=getattr(action, "environment", "")):
             raise Unavailable(f"{name}: out of reach")
-        return self.performers()[type(action)](action, key)
+        outcome = self.performers()[type(action)](action, key)
+        if isinstance(action, ONCE):
+            self._answered[key] = outcome
+        return outcome
+
+    def takes_seconds(self, action: actions.Action) -> float:
+        """Say how long an action is under way."""
+        place = getattr(action, "environment", "")
+        fault = self._fault("slow", type(action).__name__, environment=place)
+        return fault.seconds if fault else 0.0
 
     def _done(self, action: object, key: str) -> actions.Done:
         return actions.Done()
 
     def _run_job(self, action: actions.RunJob, key: str) -> actions.JobDone:
-        fault = self._fault("job", action.job.name, action.sha)
+        fault = self._fault("job", action.job.name, action.sha, action.environment)
         log = f"{action.run}/{action.job.name}-0.log"
         if fault is None:
             return actions.JobDone(state="passed", exit_code=0, seconds=1.0, log=log)
@@ -152,6 +181,10 @@ class World:
         )
 
     def _pack(self, action: actions.PackArtifact, key: str) -> actions.ArtifactPacked:
+        fault = self._fault("pack", action.service, action.sha)
+        if fault is not None:
+            error = Unavailable if fault.machine else StepFailed
+            raise error(f"{action.service}: there is no {action.path} to pack")
         text = self.contents.get((action.service, action.sha), action.sha)
         digest = sha256(f"{action.service}:{text}".encode())
         return actions.ArtifactPacked(
@@ -173,7 +206,8 @@ class World:
         return actions.DesiredWritten(commit=sha256(key.encode())[7:47])
 
     def _deploy(self, action: actions.DeployReplicas, key: str) -> actions.ReplicasReady:
-        if self._fault("deploy", action.service, self._sha_of(action.version)):
+        sha = self._sha_of(action.version)
+        if self._fault("deploy", action.service, sha, action.environment):
             raise StepFailed(
                 f"{action.service}: not ready within {action.health.ready_within_seconds:g} s"
             )
@@ -193,6 +227,8 @@ class World:
 
     def _retire(self, action: actions.RetireReplicas, key: str) -> actions.Done:
         place = (action.environment, action.service, action.version.key)
+        if self._fault("retire", action.service, environment=action.environment):
+            raise InternalError(f"{action.service}: a process does not end")
         if place in self.arms:
             raise InternalError(f"{place}: stopped before the data plane confirmed the drain")
         self.replicas.pop(place, None)
@@ -211,11 +247,19 @@ class World:
         return actions.BackendAdded(address="http://127.0.0.1:8000")
 
     def _set_weights(self, action: actions.SetWeights, key: str) -> actions.Done:
-        self.weights[action.environment, action.service] = dict(action.weights)
+        place = (action.environment, action.service)
+        behind = {key for *where, key in self.arms if tuple(where) == place}
+        if unknown := sorted(action.weights.keys() - behind):
+            raise NotFound(f"weights for {place} name {', '.join(unknown)}, not behind the gateway")
+        if len(behind) > 1 and not any(action.weights.values()):
+            raise UsageError(f"weights for {place} leave no version any traffic")
+        self.weights[place] = dict(action.weights)
         return actions.Done()
 
     def _remove_backend(self, action: actions.RemoveBackend, key: str) -> actions.Done:
         place = (action.environment, action.service, action.version.key)
+        if self._fault("drain", action.service, environment=action.environment):
+            raise InternalError(f"{action.service}: the gateway does not confirm the drain")
         self.arms.pop(place, None)
         self.weights.get(place[:2], {}).pop(place[2], None)
         return actions.Done()

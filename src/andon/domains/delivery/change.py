@@ -154,12 +154,13 @@ class _Promotion:
         environments = self.view.related.get(f"environment:{plan.environment}", ())
         if not environments:
             return False
-        current = environments[0].status.services.get(plan.service)
+        status = environments[0].status
+        current = status.services.get(plan.service)
+        seen = status.since.get(plan.service, 0.0)
         under_way = any(
-            run.spec.rollout is not None
-            and run.spec.rollout.service == plan.service
-            and run.status.phase not in TERMINAL
+            run.spec.rollout.service == plan.service and _may_move(run, seen)
             for run in self.view.related.get(f"rivals:{plan.environment}", ())
+            if run.spec.rollout is not None
         )
         return current is not None and current.key == plan.version.key and not under_way
 
@@ -190,6 +191,14 @@ class _Promotion:
             create=tuple(self.create),
             events=tuple(started),
         )
+
+
+def _may_move(run: Object, seen: float) -> bool:
+    """Say whether a rollout is under way, has changed what the environment noted, or is stuck there."""
+    if run.status.phase not in TERMINAL:
+        return True
+    changed = run.status.phase == "Succeeded" or run.status.reason == "NoWayBack"
+    return changed and bool(run.status.finished_at > seen)
 
 
 def rollout_labels(plan: RolloutPlan, change: str, type: str) -> dict[str, str]:

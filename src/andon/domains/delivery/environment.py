@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from andon.api.v1.actions import (
     ActionFailed,
-    AddBackend,
     AnyAction,
     BackendAdded,
     Done,
@@ -29,11 +28,13 @@ from andon.api.v1.records import (
     RolloutPlan,
     Subject,
 )
-from andon.domains.delivery.rollout import deploy_action
+from andon.domains.delivery.plan import backend_action, deploy_action
 from andon.domains.line.gate import is_latched
 
 RECENT_RUNS = 50
 LOOK_EVERY_SECONDS = 10.0
+KEPT_HISTORY = 20
+"""Versions of a service that a person may go back through."""
 
 
 class EnvironmentController:
@@ -95,16 +96,27 @@ def _note(status: EnvironmentRecordStatus, run: Object) -> EnvironmentRecordStat
     since = {**status.since, service: run.status.finished_at}
     if run.status.reason == "AlreadyThere":
         return replace(status, since=since)
-    previous = dict(status.previous)
-    if service in status.runs:
-        previous[service] = status.runs[service]
+    history = _history(status, service, run)
+    previous = {**status.previous, service: history[-2][0] if len(history) > 1 else ""}
+    memory = {**status.memory, "history": {**status.memory.get("history", {}), service: history}}
     return replace(
         status,
         services={**status.services, service: plan.version},
         runs={**status.runs, service: run.name},
-        previous=previous,
+        previous={name: found for name, found in previous.items() if found},
         since=since,
+        memory=memory,
     )
+
+
+def _history(status: EnvironmentRecordStatus, service: str, run: Object) -> list[list[str]]:
+    """List the Runs and versions that came before; a rollback leaves out what it took back."""
+    known: list[list[str]] = status.memory.get("history", {}).get(service, [])
+    key = run.spec.rollout.version.key
+    if run.spec.type == "rollback":
+        keys = [version for _, version in known]
+        known = known[: keys.index(key)] if key in keys else known
+    return [*known[1 - KEPT_HISTORY :], [run.name, key]]
 
 
 class _Sync:
@@ -148,7 +160,7 @@ class _Sync:
             case ReplicasObserved(wanted=wanted) if wanted < plan.replicas:
                 self._restore(service, plan)
             case ReplicasReady(endpoints=endpoints):
-                self._ask(service, _backend(plan, endpoints))
+                self._ask(service, backend_action(plan, endpoints))
             case BackendAdded():
                 weights = {plan.version.key: 100.0}
                 self._ask(
@@ -192,14 +204,3 @@ class _Sync:
 
 def _observe(plan: RolloutPlan) -> ObserveReplicas:
     return ObserveReplicas(environment=plan.environment, service=plan.service, version=plan.version)
-
-
-def _backend(plan: RolloutPlan, endpoints: tuple[str, ...]) -> AddBackend:
-    return AddBackend(
-        environment=plan.environment,
-        service=plan.service,
-        version=plan.version,
-        endpoints=endpoints,
-        route=plan.route,
-        health=plan.health,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from andon.api.overlay import configuration, configuration_hash
+from andon.api.v1.actions import AddBackend, DeployReplicas
 from andon.api.v1.definitions import (
     DeployJob,
     EnvironmentSpec,
@@ -134,4 +135,31 @@ def plan_steps(plan: RolloutPlan, *, first: bool) -> tuple[str, ...]:
         *([f"canary-{weight:g}" for weight in weights] or ["switch"]),
         *(f"post-{job.name}" for job in plan.post_deploy),
         "retire",
+    )
+
+
+def deploy_action(plan: RolloutPlan) -> DeployReplicas:
+    """Ask for a plan's replicas."""
+    return DeployReplicas(
+        environment=plan.environment,
+        service=plan.service,
+        version=plan.version,
+        command=plan.command,
+        config=plan.config,
+        replicas=plan.replicas,
+        health=plan.health,
+        resources=plan.resources,
+        needs=plan.needs,
+    )
+
+
+def backend_action(plan: RolloutPlan, endpoints: Iterable[str]) -> AddBackend:
+    """Ask for a plan's replicas to be reachable."""
+    return AddBackend(
+        environment=plan.environment,
+        service=plan.service,
+        version=plan.version,
+        endpoints=tuple(endpoints),
+        route=plan.route,
+        health=plan.health,
     )

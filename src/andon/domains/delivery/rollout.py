@@ -8,9 +8,7 @@ the Run around (``stopping``): latch, weight to zero, desired state reverted.
 from __future__ import annotations
 
 from andon.api.v1.actions import (
-    AddBackend,
     BackendAdded,
-    DeployReplicas,
     DesiredWritten,
     Done,
     JobDone,
@@ -32,7 +30,7 @@ from andon.api.v1.records import (
     Version,
 )
 from andon.domains.delivery import watching
-from andon.domains.delivery.plan import plan_steps
+from andon.domains.delivery.plan import backend_action, deploy_action, plan_steps
 from andon.domains.delivery.stopping import go_back, keep_telling, stop
 from andon.domains.line import events
 from andon.domains.line.evidence import claim
@@ -195,14 +193,15 @@ class Rollout(Turn):
         if environment is None:
             return False
         current = environment.status.services.get(self.plan.service)
-        if current is not None and current.key == self.plan.version.key:
+        stuck = self._stuck()
+        if current is not None and current.key == self.plan.version.key and stuck is None:
             self._nothing_to_do()
             return False
         gate = self._judge_gate()
         if not gate.open:
             self._wait_at(gate)
             return False
-        self._start(current)
+        self._start(current, stuck)
         return True
 
     def _superseded(self) -> bool:
@@ -215,11 +214,11 @@ class Rollout(Turn):
         return True
 
     def _queued(self) -> bool:
-        mine = self._order(self.view.object)
+        """Wait for who is under way; a person's rollback overtakes whoever waits at the gate."""
         ahead = [
             run
             for run in self.rivals()
-            if run.status.phase not in TERMINAL and self._order(run) < mine
+            if run.status.phase not in TERMINAL and self._goes_first(run)
         ]
         if not ahead:
             return False
@@ -228,6 +227,20 @@ class Rollout(Turn):
         self.set(phase="Pending", reason="Queued", message=message)
         self.wake_at(self.now + POLL_SECONDS)
         return True
+
+    def _goes_first(self, run: Object) -> bool:
+        if run.status.started_at:
+            return True
+        if run.spec.type != self.spec.type:
+            return bool(run.spec.type == "rollback")
+        return self._order(run) < self._order(self.view.object)
+
+    def _stuck(self) -> Object | None:
+        """The last rollout that was left where it stood, if nothing has succeeded since."""
+        ended = [run for run in self.rivals() if run.status.finished_at]
+        ended = [run for run in ended if run.status.reason in {"NoWayBack", "Promoted"}]
+        last = max(ended, key=lambda run: float(run.status.finished_at), default=None)
+        return last if last is not None and last.status.reason == "NoWayBack" else None
 
     def _environment(self) -> Object | None:
         """The environment, once it has taken note of all earlier rollouts here."""
@@ -271,8 +284,12 @@ class Rollout(Turn):
             finished_at=self.now,
         )
 
-    def _start(self, current: Version | None) -> None:
+    def _start(self, current: Version | None, stuck: Object | None) -> None:
         self.end("gate", "passed")
+        if stuck is not None:
+            self.memory["stuck"] = stuck.name
+        if current is not None and current.key == self.plan.version.key:
+            current = None
         self.set(phase="Running", reason="", message="", previous=current, started_at=self.now)
         self.plan_steps(plan_steps(self.plan, first=current is None))
         cause = events.packaged_id(self.spec.change, self.plan.service)
@@ -289,7 +306,7 @@ class Rollout(Turn):
                 service=self.plan.service,
                 version=self.plan.version,
                 expected=self.previous,
-                force=self.spec.type == "rollback",
+                force=self.spec.type == "rollback" or "stuck" in self.memory,
                 message=f"{self.run}: {self.plan.service} {self.plan.version.key}",
             ),
         )
@@ -373,37 +390,27 @@ class Rollout(Turn):
 
     def _deploy(self) -> bool:
         self.begin("deploy")
+        if not watching.restore_stable(self):
+            return False
         endpoints = self.memory.get("endpoints")
         if endpoints is None:
-            outcome = self.do_patiently("deploy", self._deploy_action())
+            outcome = self.do_patiently("deploy", deploy_action(self.plan))
             if outcome is None:
                 return False
             if not isinstance(outcome, ReplicasReady):
                 self.fail("deploy", *describe_failure(outcome))
                 return False
             endpoints = self.memory["endpoints"] = list(outcome.endpoints)
-        added = self.do_patiently(
-            "deploy/backend",
-            AddBackend(
-                environment=self.plan.environment,
-                service=self.plan.service,
-                version=self.plan.version,
-                endpoints=tuple(endpoints),
-                route=self.plan.route,
-                health=self.plan.health,
-            ),
-        )
+        self.memory["exposed"] = True
+        added = self.do_patiently("deploy/backend", backend_action(self.plan, endpoints))
         if added is None:
             return False
         if not isinstance(added, BackendAdded):
+            self.memory["exposed"] = False
             self.fail("deploy", *describe_failure(added))
             return False
-        self.memory["address"] = added.address
         self.end("deploy", "passed", f"{len(endpoints)} ready behind {added.address}")
         return True
-
-    def _deploy_action(self) -> DeployReplicas:
-        return deploy_action(self.plan)
 
     def weights_action(self, percent: float) -> SetWeights:
         """Ask for so much traffic on the new version, the rest on the previous one."""
@@ -428,28 +435,41 @@ class Rollout(Turn):
 
     def _retire(self) -> bool:
         self.begin("retire")
-        old = self.previous
-        if old is None:
+        left = self._left_by_stuck()
+        if self.previous is None and left is None:
             self.end("retire", "skipped-by-rule", "no earlier version ran here")
             return True
+        for step, old in (("retire", self.previous), ("retire/stuck", left)):
+            if old is not None and not self._retire_version(step, old):
+                return self.ended("retire")
+        self.end("retire", "passed")
+        return True
+
+    def _left_by_stuck(self) -> Version | None:
+        """The version that a rollout without a way back has left behind the gateway."""
+        name = self.memory.get("stuck")
+        found = next((run for run in self.rivals() if run.name == name), None)
+        if found is None or not found.status.memory.get("exposed"):
+            return None
+        version: Version = found.spec.rollout.version
+        return None if version.key == self.plan.version.key else version
+
+    def _retire_version(self, step: str, old: Version) -> bool:
+        """Drain a version and stop it; it goes on running if the drain is not confirmed."""
         place = {"environment": self.plan.environment, "service": self.plan.service}
         drain = self.plan.drain_seconds
-        if not self.memory.get("drained"):
-            removed = self.do_patiently(
-                "retire/backend", RemoveBackend(version=old, drain_seconds=drain, **place)
-            )
-            if removed is None:
+        remove = RemoveBackend(version=old, drain_seconds=drain, **place)
+        retire = RetireReplicas(version=old, drain_seconds=drain, **place)
+        for name, action in ((f"{step}/backend", remove), (f"{step}/replicas", retire)):
+            if name in self.memory.get("retired", ()):
+                continue
+            outcome = self.do_patiently(name, action)
+            if outcome is None:
                 return False
-            self.memory["drained"] = True
-        retired = self.do_patiently(
-            "retire", RetireReplicas(version=old, drain_seconds=drain, **place)
-        )
-        if retired is None:
-            return False
-        if not isinstance(retired, Done):
-            self.end("retire", "failed", describe_failure(retired)[0], "machine")
-        else:
-            self.end("retire", "passed")
+            if not isinstance(outcome, Done):
+                self.end("retire", "failed", describe_failure(outcome)[0], "machine")
+                return False
+            self.memory["retired"] = [*self.memory.get("retired", ()), name]
         return True
 
     # the ends
@@ -494,18 +514,3 @@ class Rollout(Turn):
             ),
             events.run_finished(self.run, self.stream, self.spec.change, "success", ""),
         ]
-
-
-def deploy_action(plan: RolloutPlan) -> DeployReplicas:
-    """Ask for a plan's replicas."""
-    return DeployReplicas(
-        environment=plan.environment,
-        service=plan.service,
-        version=plan.version,
-        command=plan.command,
-        config=plan.config,
-        replicas=plan.replicas,
-        health=plan.health,
-        resources=plan.resources,
-        needs=plan.needs,
-    )

@@ -205,7 +205,7 @@ def go_back(rollout: Rollout) -> None:
 
 
 def _weight_to_zero(rollout: Rollout) -> bool:
-    if rollout.ended("back-weight") or not rollout.memory.get("address"):
+    if rollout.ended("back-weight") or not rollout.memory.get("exposed"):
         return True
     rollout.begin("back-weight")
     previous = rollout.previous
@@ -247,7 +247,7 @@ def _revert_desired(rollout: Rollout) -> bool:
 
 
 def _drain(rollout: Rollout) -> bool:
-    if rollout.ended("back-drain") or not rollout.memory.get("address"):
+    if rollout.ended("back-drain") or not rollout.memory.get("exposed"):
         return True
     rollout.begin("back-drain")
     outcome = rollout.do_patiently(
@@ -268,6 +268,12 @@ def _drain(rollout: Rollout) -> bool:
 def _retire(rollout: Rollout) -> bool:
     row = rollout.rows().get("deploy")
     if rollout.ended("back-retire") or row is None or not row.started_at:
+        return True
+    drain = rollout.rows().get("back-drain")
+    if drain is not None and drain.state != "passed":
+        rollout.end(
+            "back-retire", "failed", "still running: its drain was not confirmed", "machine"
+        )
         return True
     rollout.begin("back-retire")
     outcome = rollout.do_patiently(
@@ -323,12 +329,22 @@ def tell(rollout: Rollout) -> None:
         if rollout.ended(step):
             continue
         rollout.begin(step)
-        outcome = rollout.do(step, Notify(url=url, body=_notice(rollout)))
+        outcome = rollout.do(step, Notify(url=url, body=_notice(rollout, "line.stopped")))
         if isinstance(outcome, ActionFailed):
             if not (outcome.retry and rollout.retry(step, NOTIFY_ATTEMPTS)):
                 rollout.end(step, "failed", outcome.message, "machine")
         elif outcome is not None:
             rollout.end(step, "passed")
+
+
+def call_person(rollout: Rollout, step: str, reason: str) -> None:
+    """Tell every webhook, once, that a rollout waits for somebody to look."""
+    for number, url in enumerate(rollout.plan.notify):
+        name = f"{step}/tell-{reason}-{number}"
+        if name in rollout.memory.get("told", ()):
+            continue
+        if rollout.do_patiently(name, Notify(url=url, body=_notice(rollout, "line.waiting"))):
+            rollout.memory["told"] = [*rollout.memory.get("told", ()), name]
 
 
 def keep_telling(rollout: Rollout) -> Decision:
@@ -339,11 +355,11 @@ def keep_telling(rollout: Rollout) -> Decision:
     return rollout.decision()
 
 
-def _notice(rollout: Rollout) -> dict[str, Any]:
+def _notice(rollout: Rollout, event: str) -> dict[str, Any]:
     plan = rollout.plan
     status = rollout.status
     return {
-        "event": "line.stopped",
+        "event": event,
         "run": rollout.run,
         "change": rollout.spec.change,
         "service": plan.service,

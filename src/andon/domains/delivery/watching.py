@@ -12,16 +12,20 @@ import msgspec
 
 from andon.api.v1.actions import (
     ActionFailed,
+    AnyOutcome,
+    BackendAdded,
     Counts,
     Done,
     ObserveReplicas,
     ObserveTraffic,
     ReplicasObserved,
+    ReplicasReady,
     SetWeights,
     TrafficObserved,
 )
 from andon.api.v1.control import NewObject
 from andon.api.v1.definitions import RolloutStep
+from andon.api.v1.records import RolloutPlan
 from andon.domains.delivery.judge import (
     ArmCounts,
     Judgement,
@@ -32,7 +36,8 @@ from andon.domains.delivery.judge import (
     judge,
     start_state,
 )
-from andon.domains.delivery.stopping import stop, version_scope
+from andon.domains.delivery.plan import backend_action, deploy_action
+from andon.domains.delivery.stopping import call_person, stop, version_scope
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import as_evidence
 from andon.domains.line.turn import describe_failure
@@ -108,11 +113,9 @@ def _paused(rollout: Rollout, step: str) -> bool:
     """A Hold pulled meanwhile sends all traffic back to stable until it is lifted."""
     holds = rollout.holds()
     if not holds:
-        if rollout.memory.pop("paused", False):
-            rollout.memory.pop("at", None)
-            rollout.again(f"{step}/weight")
-            rollout.again(f"{step}/pause")
-        return False
+        return "paused" in rollout.memory and not _resume(rollout, step)
+    if rollout.known(f"{step}/weight") and not _shift(rollout, step):
+        return True  # two orders to the gateway at once would race
     reason = "; ".join(hold.spec.reason for hold in holds)
     rollout.say(step, f"held: {reason}")
     if rollout.previous is not None and rollout.memory.get("took_traffic"):
@@ -123,6 +126,22 @@ def _paused(rollout: Rollout, step: str) -> bool:
     rollout.memory["paused"] = True
     rollout.set(phase="Waiting", reason="Held", message=f"held: {reason}")
     rollout.wake_at(rollout.now + 30)
+    return True
+
+
+def _resume(rollout: Rollout, step: str) -> bool:
+    if (
+        rollout.known(f"{step}/pause")
+        and rollout.do(f"{step}/pause", _all_to_stable(rollout)) is None
+    ):
+        return False
+    rollout.again(f"{step}/weight")
+    rollout.again(f"{step}/pause")
+    for key in ("paused", "at"):
+        rollout.memory.pop(key, None)
+    rollout.memory["last"] = (
+        {**rollout.memory["last"], "source": ""} if "last" in rollout.memory else {}
+    )
     return True
 
 
@@ -166,8 +185,9 @@ def _lost_replicas(rollout: Rollout) -> bool:
 def _deploy_again(rollout: Rollout) -> None:
     for key in ("endpoints", "at"):
         rollout.memory.pop(key, None)
-    for step in ("deploy", "deploy/backend"):
+    for step in ("deploy", "deploy/backend", "deploy/stable", "deploy/stable-backend"):
         rollout.again(step)
+    rollout.memory["restore"] = True
     for name, row in rollout.rows().items():
         if name.startswith("canary-") and row.state == "running":
             rollout.again(f"{name}/weight")
@@ -177,6 +197,38 @@ def _deploy_again(rollout: Rollout) -> None:
         )
     )
     rollout.wake_at(rollout.now)
+
+
+def restore_stable(rollout: Rollout) -> bool:
+    """After a loss of replicas: have the version that serves everybody back first; True once it is."""
+    stable = _plan_of_stable(rollout) if rollout.memory.get("restore") else None
+    if stable is not None:
+        ready = rollout.memory.get("stable_endpoints")
+        if ready is None:
+            outcome = rollout.do_patiently("deploy/stable", deploy_action(stable))
+            if not isinstance(outcome, ReplicasReady):
+                return _given_up(rollout, outcome)
+            ready = rollout.memory["stable_endpoints"] = list(outcome.endpoints)
+        added = rollout.do_patiently("deploy/stable-backend", backend_action(stable, ready))
+        if not isinstance(added, BackendAdded):
+            return _given_up(rollout, added)
+    for key in ("restore", "stable_endpoints"):
+        rollout.memory.pop(key, None)
+    return True
+
+
+def _given_up(rollout: Rollout, outcome: AnyOutcome | None) -> bool:
+    if outcome is not None:
+        message, _, _ = describe_failure(outcome)
+        rollout.fail("deploy", f"the version before cannot be brought back: {message}", "machine")
+    return False
+
+
+def _plan_of_stable(rollout: Rollout) -> RolloutPlan | None:
+    """How to run the version that this rollout replaces: as the rollout did that brought it."""
+    plans = [run.spec.rollout for run in rollout.rivals() if run.status.phase == "Succeeded"]
+    key = rollout.previous.key if rollout.previous else ""
+    return next((plan for plan in reversed(plans) if plan.version.key == key), None)
 
 
 def _look(rollout: Rollout, step: str) -> Judgement | None:
@@ -319,6 +371,7 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
         return _advance(rollout, step, judgement)
     if judgement.verdict == "Untrustworthy":
         rollout.set(phase="Waiting", reason="Untrustworthy", message=judgement.reason)
+        call_person(rollout, step, "Untrustworthy")
     elif waited > plan.max_seconds:
         if _approved(rollout):
             return _advance(rollout, step, judgement)
@@ -327,6 +380,7 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
             reason="NoVerdict",
             message=f"no verdict in {plan.max_seconds:g} s, a person may approve: {judgement.reason}",
         )
+        call_person(rollout, step, "NoVerdict")
     elif rollout.status.phase == "Waiting":
         rollout.set(phase="Running", reason="", message="")
     return False

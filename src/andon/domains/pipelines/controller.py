@@ -25,6 +25,7 @@ from andon.api.v1.records import (
     Phase,
     RunSpec,
     Subject,
+    Verdict,
 )
 from andon.domains.line import events
 from andon.domains.line.evidence import claim
@@ -137,15 +138,15 @@ class _Build(Turn):
             )
         )
         if outcome == "failure":
-            self._claim(job, Subject(change=self.spec.change), message)
+            self._claim(job, Subject(change=self.spec.change), "Fail", message)
 
-    def _claim(self, job: JobPlan, subject: Subject, message: str = "") -> None:
+    def _claim(self, job: JobPlan, subject: Subject, verdict: Verdict, message: str = "") -> None:
         self.create.append(
             claim(
                 name=f"{self.run}-{job.evidence}-{subject.service or 'change'}",
                 subject=subject,
                 check=job.evidence,
-                verdict="Fail" if message else "Pass",
+                verdict=verdict,
                 source=f"run:{self.run}/{job.name}",
                 now=self.now,
                 message=message,
@@ -206,7 +207,7 @@ class _Build(Turn):
         )
         subject = Subject(service=pack.service, digest=packed.digest)
         for job in self.plan.jobs:
-            self._claim(job, subject)
+            self._claim(job, subject, "Pass")
 
     def _failed(self) -> bool:
         return any(row.state in {"failed", "interrupted"} for row in self.rows().values())
