@@ -209,6 +209,7 @@ class Server:
         self._answer = answer
         self._stopping = False
         self._open: dict[socket.socket, threading.Thread] = {}
+        self._waiting: set[socket.socket] = set()
 
     def run(self, port: int) -> None:
         """Listen on a local port until SIGTERM or SIGINT."""
@@ -242,7 +243,7 @@ class Server:
 
     def _finish(self) -> None:
         """Let running requests end; a connection that waits for its next request ends at once."""
-        for link in list(self._open):
+        for link in list(self._waiting):
             try:
                 link.shutdown(socket.SHUT_RD)
             except OSError:  # already closed
@@ -257,12 +258,22 @@ class Server:
             if link.family == socket.AF_INET:
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with link, link.makefile("rb") as stream:
-                while self._serve_one(link, stream):
+                while self._requested(link, stream) and self._serve_one(link, stream):
                     pass
         except OSError:
             pass  # the other side went away; there is nobody left to tell
         finally:
+            self._waiting.discard(link)
             self._open.pop(link, None)
+
+    def _requested(self, link: socket.socket, stream: BinaryIO) -> bool:
+        """Wait for the first byte of a request; return False if none will come."""
+        self._waiting.add(link)
+        if self._stopping:  # since before the line above, so that nobody else ends the wait
+            link.shutdown(socket.SHUT_RD)
+        came = bool(stream.peek(1))  # type: ignore[attr-defined]
+        self._waiting.discard(link)
+        return came
 
     def _serve_one(self, link: socket.socket, stream: BinaryIO) -> bool:
         """Answer one request; return whether another may follow."""
