@@ -1,0 +1,91 @@
+"""``andon runs``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from andon.cli.client import part
+from andon.cli.output import clock_time, faint, moment, sha, show, state, strong, table
+from andon.cli.root import flags
+from andon.cli.session import Session
+from andon.kernel.duration import format_duration
+
+
+@click.group()
+def command() -> None:
+    """List and show Runs."""
+
+
+@command.command("list")
+@click.option("--environment", "-e", default="", help="Only there.")
+@click.option("--service", "-s", default="", help="Only of this service.")
+@click.option("--change", "-c", default="", help="Only of this change.")
+@click.option("--phase", default="", help="Only in this phase, such as Running.")
+@click.option("--type", default="", help="build, rollout or rollback.")
+@click.option("--limit", default=20, show_default=True, help="At most so many.")
+@flags
+@click.pass_obj
+def list_(session: Session, **query: Any) -> None:
+    """List Runs, newest first."""
+    show(session, session.client.get("/runs", query), _tell_all)
+
+
+@command.command("show")
+@click.argument("name")
+@flags
+@click.pass_obj
+def show_(session: Session, name: str) -> None:
+    """Show a Run with its steps; the beginning of its name will do."""
+    show(session, session.client.get(f"/runs/{part(name)}"), tell_run)
+
+
+def _tell_all(runs: list[dict[str, Any]]) -> list[str]:
+    head = ("RUN", "TYPE", "WHERE", "COMMIT", "STATE", "STARTED")
+    rows = [
+        (
+            run["name"],
+            run["type"],
+            _where(run),
+            sha(run["sha"]),
+            state(run["phase"]),
+            faint(moment(run["startedAt"])),
+        )
+        for run in runs
+    ]
+    return table(head, rows, "no Runs: `andon ship` starts one")
+
+
+def tell_run(run: dict[str, Any]) -> list[str]:
+    """Write a Run with its steps for people."""
+    lines = [f"{strong(run['name'])}  {run['type']} {_where(run)}  {state(run['phase'])}"]
+    if run["message"]:
+        lines.append(f"  {run['message']}")
+    if run["canaryRequests"]:
+        lines += [f"  {line}" for line in _counts(run)]
+    return lines + table(("STEP", "STATE", "AT", "TOOK", ""), [_step(s) for s in run["steps"]], "")
+
+
+def _where(run: dict[str, Any]) -> str:
+    return f"{run['environment']}/{run['service']}" if run["environment"] else "-"
+
+
+def _counts(run: dict[str, Any]) -> list[str]:
+    return [
+        f"weight {run['weight']:g} %, judge says {run['verdict'] or 'nothing yet'}",
+        f"canary {run['canaryErrors']} errors in {run['canaryRequests']} requests, "
+        f"stable {run['stableErrors']} in {run['stableRequests']}",
+    ]
+
+
+def _step(step: dict[str, Any]) -> tuple[str, ...]:
+    began, ended = step["startedAt"], step["finishedAt"]
+    took = format_duration(max(0.0, ended - began)) if began and ended else ""
+    return (
+        f"  {step['name']}",
+        state(step["state"]),
+        faint(clock_time(began)),
+        took,
+        step["message"].strip().partition("\n")[0][:120],
+    )

@@ -1,0 +1,91 @@
+"""``andon up``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from andon.cli.client import SOCKET
+from andon.cli.output import say
+from andon.cli.processes import start_ticks
+from andon.cli.root import flags
+from andon.cli.session import Session
+
+if TYPE_CHECKING:
+    from andon.app import Settings
+    from andon.app.control_plane import ControlPlane
+
+DEFAULT_PORT = 7411
+
+
+@click.command()
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Of the page; 0: a free one.")
+@click.option("--watch", "repositories", multiple=True, metavar="REPO", help="Ship what is pushed.")
+@click.option("--branch", default="main", show_default=True, help="Branch to watch.")
+@click.option("--notify", multiple=True, metavar="URL", help="Webhook told when the line stops.")
+@click.option(
+    "--database",
+    "database_url",
+    default="",
+    metavar="URL",
+    help="postgresql://… instead of SQLite.",
+)
+@click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
+@flags
+@click.pass_obj
+def command(
+    session: Session,
+    port: int,
+    repositories: tuple[str, ...],
+    branch: str,
+    notify: tuple[str, ...],
+    database_url: str,
+    foreground: bool,
+) -> None:
+    """Start the control plane in the foreground; Ctrl-C ends it, services go on."""
+    from andon.app import Settings
+
+    settings = Settings(
+        state=session.state,
+        database_url=database_url,
+        watch=tuple((_repository(name), branch) for name in repositories),
+        notify=notify,
+    )
+    try:
+        asyncio.run(_until_told(session, settings, port))
+    except asyncio.CancelledError:
+        say(session, "stopped; services and gateway go on without it. `andon down` ends them too.")
+
+
+def _repository(name: str) -> str:
+    return name if "://" in name or "@" in name else os.path.abspath(name)
+
+
+async def _until_told(session: Session, settings: Settings, port: int) -> None:
+    from andon.app import run_control_plane
+
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await run_control_plane(settings, partial(_serve, session, settings, port))
+
+
+async def _serve(session: Session, settings: Settings, port: int, plane: ControlPlane) -> None:
+    from andon.app.lock import read_record, write_record
+    from andon.web.app import create_app
+    from andon.web.serve import serve
+
+    def ready(url: str) -> None:
+        facts = {"url": url, "startTicks": start_ticks(os.getpid())}
+        write_record(settings.state, read_record(settings.state) | facts)
+        say(session, f"andon is up: {url}")
+        say(session, f"state: {settings.state}")
+        say(session, "next: `andon ship` in another terminal; Ctrl-C leaves services running")
+
+    await serve(create_app(plane), socket_path=settings.state / SOCKET, port=port, ready=ready)

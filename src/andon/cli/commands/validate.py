@@ -1,0 +1,93 @@
+"""``andon validate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from andon.cli.output import say, show, strong
+from andon.cli.root import flags
+from andon.cli.session import Session, project_root
+from andon.kernel.errors import InvalidDocument, NotFound
+
+if TYPE_CHECKING:
+    from andon.api.problems import Problem
+
+STANDARD_INPUT = "-"
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILES|-]")
+@flags
+@click.pass_obj
+def command(session: Session, files: tuple[str, ...]) -> int:
+    """Check documents and what they say of each other, without a control plane.
+
+    Without FILES: the andon.yaml of this project. With `-`: standard input.
+    """
+    from msgspec import to_builtins
+
+    from andon.api.project import check_project
+
+    contents = {name: _read(name) for name in files or (_default(),)}
+    parsed = check_project(contents)
+    answer = {
+        "valid": not parsed.problems,
+        "files": list(contents),
+        "documents": len(parsed.definitions),
+        "problems": to_builtins(parsed.problems),
+    }
+    if session.json or not parsed.problems:
+        show(session, answer, _tell)
+    else:
+        for problem in parsed.problems:
+            for line in explain(problem, contents.get(problem.file, b"")):
+                say(session, line)
+        say(session, _count(len(parsed.problems)))
+    return InvalidDocument.exit_code if parsed.problems else 0
+
+
+def explain(problem: Problem, content: bytes) -> list[str]:
+    """Write a problem with the line of the file it is in, and a caret under its place."""
+    place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
+    said = ": ".join(part for part in (problem.field, problem.message) if part)
+    lines = [f"{strong(place)}: {said}", *_excerpt(problem, content)]
+    return [*lines, *([f"  {problem.hint}"] if problem.hint else []), ""]
+
+
+def _excerpt(problem: Problem, content: bytes) -> list[str]:
+    lines = content.decode(errors="replace").splitlines()
+    if not 1 <= problem.line <= len(lines):
+        return []
+    text = "".join(sign if sign.isprintable() else " " for sign in lines[problem.line - 1])
+    margin = f"  {problem.line} | "
+    caret = " " * (len(margin) + max(problem.column, 1) - 1) + "^"
+    return [f"{margin}{text}"[:200], *([caret] if problem.column and len(caret) < 200 else [])]
+
+
+def _tell(answer: dict[str, Any]) -> list[str]:
+    count = answer["documents"]
+    return [f"{', '.join(answer['files'])}: {count} document{'s' * (count != 1)}, no problems"]
+
+
+def _count(problems: int) -> str:
+    return "1 problem" if problems == 1 else f"{problems} problems"
+
+
+def _default() -> str:
+    file = project_root(Path.cwd()) / "andon.yaml"
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
+def _read(name: str) -> bytes:
+    if name == STANDARD_INPUT:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"{name} cannot be read: {error.strerror}", hint="`andon init` writes an andon.yaml"
+        ) from None

@@ -1,0 +1,58 @@
+"""``andon why``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from andon.cli.output import clock_time, faint, show, state, strong
+from andon.cli.root import flags
+from andon.cli.session import Session
+from andon.kernel.duration import format_duration
+
+
+@click.command()
+@click.argument("subject")
+@click.option("--environment", "-e", default="", help="Only there.")
+@flags
+@click.pass_obj
+def command(session: Session, subject: str, environment: str) -> None:
+    """Explain what holds a change, service, environment, run or digest, and what would open it."""
+    answer = session.client.get("/why", {"subject": subject, "environment": environment})
+    show(session, answer, tell_why)
+
+
+def tell_why(answer: dict[str, Any]) -> list[str]:
+    """Write the explanation for people."""
+    word = click.style("open", fg="green") if answer["open"] else click.style("stopped", fg="red")
+    lines = [f"{answer['kind']} {strong(answer['subject'])}: {word}"]
+    if answer.get("summary"):
+        lines.append(f"  {answer['summary']}")
+    for hold in answer["holds"]:
+        lines += [f"  held by {hold['source']}: {hold['reason']}", _opens(hold)]
+    for one in answer["missing"]:
+        where = f" for {one['environment']}" if one["environment"] else ""
+        lines += [f"  missing Evidence{where}: {one['check']}", _opens(one)]
+    if answer["evidence"]:
+        lines += ["", strong("Evidence"), *(_evidence(one) for one in answer["evidence"])]
+    if answer["story"]:
+        lines += ["", strong("Story"), *_story(answer["story"])]
+    return [line for line in lines if line is not None]
+
+
+def _opens(one: dict[str, Any]) -> str:
+    return f"    opens with: {one['opens']}" if one.get("opens") else "    opens by itself"
+
+
+def _evidence(one: dict[str, Any]) -> str:
+    return f"  {state(one['verdict'])} {one['check']}: {one['message'] or faint(one['source'])}"
+
+
+def _story(story: list[dict[str, Any]]) -> list[str]:
+    began = story[0]["at"]
+    return [
+        f"  {clock_time(one['at'])} {faint(f'+{format_duration(max(0, one["at"] - began))}'):>9}  "
+        f"{one['text']}"
+        for one in story
+    ]

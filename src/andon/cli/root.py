@@ -1,0 +1,118 @@
+"""``andon`` itself: options that hold for every command, and which file has which command."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from andon import __version__
+from andon.cli.session import Session
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Daily": {
+        "init": ("init", "Write the first andon.yaml for this repository."),
+        "up": ("up", "Start the control plane in the foreground."),
+        "down": ("down", "Stop the control plane and everything it runs."),
+        "ship": ("ship", "Carry a commit as far as its gates allow."),
+        "status": ("status", "Show what runs where and what moves."),
+        "why": ("why", "Explain what holds a subject and what would open it."),
+        "diff": ("diff", "Show what a ship would change in an environment."),
+        "validate": ("validate", "Check documents, without a control plane."),
+        "doctor": ("doctor", "Check this machine and say how to mend it."),
+        "demo": ("demo", "Watch one good and one bad change go to production."),
+    },
+    "The cord": {
+        "hold": ("hold", "Stop the line for a scope."),
+        "lift": ("lift", "Lift a Hold."),
+        "unlatch": ("unlatch", "Let what failed in an environment be tried again."),
+        "rollback": ("rollback", "Go back to the version before."),
+        "approve": ("approve", "Consent to a change in an environment."),
+    },
+    "Looking closer": {
+        "runs": ("runs", "List and show Runs."),
+        "logs": ("logs", "Read the log of a Run's step."),
+        "incidents": ("incidents", "List incidents."),
+        "ledger": ("ledger", "List, show and verify what was recorded."),
+        "watch": ("watch", "Ship every new commit of a branch by itself."),
+    },
+    "Around it": {
+        "schema": ("schema", "Print the JSON Schema of andon.yaml, for editors."),
+        "completion": ("completion", "Print the completion script for a shell."),
+        "version": ("version", "Print the version."),
+    },
+}
+"""Section, command, its module in ``andon.cli.commands`` and its one-line help."""
+
+_PLACES = {name: place for section in COMMANDS.values() for name, place in section.items()}
+
+
+class LazyGroup(click.Group):
+    """Knows all commands by name and help, and loads one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(_PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        if cmd_name not in _PLACES:
+            return None
+        module = importlib.import_module(f"andon.cli.commands.{_PLACES[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections, from the table alone."""
+        for title, commands in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or name the nearest one there is."""
+        name = args[0]
+        if name not in _PLACES and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, _PLACES, n=1)
+            meant = f"; did you mean `andon {near[0]}`?" if near else ""
+            ctx.fail(f"there is no command {name!r}{meant}")
+        return super().resolve_command(ctx, args)
+
+
+def _set(name: str, value: object) -> Any:
+    def keep(ctx: click.Context, param: click.Parameter, given: Any) -> None:
+        if given and not ctx.resilient_parsing:
+            setattr(ctx.ensure_object(Session), name, given if value is None else value)
+
+    return keep
+
+
+def flags(command: Any) -> Any:
+    """Give a command the options that hold everywhere: ``--state``, ``--json``, ``--no-color``."""
+    options: Mapping[str, Any] = {
+        "--state": {
+            "metavar": "DIR",
+            "callback": _set("given_state", None),
+            "help": "State folder.",
+        },
+        "--json": {"is_flag": True, "callback": _set("json", True), "help": "Answer as JSON."},
+        "--no-color": {"is_flag": True, "callback": _set("color", False), "help": "No colours."},
+    }
+    for name, settings in reversed(options.items()):
+        command = click.option(name, expose_value=False, **settings)(command)
+    return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@flags
+@click.version_option(__version__, message="andon %(version)s")
+def andon() -> None:
+    """Carry a change to production and back; stop the line when evidence says so."""
