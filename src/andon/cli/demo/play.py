@@ -202,7 +202,11 @@ class Play:
 
     def _start_receiver(self) -> None:
         self._receiver = _spawn(
-            "andon.cli.demo.receiver", "--file", str(self._told), "--port-file", str(self._port_file())
+            "andon.cli.demo.receiver",
+            "--file",
+            str(self._told),
+            "--port-file",
+            str(self._port_file()),
         )
         self._wait(self._port_file().exists, START_SECONDS, "the webhook receiver does not start")
 
@@ -363,7 +367,9 @@ class _Kill:
 
     def resumed(self, change: Json) -> bool:
         """Say whether the same Run went on, without doing again what had been done."""
-        after = next((run for run in change["runs"] if run["name"] == self._before.get("name")), None)
+        after = next(
+            (run for run in change["runs"] if run["name"] == self._before.get("name")), None
+        )
         if after is None or after["phase"] != "Succeeded":
             return False
         steps = {step["name"]: step["startedAt"] for step in after["steps"]}
@@ -407,9 +413,7 @@ def _spawn(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def run_demo(
-    options: Options, screen: Screen, finish: Callable[[Json, Path], None]
-) -> Json:
+def run_demo(options: Options, screen: Screen, finish: Callable[[Json, Path], None]) -> Json:
     """Play, tell, and clean up.
 
     Args:
