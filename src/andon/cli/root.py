@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -94,7 +93,7 @@ def _set(name: str, value: object) -> Any:
 
 def flags(command: Any) -> Any:
     """Give a command the options that hold everywhere: ``--state``, ``--json``, ``--no-color``."""
-    options: Mapping[str, Any] = {
+    options: dict[str, Any] = {
         "--state": {
             "metavar": "DIR",
             "callback": _set("given_state", None),

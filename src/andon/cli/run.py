@@ -74,7 +74,7 @@ def _report(error: AndonError, session: Session) -> int:
         print(json.dumps(said), file=sys.stderr)  # noqa: T201
     else:
         label = click.style("error:", fg="red", bold=True)
-        click.echo(f"{label} {error}", err=True, color=None if session.color else False)
+        click.echo(f"{label} {error}", err=True, color=None if session.colors_wanted else False)
     return error.exit_code
 
 

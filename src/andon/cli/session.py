@@ -61,7 +61,15 @@ class Session:
     @property
     def colorful(self) -> bool:
         """Whether a person looks at a terminal that may show colours."""
-        return self.color and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
+        return self.colors_wanted and sys.stdout.isatty()
+
+    @property
+    def colors_wanted(self) -> bool:
+        """Whether nobody said no to colours.
+
+        Source: no-color.org.
+        """
+        return self.color and not os.environ.get("NO_COLOR")
 
     @property
     def live(self) -> bool:

@@ -28,7 +28,7 @@ def command() -> None:
 @click.option("--limit", default=100, show_default=True, help="At most so many.")
 @flags
 @click.pass_obj
-def list_(session: Session, **query: Any) -> None:
+def list_(session: Session, /, **query: Any) -> None:
     """List events in the order they were recorded."""
     show(session, session.client.get("/ledger", query), _tell_all)
 

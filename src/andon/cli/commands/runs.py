@@ -27,7 +27,7 @@ def command() -> None:
 @click.option("--limit", default=20, show_default=True, help="At most so many.")
 @flags
 @click.pass_obj
-def list_(session: Session, **query: Any) -> None:
+def list_(session: Session, /, **query: Any) -> None:
     """List Runs, newest first."""
     show(session, session.client.get("/runs", query), _tell_all)
 

@@ -38,7 +38,7 @@ def tell_why(answer: dict[str, Any]) -> list[str]:
         lines += ["", strong("Evidence"), *(_evidence(one) for one in answer["evidence"])]
     if answer["story"]:
         lines += ["", strong("Story"), *_story(answer["story"])]
-    return [line for line in lines if line is not None]
+    return lines
 
 
 def _opens(one: dict[str, Any]) -> str:
@@ -50,9 +50,9 @@ def _evidence(one: dict[str, Any]) -> str:
 
 
 def _story(story: list[dict[str, Any]]) -> list[str]:
-    began = story[0]["at"]
-    return [
-        f"  {clock_time(one['at'])} {faint(f'+{format_duration(max(0, one["at"] - began))}'):>9}  "
-        f"{one['text']}"
-        for one in story
-    ]
+    return [_moment(one, story[0]["at"]) for one in story]
+
+
+def _moment(one: dict[str, Any], began: float) -> str:
+    since = f"+{format_duration(max(0.0, one['at'] - began))}"
+    return f"  {clock_time(one['at'])} {faint(since.rjust(9))}  {one['text']}"
