@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event
-from andon.kernel.digest import sha256
+from andon.kernel.digest import canonical_json, sha256
 from andon.ports.store import LedgerRow
 from andon.store.ledger import FIRST, row_hash, seal, verify
 
@@ -96,3 +98,40 @@ def test_numbers_and_times_are_covered(streams: list[int], data: st.DataObject) 
     field = data.draw(st.sampled_from(["seq", "n", "time"]))
     rows[at] = replace(rows[at], **{field: getattr(rows[at], field) + 1000})
     assert found(rows, heads, len(rows))
+
+
+COVERED = ["type", "subject", "chain", "id", "body_digest"]
+
+
+@given(histories, st.sampled_from([*COVERED, "body", "hash", "prev_hash"]), st.data())
+def test_the_finding_names_the_place(streams: list[int], field: str, data: st.DataObject) -> None:
+    rows, heads = chains(streams)
+    at = data.draw(st.integers(0, len(rows) - 1))
+    row = rows[at]
+    more = b"x" if field == "body" else "x"
+    rows[at] = replace(row, **{field: getattr(row, field) + more})
+    ordered = sorted(rows, key=lambda r: (r.stream, r.n))
+    first = verify(ordered, heads, len(rows)).findings[0]
+    assert (first.stream, first.n, first.seq) == (row.stream, row.n, row.seq)
+
+
+@given(histories, st.sets(st.integers(0, 11)))
+def test_erased_bodies_are_counted_and_prove_the_rest(streams: list[int], erased: set[int]) -> None:
+    rows, heads = chains(streams)
+    gone = {at for at in erased if at < len(rows)}
+    rows = [replace(row, body=b"") if at in gone else row for at, row in enumerate(rows)]
+    result = verify(sorted(rows, key=lambda r: (r.stream, r.n)), heads, len(rows))
+    assert (result.findings, result.erased) == ((), len(gone))
+
+
+@given(st.text(), st.text(), st.floats(0, 1e12))
+def test_anybody_can_recompute_a_hash_from_canonical_json(
+    id: str, subject: str, now: float
+) -> None:
+    event = Event(id=id, stream="org", type=TYPE, subject=subject, chain=id)
+    row = seal(event, "/andon/test", min(now, 1e11), 7, 3, FIRST)
+    covered = [
+        *(row.prev_hash, row.seq, row.stream, row.n, row.id, row.type, row.subject, row.chain),
+        *(repr(row.time), row.body_digest),
+    ]
+    assert row.hash == hashlib.sha256(canonical_json(covered)).hexdigest()

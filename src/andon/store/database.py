@@ -123,8 +123,7 @@ class Database:
         # From here on nobody can cancel; what was cancelled before is not begun.
         group = [work for work in group if work[1].set_running_or_notify_cancel()]
         try:
-            connection = connection or self._dialect.connect(write=True)
-            self._dialect.begin(connection, write=True)
+            connection = self._begin(connection, write=True)
             results, news = self._run_all(connection, group)
             connection.run("COMMIT")
         except BaseException as error:
@@ -137,6 +136,18 @@ class Database:
                 future.set_result(value)
         if news:
             self._tell()
+        return connection
+
+    def _begin(self, connection: Connection | None, *, write: bool) -> Connection:
+        """Begin; where a connection died while it was idle nothing is lost, and a new one will do."""
+        if connection is not None:
+            try:
+                self._dialect.begin(connection, write=write)
+                return connection
+            except Exception:
+                _close_quietly(connection)
+        connection = self._dialect.connect(write=write)
+        self._dialect.begin(connection, write=write)
         return connection
 
     def _run_all(self, connection: Connection, group: list[Work]) -> tuple[list[Result], bool]:
@@ -172,8 +183,7 @@ class Database:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.run("ROLLBACK")
-            with contextlib.suppress(Exception):
-                connection.close()
+            _close_quietly(connection)
         said = self._ours(error)
         for _, future in group:
             future.set_exception(said)
@@ -191,9 +201,9 @@ class Database:
     # --- reading ---------------------------------------------------------------------------------
 
     def _read(self, fn: Callable[[Tx], T]) -> T:
-        connection = self._reader()
         try:
-            self._dialect.begin(connection, write=False)
+            connection = self._begin(self._reader(), write=False)
+            self._keep(connection)
             try:
                 return fn(Transaction(connection, self._source, {}))
             finally:
@@ -201,21 +211,28 @@ class Database:
         except Exception as error:
             if not _is_of_engine(error):
                 raise
-            self._forget(connection)
+            self._keep(None)
             raise self._dialect.translate(error) from error
 
-    def _reader(self) -> Connection:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._dialect.connect(write=False)
-            self._open.append(connection)
-        return connection
+    def _reader(self) -> Connection | None:
+        return getattr(self._local, "connection", None)
 
-    def _forget(self, connection: Connection) -> None:
-        self._local.connection = None
-        self._open.remove(connection)
-        with contextlib.suppress(Exception):
-            connection.close()
+    def _keep(self, connection: Connection | None) -> None:
+        """Use a connection for this thread's next read, and no longer the one before."""
+        before = self._reader()
+        if before is connection:
+            return
+        if before is not None:
+            self._open.remove(before)
+            _close_quietly(before)
+        if connection is not None:
+            self._open.append(connection)
+        self._local.connection = connection
+
+
+def _close_quietly(connection: Connection) -> None:
+    with contextlib.suppress(Exception):
+        connection.close()
 
 
 def _is_of_engine(error: BaseException) -> TypeGuard[Exception]:

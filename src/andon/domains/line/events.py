@@ -9,6 +9,7 @@ Source: the CDEvents specification 0.5.1.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from andon.api.v1.control import Event, Link
 from andon.api.v1.records import ChangeSpec, Version
@@ -34,6 +35,17 @@ def repository_stream(repository: str) -> str:
     'repo/shop'
     """
     return f"repo/{repository.rstrip('/').rsplit('/', 1)[-1].removesuffix('.git')}"
+
+
+def uri_reference(repository: str) -> str:
+    """Write a repository's location as events demand it.
+
+    Source: RFC 3986, sections 2.1 and 4.2 (a reference's first segment has no colon).
+
+    >>> uri_reference("/srv/my shop"), uri_reference("https://example.com/shop.git")
+    ('/srv/my%20shop', 'https://example.com/shop.git')
+    """
+    return quote(repository, safe="/@:?=&%+~" if "://" in repository else "/@+~")
 
 
 def purl(service: str, digest: str) -> str:
@@ -109,7 +121,7 @@ def run_event(run: str, predicate: str, stream: str, change: str, **more: Any) -
 
 def run_started(run: str, stream: str, change: str, cause: str) -> Event:
     """A Run began."""
-    content = {"pipelineName": run.split("-", 1)[0], "uri": f"/runs/{run}"}
+    content = {"pipelineName": run.split("-", 1)[0], "uri": f"urn:andon:run:{run}"}
     return run_event(run, "started", stream, change, content=content, links=_links(cause))
 
 
@@ -166,7 +178,7 @@ def artifact_packaged(change: str, service: str, digest: str, repository: str, r
         type="dev.cdevents.artifact.packaged.0.3.0",
         subject=purl(service, digest),
         chain=change,
-        content={"change": {"id": change, "source": repository}},
+        content={"change": {"id": change, "source": uri_reference(repository)}},
         links=_links(f"run/{run}/started", merged_id(change)),
     )
 

@@ -1,0 +1,10 @@
+"""What every Store must do; an engine's tests subclass this and provide the fixture."""
+
+from __future__ import annotations
+
+from andon.testing.store_ledger_suite import LedgerOfStore, TransactionsOfStore
+from andon.testing.store_objects_suite import ObjectsOfStore, TasksOfStore
+
+
+class StoreSuite(ObjectsOfStore, TasksOfStore, LedgerOfStore, TransactionsOfStore):
+    """Fixture to provide: ``store``, open and empty."""

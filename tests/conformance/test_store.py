@@ -1,0 +1,104 @@
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from andon.kernel.errors import Conflict, Unavailable
+from andon.ports.store import Store, Tx
+from andon.store import open_store, verify_ledger
+from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.store_objects_suite import NOW, appending, claiming, event, write
+from andon.testing.store_suite import StoreSuite
+
+SOURCE = "/andon/test"
+
+
+class TestSqlite(StoreSuite):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        opened = open_store(str(tmp_path / "control.db"), source=SOURCE)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    where = programs()
+    if where is None:
+        pytest.skip("no Postgres: install the dev extra")
+    with running_postgres(where) as running:
+        yield running
+
+
+def end_connections(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+
+
+@pytest.mark.postgres
+class TestPostgres(StoreSuite):
+    @pytest.fixture
+    def store(self, server: PostgresServer) -> Iterator[Store]:
+        opened = open_store(server.new_database(), source=SOURCE)
+        yield opened
+        opened.close()
+
+    async def test_two_writers_take_turns(self, server: PostgresServer) -> None:
+        url = server.new_database()
+        stores = [open_store(url, source=SOURCE) for _ in range(2)]
+        # Both write every event: whoever comes second finds it there.
+        answers = await asyncio.gather(
+            *(store.transact(appending(event(str(n)))) for n in range(40) for store in stores)
+        )
+        written = [one for (one,) in answers if one is not None]
+        assert sorted(written) == list(range(1, 41))
+        assert (await stores[0].read(verify_ledger)).findings == ()
+        await write(stores[0], ("wake", ("Run", "a", NOW)))
+        claims = await asyncio.gather(*(store.transact(claiming()) for store in stores))
+        assert sorted(map(len, claims)) == [0, 1]
+        for store in stores:
+            store.close()
+
+    async def test_connections_lost_while_idle_are_replaced(self, server: PostgresServer) -> None:
+        url = server.new_database()
+        store = open_store(url, source=SOURCE)
+        await write(store, ("append", (event("a"), NOW)))
+        await store.read(lambda tx: tx.last_seq())
+        end_connections(url)
+        assert await write(store, ("append", (event("b"), NOW))) == [2]
+        assert await store.read(lambda tx: tx.last_seq()) == 2
+        store.close()
+
+    async def test_connection_lost_within_a_transaction_writes_nothing(
+        self, server: PostgresServer
+    ) -> None:
+        url = server.new_database()
+        store = open_store(url, source=SOURCE)
+
+        def cut(tx: Tx) -> None:
+            tx.append(event("a"), NOW)
+            end_connections(url)
+            tx.append(event("b"), NOW)
+
+        with pytest.raises(Unavailable, match="Postgres"):
+            await store.transact(cut)
+        assert await write(store, ("append", (event("c"), NOW))) == [1]
+        store.close()
+
+    async def test_newer_schema_is_refused(self, server: PostgresServer) -> None:
+        url = server.new_database()
+        open_store(url, source=SOURCE).close()
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("UPDATE schema_version SET version = 99")
+        with pytest.raises(Conflict, match="newer Andon"):
+            open_store(url, source=SOURCE)
+
+    def test_server_that_is_not_there_is_unavailable(self, tmp_path: Path) -> None:
+        with pytest.raises(Unavailable, match="Postgres"):
+            open_store(f"postgresql://postgres@/x?host={tmp_path}", source=SOURCE)

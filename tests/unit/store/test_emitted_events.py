@@ -1,0 +1,182 @@
+"""Every event that the line and the response write is valid by the standards' own schemas."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import pytest
+
+from andon.api.v1.control import Event, View
+from andon.api.v1.definitions import PipelineSpec
+from andon.api.v1.records import (
+    ChangeSpec,
+    IncidentSpec,
+    IncidentStatus,
+    Object,
+    RunSpec,
+    RunStatus,
+    Version,
+)
+from andon.domains.line import events
+from andon.domains.response.controller import IncidentController
+from andon.store.ledger import cloud_event
+
+NOW = 1_700_000_000.5
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+VERSION = Version(digest="sha256:" + "1" * 64, config_hash="aaaaaaaaaaaa", change="c1")
+STREAM, RUN, CHANGE = "env/prod", "rollout-prod-shop-c1", "c1"
+
+
+def change_spec() -> ChangeSpec:
+    return ChangeSpec(
+        repository="https://example.com/shop.git",
+        sha="a" * 40,
+        ref="refs/heads/main",
+        author="Ann <ann@example.com>",
+        message="fix: ü\n\nmore",
+        committed_at=NOW,
+        policy_revision="b" * 40,
+        pipeline_name="shop",
+        pipeline=PipelineSpec(jobs={}),
+        services={},
+        environments={},
+    )
+
+
+def resolved() -> Event:
+    """The event of an Incident whose Run was rolled back and followed by a good one."""
+    spec = IncidentSpec(
+        title="shop fails",
+        service="shop",
+        environment="prod",
+        change=CHANGE,
+        run=RUN,
+        digest=VERSION.digest,
+        config_hash=VERSION.config_hash,
+        detected_at=NOW,
+    )
+    incident = Object(kind="Incident", name="i1", uid="u1", spec=spec, status=IncidentStatus())
+    later = Object(
+        kind="Run",
+        name="r2",
+        uid="u2",
+        spec=RunSpec(type="rollout", change="c2"),
+        status=RunStatus(phase="Succeeded", reason="Promoted", finished_at=NOW + 1),
+    )
+    view = View(object=incident, related={"recent": (later,)})
+    (event,) = IncidentController().reconcile(view, NOW + 2).events
+    return event
+
+
+def service(predicate: str) -> Callable[[], Event]:
+    return lambda: events.service_event(
+        predicate,
+        run=RUN,
+        environment="prod",
+        service="shop",
+        version=VERSION,
+        change=CHANGE,
+        cause=f"run/{RUN}/started",
+        weight=100.0,
+    )
+
+
+EMITTED: dict[str, Callable[[], Event]] = {
+    "change_merged": lambda: events.change_merged(CHANGE, change_spec()),
+    "run_event": lambda: events.run_event(
+        RUN, "queued", STREAM, CHANGE, content={"pipelineName": "rollout"}
+    ),
+    "run_started": lambda: events.run_started(RUN, STREAM, CHANGE, events.merged_id(CHANGE)),
+    "run_started without a cause": lambda: events.run_started(RUN, STREAM, CHANGE, ""),
+    **{
+        f"run_finished {outcome}": lambda outcome=outcome: events.run_finished(
+            RUN, STREAM, CHANGE, outcome, "" if outcome == "success" else "because"
+        )
+        for outcome in ("success", "failure", "cancel", "error")
+    },
+    **{
+        f"task_finished {outcome}": lambda outcome=outcome: events.task_finished(
+            RUN, "unit", 0, STREAM, CHANGE, outcome, "" if outcome == "success" else "exit 1"
+        )
+        for outcome in ("success", "failure", "cancel", "error")
+    },
+    "artifact_packaged": lambda: events.artifact_packaged(
+        CHANGE, "shop", VERSION.digest, "https://example.com/shop.git", RUN
+    ),
+    "artifact_packaged from a folder": lambda: events.artifact_packaged(
+        CHANGE, "shop", VERSION.digest, "/srv/my repositories/shop", RUN
+    ),
+    "service_event deployed": service("deployed"),
+    "service_event upgraded": service("upgraded"),
+    "service_event rolledback": service("rolledback"),
+    "incident_detected": lambda: events.incident_detected(
+        "i1",
+        environment="prod",
+        service="shop",
+        version=VERSION,
+        change=CHANGE,
+        title="shop fails",
+        cause=f"run/{RUN}/started",
+    ),
+    "incident resolved": resolved,
+    "extension": lambda: events.extension(
+        "hold", "pulled", id="h", stream=STREAM, about="h1", content={"source": "judge"}
+    ),
+}
+
+
+@cache
+def validator(folder: Path, type: str) -> Callable[[Any], Any]:
+    """Compile the schema of a CDEvents type."""
+    if type.startswith("dev.cdeventsx."):
+        return compiled(folder, folder / "custom" / "schema.json")
+    _, _, subject, predicate, *_ = type.split(".")
+    return compiled(folder, folder / "schemas" / f"{subject}{predicate}.json")
+
+
+def compiled(folder: Path, path: Path) -> Callable[[Any], Any]:
+    def load(uri: str) -> Any:
+        return _as_draft_7(folder / "schemas" / "links" / f"{uri.rsplit('/', 1)[-1]}.json")
+
+    return fastjsonschema.compile(_as_draft_7(path), handlers={"https": load})
+
+
+def _as_draft_7(path: Path) -> Any:
+    """Read a schema; it uses nothing of the later draft it names."""
+    return json.loads(path.read_text()) | {"$schema": DRAFT_7}
+
+
+@pytest.mark.parametrize("name", EMITTED)
+def test_event_is_a_valid_cdevent_in_a_valid_cloudevent(conformance_data: Path, name: str) -> None:
+    envelope = cloud_event(EMITTED[name](), "/andon/line", NOW)
+    validator(conformance_data / "cdevents-0.5.1", envelope["type"])(envelope["data"])
+    schema = conformance_data / "cloudevents" / "cloudevents.schema.json"
+    fastjsonschema.compile(json.loads(schema.read_text()))(envelope)
+
+
+def test_the_schemas_do_refuse(conformance_data: Path) -> None:
+    envelope = cloud_event(EMITTED["service_event deployed"](), "/andon/line", NOW)
+    check = validator(conformance_data / "cdevents-0.5.1", envelope["type"])
+    del envelope["data"]["subject"]["content"]["artifactId"]
+    with pytest.raises(fastjsonschema.JsonSchemaValueException, match="artifactId"):
+        check(envelope["data"])
+    again = cloud_event(EMITTED["run_started"](), "/andon/line", NOW)
+    again["data"]["context"]["links"][0]["linkType"] = "WRONG"
+    with pytest.raises(fastjsonschema.JsonSchemaValueException, match="links"):
+        validator(conformance_data / "cdevents-0.5.1", again["type"])(again["data"])
+
+
+def test_every_builder_of_events_is_tried() -> None:
+    builders = {
+        name
+        for name, function in inspect.getmembers(events, inspect.isfunction)
+        if function.__module__ == events.__name__
+        and inspect.signature(function).return_annotation == "Event"
+    }
+    assert builders <= {name.split()[0] for name in EMITTED}
