@@ -7,7 +7,6 @@ open-loop load generator and a webhook receiver, each a process of its own on lo
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,7 @@ POLL_SECONDS = 0.1
 START_SECONDS = 30.0
 SHIP_SECONDS = 150.0
 LAST_REPORT_SECONDS = 10.0
+KEEP = "keep"
 OVER = frozenset({"Succeeded", "Failed", "RolledBack", "Cancelled"})
 
 
@@ -426,34 +426,40 @@ def run_demo(options: Options, screen: Screen, finish: Callable[[Json, Path], No
     """
     folder = Path(tempfile.mkdtemp(prefix="andon-demo-"))
     play = Play(options, screen, folder)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    keep = False
+    signal.signal(signal.SIGTERM, _interrupt)
+    kept = False
     try:
         result = play.perform()
-        keep = options.keep
+        kept = options.keep
         finish(result, folder)
     except AndonError as error:
         error.hint = error.hint or f"the logs are in {folder}"
         keep_logs(folder)
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
-        if not keep:
-            play.end()
-            if not (folder / "keep").exists():
+        if not kept:
+            _end_undisturbed(play)
+            if not (folder / KEEP).exists():
                 shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
+def _end_undisturbed(play: Play) -> None:
+    """End what was started, even for somebody who presses Ctrl-C again and again."""
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        play.end()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def keep_logs(folder: Path) -> None:
     """Leave the folder of a play that went wrong, for whoever wants to know why."""
-    (folder / "keep").touch()
+    (folder / KEEP).touch()
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
