@@ -43,7 +43,7 @@ SERVICES = ("storefront", "catalogue", "orders")
 @click.option("--keep", is_flag=True, help="Leave it running and say where to look.")
 @click.option("--json", "file", default="", metavar="FILE|-", help="Write the result as JSON.")
 @click.pass_obj
-def command(session: Session, keep: bool, file: str, **options: Any) -> int:
+def command(session: Session, /, keep: bool, file: str, **options: Any) -> int:
     """Watch a good and a bad change go to production, for real, in about 90 seconds."""
     from andon.cli.demo.play import Options, run_demo
 
