@@ -1,208 +1,317 @@
-"""A whole line on a fake clock: the real store and controllers over a world in memory.
-
-Deterministic and without waiting: turns are taken as they fall due, actions are performed at once,
-and when nothing is due the clock jumps to what is next.
-"""
+"""A line that stands still: ``LineService`` over fixed answers, for the web layer and the page."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from andon.api.project import Definitions
-from andon.api.v1.control import Controller
-from andon.api.v1.records import TERMINAL, Object
-from andon.app import shipping
-from andon.kernel.errors import AndonError
-from andon.ports import Commit
-from andon.ports.store import PendingAction, Store, Tx
-from andon.runtime.engine import failure
-from andon.runtime.turns import LEASE, Turns
-from andon.testing.clock import FakeClock, SeededRandomness
-from andon.testing.world import World
+from andon.kernel.errors import Held, NotFound
 
-T = TypeVar("T")
+Json = dict[str, Any]
 
-LEASE_SECONDS = 30 * 86400.0
-REPOSITORY = "/repositories/shop"
-PAGER = "http://pager.example/hook"
+BEGAN = 1_780_000_000.0
 
 
-class SimulatedLine:
-    """Drives controllers by hand.
+def version(letter: str, sha: str) -> Json:
+    """Return a version whose digest is one letter."""
+    digest = f"sha256:{letter * 64}"
+    return {"digest": digest, "configHash": "c0ffee123456", "change": "shop-2", "sha": sha}
+
+
+def a_run(**different: Any) -> Json:
+    """Return a canary that is under way."""
+    run = {
+        "name": "rollout-prod-storefront-2",
+        "type": "rollout",
+        "change": "shop-2",
+        "sha": "b2c3d4e5f6a7" + "0" * 28,
+        "service": "storefront",
+        "environment": "prod",
+        "version": version("b", "b2c3d4e5f6a7" + "0" * 28),
+        "phase": "Running",
+        "reason": "",
+        "message": "judging at 25 %",
+        "weight": 25.0,
+        "verdict": "Wait",
+        "expectedSeconds": 12.0,
+        "evidenceLog": 0.7,
+        "evidenceThreshold": 4.6,
+        "fitLog": 2.9,
+        "fitThreshold": 4.6,
+        "canaryRequests": 1840,
+        "canaryErrors": 2,
+        "stableRequests": 5520,
+        "stableErrors": 5,
+        "startedAt": BEGAN,
+        "verdictAt": 0,
+        "zeroWeightAt": 0,
+        "finishedAt": 0,
+        "steps": [
+            {
+                "name": "canary-25",
+                "position": 3,
+                "state": "running",
+                "attempt": 0,
+                "fault": None,
+                "message": "",
+                "log": "canary.log",
+                "startedAt": BEGAN,
+                "finishedAt": 0,
+            }
+        ],
+    }
+    return run | different
+
+
+def a_hold(**different: Any) -> Json:
+    """Return a Hold that only a person lifts."""
+    hold = {
+        "name": "hold-1",
+        "scope": {"environment": "prod", "service": "orders"},
+        "scopeText": "service orders, environment prod",
+        "reason": 'stock count <script>alert("x")</script> until noon',
+        "source": "person:ada",
+        "lift": "Manual",
+        "createdAt": BEGAN,
+        "expiresAt": 0,
+        "liftedAt": 0,
+        "opens": "andon lift hold-1 -m REASON",
+    }
+    return hold | different
+
+
+def a_change(**different: Any) -> Json:
+    """Return a Change on its way."""
+    change = {
+        "name": "shop-2",
+        "sha": "b2c3d4e5f6a7" + "0" * 28,
+        "ref": "main",
+        "repository": "/srv/shop",
+        "author": "Ada <ada@example.com>",
+        "message": "Show related goods\n\nbody",
+        "phase": "Running",
+        "statusMessage": "rolling out in prod",
+        "until": "",
+        "environments": {"dev": "Succeeded", "prod": "Running"},
+        "startedAt": BEGAN,
+        "finishedAt": 0,
+    }
+    return change | different
+
+
+def an_event(seq: int) -> Json:
+    """Return the ledger event with a sequence."""
+    return {
+        "kind": "event",
+        "seq": seq,
+        "id": f"event-{seq}",
+        "at": BEGAN + seq,
+        "type": "dev.cdevents.service.deployed.0.3.0",
+        "stream": "env/prod",
+        "chain": "shop-2",
+        "subject": "storefront",
+        "text": f"event number {seq}",
+    }
+
+
+def a_service(environment: str, service: str, **different: Any) -> Json:
+    """Return a service that serves and rests."""
+    row = {
+        "environment": environment,
+        "service": service,
+        "address": "http://127.0.0.1:24001",
+        "version": version("a", "a1b2c3d4e5f6" + "0" * 28),
+        "phase": "Succeeded",
+        "weight": 100.0,
+        "canary": None,
+        "replicas": {"ready": 2, "wanted": 2},
+        "holds": [],
+    }
+    return row | different
+
+
+class StillLine:
+    """Answers the same for ever, remembers what it was asked to do, and yields ``last`` events.
 
     Args:
-        store: A real store.
-        controllers: As in production.
-        clock: The time.
-        world: What actions act on.
+        last: Sequence of the last ledger event.
     """
 
-    def __init__(
-        self, store: Store, controllers: Iterable[Controller], clock: FakeClock, world: World
-    ) -> None:
-        self.store = store
-        self.clock = clock
-        self.world = world
-        self._controllers = list(controllers)
-        self.turns = Turns(self._controllers, SeededRandomness(7))
-        self.epoch = 0
-        self.policies: dict[str, Definitions] = {}
-        """Definitions by revision, so that the adopted ones are found."""
-        self._under_way: list[tuple[float, PendingAction]] = []
+    def __init__(self, last: int = 5) -> None:
+        self.last = last
+        self.asked: list[tuple[str, Json]] = []
+        self.streams = 0
 
-    def passing(self, point: str) -> None:
-        """Pass a point where a crash may strike: after a commit, before and after an action.
+    def _note(self, name: str, asked: Json) -> Json:
+        self.asked.append((name, asked))
+        return asked
 
-        Args:
-            point: ``commit``, ``before ACTION`` or ``after ACTION``.
-        """
+    async def ship(self, **asked: Any) -> Json:
+        """Take a commit onto the line; the ref ``held`` is refused."""
+        if asked["ref"] == "held":
+            raise Held("prod is held", hint="andon why prod")
+        self._note("ship", asked)
+        return {"change": "shop-2", "sha": "b" * 40, "message": "Show", "created": True}
 
-    def tx(self, fn: Callable[[Tx], T]) -> T:
-        """Run a function in a transaction."""
-        result = asyncio.run(self.store.transact(fn))
-        self.passing("commit")
-        return result
+    async def status(self, *, environment: str = "") -> Json:
+        """Show a canary of the storefront and held orders."""
+        canary = {"version": version("b", "b2c3d4e5f6a7" + "0" * 28), "run": a_run()}
+        rows = [
+            *(a_service("dev", name) for name in ("catalogue", "orders", "storefront")),
+            a_service("prod", "catalogue"),
+            a_service("prod", "orders", holds=[a_hold()]),
+            a_service("prod", "storefront", weight=75.0, canary=canary),
+        ]
+        return {
+            "environments": ["dev", "prod"],
+            "services": [row for row in rows if environment in ("", row["environment"])],
+            "changes": [
+                a_change(),
+                a_change(
+                    name="shop-1",
+                    sha="a1b2c3d4e5f6" + "0" * 28,
+                    message="Open the shop",
+                    phase="Succeeded",
+                    statusMessage="",
+                ),
+            ],
+            "runs": [a_run()],
+            "holds": [a_hold()],
+            "agent": {"version": "0"},
+            "gateway": {},
+        }
 
-    def look(self, fn: Callable[[Tx], T]) -> T:
-        """Run a function over a snapshot."""
-        return asyncio.run(self.store.read(fn))
+    async def why(self, subject: str, *, environment: str = "") -> Json:
+        """Explain a Hold and a missing approval."""
+        return {
+            "subject": subject,
+            "kind": "change",
+            "open": False,
+            "summary": "held by a person",
+            "missing": [],
+            "holds": [a_hold()],
+            "story": [
+                {"at": BEGAN, "text": f"{subject} was merged"},
+                {"at": BEGAN + 9, "text": "storefront deployed in dev"},
+                {"at": BEGAN + 21, "text": "storefront takes 25 % of the traffic in prod"},
+            ],
+            "evidence": [],
+        }
 
-    def start(self) -> None:
-        """Take the lease and perform again what was left without outcome."""
-        now = self.clock.now()
-        self._under_way = []
-        self.epoch = self.tx(lambda tx: tx.acquire(LEASE, "test", now, LEASE_SECONDS))
-        for pending in self.look(lambda tx: tx.unfinished()):
-            self._perform(pending)
+    async def diff(self, **asked: Any) -> Json:
+        """Say that nothing changes."""
+        return {"environment": asked["environment"], "services": []}
 
-    def restart(self) -> None:
-        """Kill the control plane and start another: only what is stored is left."""
-        self.turns = Turns(self._controllers, SeededRandomness(7 + self.epoch))
-        self.start()
+    async def hold(self, **asked: Any) -> Json:
+        """Remember a Hold."""
+        self._note("hold", asked)
+        return a_hold(reason=asked["reason"])
 
-    def ship(self, definitions: Definitions, sha: str, message: str, *, until: str = "") -> Object:
-        """Put a commit on the line, with itself as policy unless an earlier one was adopted."""
-        self.world.messages[sha] = message
-        self.policies[sha] = definitions
-        setting = shipping.policy_setting(REPOSITORY)
-        revision = self.look(lambda tx: tx.get_setting(setting)) or sha
-        loaded = shipping.Loaded(
-            commit=Commit(sha=sha, author="Ada", message=message, committed_at=self.clock.now()),
-            repository=REPOSITORY,
-            ref="main",
-            own=definitions,
-            policy=self.policies[revision],
-            policy_revision=revision,
-            next_policy=sha,
-        )
-        change, _ = self.tx(
-            lambda tx: shipping.put_change(
-                tx,
-                self.turns,
-                loaded,
-                until=until,
-                notify=(PAGER,),
-                by="ada",
-                now=self.clock.now(),
-            )
-        )
-        return change
+    async def lift(self, name: str, **asked: Any) -> Json:
+        """Remember a lift."""
+        self._note("lift", asked | {"name": name})
+        return a_hold(name=name)
 
-    # --- driving ---------------------------------------------------------------------------------
+    async def unlatch(self, **asked: Any) -> Json:
+        """Remember an unlatch."""
+        self._note("unlatch", asked)
+        return {"lifted": [a_hold()]}
 
-    def step(self) -> bool:
-        """Do everything that is due now; False if there was nothing."""
-        now = self.clock.now()
-        due = [pending for at, pending in self._under_way if at <= now]
-        self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
-        for pending in due:
-            self._perform(pending)
-        tasks = self.tx(lambda tx: tx.claim("test", self.epoch, now, 30, 64)) if self._due() else []
-        for task in tasks:
-            asked = self.tx(lambda tx, task=task: self.turns.take(tx, task, self.epoch, now))  # type: ignore[misc]
-            for pending in asked:
-                self._begin(pending)
-        return bool(due or tasks)
+    async def rollback(self, **asked: Any) -> Json:
+        """Remember a rollback."""
+        self._note("rollback", asked)
+        return a_run(type="rollback")
 
-    def _due(self) -> bool:
-        due = self.look(lambda tx: tx.next_due())
-        return due is not None and due <= self.clock.now()
+    async def approve(self, change: str, **asked: Any) -> Json:
+        """Remember an approval."""
+        return self._note("approve", asked | {"change": change})
 
-    def _begin(self, pending: PendingAction) -> None:
-        seconds = self.world.takes_seconds(pending.row.action)
-        if seconds:
-            self._under_way.append((self.clock.now() + seconds, pending))
-        else:
-            self._perform(pending)
+    async def runs(
+        self, *, filters: Mapping[str, str], limit: int = 50, after: str = ""
+    ) -> list[Json]:
+        """Return the one Run, with the question in its message."""
+        return [a_run(message=f"{dict(filters)} {limit} {after}")]
 
-    def _perform(self, pending: PendingAction) -> None:
-        key = pending.row.key
-        name = type(pending.row.action).__name__
-        outcome: Any
-        self.passing(f"before {name}")
+    async def run(self, name: str) -> Json:
+        """Return the one Run."""
+        if name != a_run()["name"]:
+            raise NotFound(f"there is no Run {name}", hint="andon runs list")
+        return a_run()
+
+    async def log(self, run: str, *, step: str, offset: int = 0, max_bytes: int = 65536) -> Json:
+        """Read a log of eleven bytes."""
+        data = "hello there"[offset : offset + max_bytes]
+        return {
+            "run": run,
+            "step": step,
+            "data": data,
+            "offset": offset,
+            "next_offset": offset + len(data),
+            "ended": True,
+        }
+
+    async def change(self, name: str) -> Json:
+        """Return the Change with its Run."""
+        if name == "broken":
+            raise RuntimeError("a fault in the control plane")
+        return a_change(name=name, runs=[a_run()])
+
+    async def changes(self, *, limit: int = 50) -> list[Json]:
+        """Return the Change."""
+        return [a_change()]
+
+    async def incidents(self) -> list[Json]:
+        """There were none."""
+        return []
+
+    async def ledger(self, *, after: int = 0, limit: int = 100, **asked: Any) -> list[Json]:
+        """Return the events."""
+        return [an_event(seq) for seq in range(after + 1, self.last + 1)][:limit]
+
+    async def ledger_event(self, id: str) -> Json:
+        """Return the first event."""
+        return {"event": an_event(1) | {"id": id}, "body": {}, "causes": [], "effects": []}
+
+    async def verify_ledger(self) -> Json:
+        """All is well."""
+        return {"ok": True, "events": self.last, "streams": 1, "findings": []}
+
+    async def watch(self, **asked: Any) -> Json:
+        """Remember a watch."""
+        return self._note("watch", asked)
+
+    async def unwatch(self, **asked: Any) -> Json:
+        """Remember its end."""
+        return self._note("unwatch", asked)
+
+    async def watches(self) -> list[Json]:
+        """Watch nothing."""
+        return []
+
+    async def objects(self, kind: str, *, labels: Mapping[str, str]) -> list[Json]:
+        """Return one object."""
+        return [{"kind": kind, "metadata": {"name": "one", "labels": dict(labels)}}]
+
+    async def object(self, kind: str, name: str) -> Json:
+        """Return it."""
+        return {"kind": kind, "metadata": {"name": name}}
+
+    async def events(self, after: int) -> AsyncIterator[Json]:
+        """Yield the events after one, a progress, and then wait for ever."""
+        self.streams += 1
         try:
-            outcome = self.world.perform(pending.row.action, key)
-        except AndonError as error:
-            outcome = failure(error)
-        self.passing(f"after {name}")
-        now = self.clock.now()
+            for seq in range(after + 1, self.last + 1) if after >= 0 else ():
+                yield an_event(seq)
+            yield {"kind": "progress", "run": a_run()}
+            await asyncio.Event().wait()
+        finally:
+            self.streams -= 1
 
-        def record(tx: Tx) -> None:
-            tx.set_outcome(key, outcome, now)
-            tx.wake(pending.kind, pending.name, now)
+    async def metrics(self) -> str:
+        """Return one metric."""
+        return "andon_ledger_events 5\n"
 
-        self.tx(record)
-
-    def run_until(self, done: Callable[[], bool], within_seconds: float = 3600) -> bool:
-        """Let time pass until something is so; False if it is not in time."""
-        end = self.clock.now() + within_seconds
-        while not done():
-            if self.step():
-                continue
-            due = self._next()
-            if due is None or due > end:
-                self.clock.advance_to(end)
-                self.step()
-                return done()
-            self.clock.advance_to(due)
-        return True
-
-    def _next(self) -> float | None:
-        due = self.look(lambda tx: tx.next_due())
-        moments = [at for at, _ in self._under_way]
-        return min(moments if due is None else [due, *moments], default=None)
-
-    def run_for(self, seconds: float) -> None:
-        """Let so much time pass."""
-        self.run_until(lambda: False, seconds)
-
-    # --- looking ---------------------------------------------------------------------------------
-
-    def get(self, kind: str, name: str) -> Object:
-        """Return an object."""
-        return self.look(lambda tx: tx.require(kind, name))
-
-    def phase(self, kind: str, name: str) -> str:
-        """Return an object's phase; empty if there is no such object."""
-        found = self.look(lambda tx: tx.get(kind, name))
-        return str(found.status.phase) if found else ""
-
-    def is_over(self, kind: str, name: str) -> bool:
-        """Say whether it has ended."""
-        return self.phase(kind, name) in TERMINAL
-
-    def ledger(self) -> list[str]:
-        """Return the ledger as ``type subject`` lines."""
-        rows = self.look(lambda tx: tx.events(limit=10000))
-        return [f"{_short(row.type)} {row.subject}" for row in rows]
-
-    def command(self, fn: Callable[[Tx, Turns, float], T]) -> T:
-        """Run one of ``andon.app.commands``."""
-        return self.tx(lambda tx: fn(tx, self.turns, self.clock.now()))
-
-
-def _short(type: str) -> str:
-    parts = type.removeprefix("dev.cdevents.").removeprefix("dev.cdeventsx.andon-").split(".")
-    return ".".join(parts[:2])
+    async def health(self) -> Json:
+        """Be well."""
+        return {"ok": True, "version": "0", "state": "", "pid": 1, "startedAt": BEGAN}

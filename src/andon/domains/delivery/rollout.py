@@ -41,6 +41,7 @@ MACHINE_ATTEMPTS = 4
 POLL_SECONDS = 30.0
 """A slow look at what should have woken the Run anyway."""
 RIVALS = 20
+CLOCK_STEP_SECONDS = 0.001
 
 
 class RolloutController:
@@ -242,6 +243,12 @@ class Rollout(Turn):
         last = max(ended, key=lambda run: float(run.status.finished_at), default=None)
         return last if last is not None and last.status.reason == "NoWayBack" else None
 
+    def moment(self) -> float:
+        """Now, but later than all the environment has noted, even where the clock was set back."""
+        found = self.view.related.get("environment", ())
+        noted = found[0].status.since.get(self.plan.service, 0.0) if found else 0.0
+        return max(self.now, noted + CLOCK_STEP_SECONDS)
+
     def _environment(self) -> Object | None:
         """The environment, once it has taken note of all earlier rollouts here."""
         found = self.view.related.get("environment", ())
@@ -281,7 +288,7 @@ class Rollout(Turn):
             phase="Succeeded",
             reason="AlreadyThere",
             message="this version already runs here",
-            finished_at=self.now,
+            finished_at=self.moment(),
         )
 
     def _start(self, current: Version | None, stuck: Object | None) -> None:
@@ -491,7 +498,7 @@ class Rollout(Turn):
         verb = "upgraded" if self.previous else "deployed"
         if self.spec.type == "rollback":
             verb = "rolledback"
-        self.set(phase="Succeeded", reason="Promoted", message="", finished_at=self.now)
+        self.set(phase="Succeeded", reason="Promoted", message="", finished_at=self.moment())
         self.create.append(
             claim(
                 name=f"{self.run}-deployed",

@@ -298,7 +298,7 @@ def _finish(rollout: Rollout, phase: str, reason: str, message: str) -> None:
         phase=phase if phase == "RolledBack" else "Failed",
         reason=reason,
         message=message,
-        finished_at=rollout.now,
+        finished_at=rollout.moment(),
     )
     if phase == "RolledBack" and rollout.previous:
         rollout.events.append(

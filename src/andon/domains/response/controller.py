@@ -70,7 +70,7 @@ def _resolve(
         for run in recent
         if run.status.phase == "Succeeded"
         and run.status.reason == "Promoted"
-        and run.status.finished_at > spec.detected_at
+        and run.status.started_at >= spec.detected_at
     ]
     if not later:
         return status

@@ -1,0 +1,412 @@
+"""Plays a scenario written as text: documents, what people and the world do, what must come of it.
+
+``tests/scenario/README.md`` describes the format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from andon.api.project import Definitions, read_project
+from andon.api.v1 import actions
+from andon.api.v1.control import Controller, Selector
+from andon.api.v1.records import Object
+from andon.app import commands, why
+from andon.domains.delivery.change import ChangeController
+from andon.domains.delivery.environment import EnvironmentController
+from andon.domains.delivery.rollout import RolloutController
+from andon.domains.line.gate import is_active
+from andon.domains.pipelines.controller import BuildController
+from andon.domains.pipelines.plan import plan_build
+from andon.domains.response.controller import IncidentController
+from andon.kernel.errors import AndonError
+from andon.store import open_store, verify_ledger
+from andon.testing.clock import FakeClock
+from andon.testing.line import SimulatedLine
+from andon.testing.world import Fault, World
+
+LONGEST_WAIT_SECONDS = 3600.0
+PERSON = "ada"
+
+Item = Mapping[str, Any]
+
+
+def controllers() -> list[Controller]:
+    """Return the controllers of production."""
+    return [
+        ChangeController(plan_build),
+        BuildController(),
+        RolloutController("rollout"),
+        RolloutController("rollback"),
+        EnvironmentController(),
+        IncidentController(),
+    ]
+
+
+def sha_of(label: str) -> str:
+    """Return the commit that a label such as ``v2`` stands for."""
+    return hashlib.sha1(label.encode()).hexdigest()  # noqa: S324 - a name, not a secret
+
+
+class Scenario:
+    """One play on a line of its own.
+
+    Args:
+        script: The parsed text.
+        folder: Where its documents lie.
+        database: File of the store.
+        line_type: What drives the controllers.
+    """
+
+    def __init__(
+        self,
+        script: Item,
+        folder: Path,
+        database: Path,
+        line_type: type[SimulatedLine] = SimulatedLine,
+    ) -> None:
+        self.script = script
+        self.folder = folder
+        self.documents = self._read(script.get("documents", "one"))
+        self.labels: dict[str, str] = {}
+        """Labels by Change name."""
+        self.digests: dict[str, str] = {}
+        clock = FakeClock()
+        world = World(clock, seed=script.get("seed", 1), **script.get("world", {}))
+        store = open_store(str(database), source="/andon/test")
+        self.line = line_type(store, controllers(), clock, world)
+
+    def _read(self, documents: str) -> bytes:
+        if documents == "shop":
+            return (self.folder.parents[1] / "examples" / "shop" / "andon.yaml").read_bytes()
+        if "\n" in documents:
+            return documents.encode()
+        return (self.folder / "documents" / f"{documents}.yaml").read_bytes()
+
+    def close(self) -> None:
+        """Let go of the store and the loop."""
+        self.line.store.close()
+        self.line.close()
+
+    # --- playing ---------------------------------------------------------------------------------
+
+    def play(self) -> list[str]:
+        """Play to the end; what was not as expected."""
+        self.line.start()
+        found = [problem for item in self.script["play"] for problem in self.perform(item)]
+        if self.line.look(verify_ledger).findings:
+            found.append("the ledger does not verify")
+        return found + self.check(self.script.get("expect", {}))
+
+    def perform(self, item: Item) -> list[str]:
+        """Do one item of the play."""
+        (verb,) = [key for key in item if key in self._verbs()]
+        try:
+            problem = self._verbs()[verb](item[verb], item)
+        except AndonError as error:
+            if item.get("refused") == error.code:
+                return []
+            return [f"{dict(item)}: refused with {error.code}: {error.message}"]
+        if "refused" in item:
+            return [f"{dict(item)}: was not refused"]
+        return [problem] if isinstance(problem, str) else problem or []
+
+    def _verbs(self) -> dict[str, Callable[[Any, Item], Any]]:
+        return {
+            "ship": self._ship,
+            "wait": self._wait,
+            "faults": self._faults,
+            "lose": lambda what, item: self.line.world.lose_everything(),
+            "restart": lambda what, item: self.line.restart(),
+            "hold": self._hold,
+            "lift": self._lift,
+            "unlatch": self._unlatch,
+            "approve": self._approve,
+            "rollback": self._rollback,
+            "expect": lambda what, item: self.check(what),
+        }
+
+    def _ship(self, label: str, item: Item) -> None:
+        for edit in item.get("edit", ()):
+            text = self.documents.decode()
+            assert edit["find"] in text, f"{edit['find']!r} is not in the documents"
+            self.documents = text.replace(edit["find"], edit["put"]).encode()
+        definitions: Definitions = read_project({"andon.yaml": self.documents})
+        sha = sha_of(label)
+        for service in definitions.services:
+            text = item.get("content", {}).get(service, label)
+            self.line.world.contents[service, sha] = text
+        change = self.line.ship(definitions, sha, label, until=item.get("until", ""))
+        self.labels[change.name] = label if change.name.count("-") == 1 else f"{label}-again"
+
+    def _wait(self, what: Any, item: Item) -> str | None:
+        if isinstance(what, (int, float)):
+            self.line.run_for(what)
+            return None
+        words = str(what).removeprefix("until ").split()
+        done = self._condition(words)
+        longest = item.get("within", LONGEST_WAIT_SECONDS)
+        return None if self.line.run_until(done, longest) else f"waited in vain {what}"
+
+    def _condition(self, words: list[str]) -> Callable[[], bool]:
+        match words:
+            case ["change", label, "is", "over"]:
+                name = self._change(label)
+                return lambda: self.line.is_over("Change", name)
+            case ["run", run, "is", "over"]:
+                return lambda: self.line.is_over("Run", self._named(run))
+            case ["run", run, "is", word]:
+                return lambda: self._phase_or_reason(self._named(run), word)
+            case ["run", run, "at", step]:
+                return lambda: self._step(self._named(run), step) == "running"
+            case ["incident", "is", phase]:
+                return lambda: any(
+                    one.status.phase == phase for one in self._all("Incident").values()
+                )
+        raise AssertionError(f"nobody knows how to wait until {' '.join(words)}")
+
+    def _phase_or_reason(self, run: str, word: str) -> bool:
+        found = self.line.look(lambda tx: tx.get("Run", run))
+        return found is not None and word in {found.status.phase, found.status.reason}
+
+    def _step(self, run: str, step: str) -> str:
+        found = self.line.look(lambda tx: tx.get("Run", run))
+        rows = self.line.look(lambda tx: tx.steps(found.uid)) if found else []
+        return next((row.state for row in rows if row.name == step), "")
+
+    def _faults(self, faults: Any, item: Item) -> None:
+        self.line.world.faults = [Fault(**fault) for fault in faults or ()]
+        self.line.world.struck = {}
+
+    # --- people ----------------------------------------------------------------------------------
+
+    def _hold(self, scope: dict[str, str], item: Item) -> None:
+        subject = commands.scope_from(scope)
+        expires = item.get("expires", 0)
+        self.line.command(
+            lambda tx, turns, now: commands.pull(
+                tx,
+                turns,
+                subject,
+                reason=item.get("reason", "because"),
+                by=PERSON,
+                expires_at=now + expires if expires else 0,
+                now=now,
+            )
+        )
+
+    def _lift(self, name: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: commands.lift(
+                tx, turns, self._named(name), by=PERSON, reason="done", now=now
+            )
+        )
+
+    def _unlatch(self, subject: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: commands.unlatch(
+                tx, turns, item["in"], subject, by=PERSON, reason=item.get("reason", ""), now=now
+            )
+        )
+
+    def _approve(self, label: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: commands.approve(
+                tx, turns, self._change(label), item["in"], by=PERSON, reason="seen", now=now
+            )
+        )
+
+    def _rollback(self, service: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: commands.roll_back(
+                tx, turns, item["in"], service, by=PERSON, reason="users complain", now=now
+            )
+        )
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def _change(self, label: str) -> str:
+        return next((name for name, known in self.labels.items() if known == label), label)
+
+    def _named(self, text: str) -> str:
+        for name, label in sorted(self.labels.items(), key=lambda pair: -len(pair[1])):
+            text = re.sub(rf"(?<![\w-]){re.escape(label)}$|(?<=-){re.escape(label)}$", name, text)
+        return text
+
+    def told(self, text: str) -> str:
+        """Put labels in the place of names."""
+        for name in sorted(self.labels, key=len, reverse=True):
+            text = text.replace(name, self.labels[name])
+        text = re.sub(r"\b[0-9a-f]{40}\b", lambda found: self._label_of(found[0]), text)
+        return re.sub(r"@sha256%3A[0-9a-f]{64}", "", text)
+
+    def _label_of(self, sha: str) -> str:
+        return self.line.world.messages.get(sha, sha)
+
+    def _version(self, key: str) -> str:
+        for _, action in self.line.world.performed:
+            version = getattr(action, "version", None)
+            if version is not None and version.key == key:
+                return self.labels.get(str(version.change), key)
+        return key
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def effects(self, environment: str, service: str) -> list[str]:
+        """Tell what was done to a service, in order, without observations and repetitions."""
+        lines = []
+        seen = set()
+        for key, action in self.line.world.performed:
+            place = (getattr(action, "environment", ""), getattr(action, "service", ""))
+            if place != (environment, service) or isinstance(action, actions.OBSERVATIONS):
+                continue
+            if key not in seen:
+                lines.append(self._tell(action))
+            seen.add(key)
+        return lines
+
+    def _tell(self, action: Any) -> str:
+        name = type(action).__name__
+        if isinstance(action, actions.SetWeights):
+            weights = {self._version(key): weight for key, weight in action.weights.items()}
+            return " ".join([name, *(f"{one}={weights[one]:g}" for one in sorted(weights))])
+        version = getattr(action, "version", None)
+        return f"{name} {self._version(version.key) if version else 'nothing'}"
+
+    def weights(self, environment: str, service: str) -> list[str]:
+        """List the weights that were set, in order."""
+        lines = self.effects(environment, service)
+        return [one.removeprefix("SetWeights ") for one in lines if one.startswith("SetWeights")]
+
+    def ledger(self) -> list[str]:
+        """Return the ledger with labels."""
+        return [self.told(line) for line in self.line.ledger()]
+
+    def _all(self, kind: str) -> dict[str, Object]:
+        found = self.line.look(lambda tx: tx.list(Selector(kind=kind)))
+        return {self.told(one.name): one for one in found}
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that may be expected, by name."""
+        now = self.line.clock.now()
+        changes, runs = self._all("Change"), self._all("Run")
+        holds = self._all("Hold")
+        world = self.line.world
+        return {
+            "changes": {name: one.status.phase for name, one in changes.items()},
+            "runs": {name: _phase(one) for name, one in runs.items()},
+            "messages": {name: one.status.message for name, one in (runs | changes).items()},
+            "steps": {name: self._steps(one) for name, one in runs.items()},
+            "said": {
+                f"{name} {row.name}": row.message
+                for name, one in runs.items()
+                for row in self.line.look(lambda tx, one=one: tx.steps(one.uid))  # type: ignore[misc]
+            },
+            "holds": sorted(name for name, one in holds.items() if is_active(one, now)),
+            "incidents": {name: one.status.phase for name, one in self._all("Incident").items()},
+            "told": [
+                self.told(f"{one['event']} {one['run']} {one['reason']}") for one in world.told
+            ],
+            "running": self._running(),
+            "desired": {
+                f"{environment}/{service}": self.labels.get(version.change, version.change)
+                for (environment, service), version in sorted(world.desired.items())
+            },
+            "replicas": {
+                f"{environment}/{service} {self._version(key)}": count
+                for (environment, service, key), count in sorted(world.replicas.items())
+            },
+        }
+
+    def _running(self) -> dict[str, str]:
+        return {
+            f"{place}/{service}": self.labels.get(version.change, version.change)
+            for place, one in self._all("Environment").items()
+            for service, version in one.status.services.items()
+        }
+
+    def _steps(self, run: Object) -> dict[str, str]:
+        return {row.name: row.state for row in self.line.look(lambda tx: tx.steps(run.uid))}
+
+    # --- expecting -------------------------------------------------------------------------------
+
+    def check(self, expected: Item) -> list[str]:
+        """Return what is not as expected."""
+        facts = self.facts()
+        return [
+            problem
+            for topic, wanted in expected.items()
+            for problem in self._check_topic(topic, wanted, facts)
+        ]
+
+    def _check_topic(self, topic: str, wanted: Any, facts: dict[str, Any]) -> list[str]:
+        match topic:
+            case "ledger":
+                return _in_order(wanted, self.ledger())
+            case "never":
+                ledger = self.ledger()
+                return [f"the ledger has {one}" for one in wanted if one in ledger]
+            case "weights" | "effects":
+                return [
+                    f"{topic} of {place}: {found}"
+                    for place, lines in wanted.items()
+                    if (found := getattr(self, topic)(*place.split("/"))) != list(lines)
+                ]
+            case "why":
+                return [
+                    one for place, text in wanted.items() for one in self._check_why(place, text)
+                ]
+            case "holds" | "told" | "desired" | "replicas" | "running":
+                return [] if facts[topic] == wanted else [f"{topic}: {facts[topic]}"]
+            case "messages" | "said":
+                return _parts(wanted, facts[topic])
+            case "steps":
+                return [
+                    f"steps of {run}: {facts['steps'].get(run)}"
+                    for run, states in wanted.items()
+                    if not states.items() <= facts["steps"].get(run, {}).items()
+                ]
+        found = {name: facts[topic].get(name) for name in wanted}
+        return [] if found == dict(wanted) else [f"{topic}: {found}"]
+
+    def _check_why(self, place: str, wanted: str) -> list[str]:
+        subject, _, environment = place.partition(" in ")
+        now = self.line.clock.now()
+        name = self._named(subject)
+        answer = self.line.look(lambda tx: why.explain(tx, name, environment, now))
+        said = self.told(f"{'open' if answer['open'] else 'closed'}: {answer['summary']}")
+        opens = [one["opens"] for one in (*answer["holds"], *answer["missing"])]
+        text = self.told(" | ".join([said, *opens]))
+        return [] if wanted in text else [f"why {place}: {text}"]
+
+
+def _phase(run: Object) -> str:
+    return f"{run.status.phase} {run.status.reason}".strip()
+
+
+def _parts(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    return [
+        f"message of {name}: {found.get(name)!r}"
+        for name, part in wanted.items()
+        if part not in found.get(name, "")
+    ]
+
+
+def _in_order(wanted: list[str], found: list[str]) -> list[str]:
+    """Find the lines one after the other; others may lie between them."""
+    rest = iter(found)
+    missing = next((line for line in wanted if line not in rest), None)
+    return [] if missing is None else ["\n  ".join([f"the ledger lacks {missing!r}:", *found])]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a scenario's text."""
+    script: dict[str, Any] = yaml.safe_load(path.read_text())
+    return msgspec.convert(script, dict[str, Any])
