@@ -29,7 +29,7 @@ from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError
 from andon.store import open_store, verify_ledger
 from andon.testing.clock import FakeClock
-from andon.testing.line import SimulatedLine
+from andon.testing.simulated_line import SimulatedLine
 from andon.testing.world import Fault, World
 
 LONGEST_WAIT_SECONDS = 3600.0

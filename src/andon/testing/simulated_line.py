@@ -1,0 +1,212 @@
+"""A whole line on a fake clock: the real store and controllers over a world in memory.
+
+Deterministic and without waiting: turns are taken as they fall due, actions are performed at once,
+and when nothing is due the clock jumps to what is next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from andon.api.project import Definitions
+from andon.api.v1.control import Controller
+from andon.api.v1.records import TERMINAL, Object
+from andon.app import shipping
+from andon.kernel.errors import AndonError
+from andon.ports import Commit
+from andon.ports.store import PendingAction, Store, Tx
+from andon.runtime.engine import failure
+from andon.runtime.turns import LEASE, Turns
+from andon.testing.clock import FakeClock, SeededRandomness
+from andon.testing.world import World
+
+T = TypeVar("T")
+
+LEASE_SECONDS = 30 * 86400.0
+REPOSITORY = "/repositories/shop"
+PAGER = "http://pager.example/hook"
+
+
+class SimulatedLine:
+    """Drives controllers by hand.
+
+    Args:
+        store: A real store.
+        controllers: As in production.
+        clock: The time.
+        world: What actions act on.
+    """
+
+    def __init__(
+        self, store: Store, controllers: Iterable[Controller], clock: FakeClock, world: World
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.world = world
+        self._controllers = list(controllers)
+        self.turns = Turns(self._controllers, SeededRandomness(7))
+        self.epoch = 0
+        self.policies: dict[str, Definitions] = {}
+        """Definitions by revision, so that the adopted ones are found."""
+        self._under_way: list[tuple[float, PendingAction]] = []
+        self._runner = asyncio.Runner()
+
+    def close(self) -> None:
+        """Let go of the event loop."""
+        self._runner.close()
+
+    def passing(self, point: str) -> None:
+        """Pass a point where a crash may strike: after a commit, before and after an action.
+
+        Args:
+            point: ``commit``, ``before ACTION`` or ``after ACTION``.
+        """
+
+    def tx(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function in a transaction."""
+        result = self._runner.run(self.store.transact(fn))
+        self.passing("commit")
+        return result
+
+    def look(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function over a snapshot."""
+        return self._runner.run(self.store.read(fn))
+
+    def start(self) -> None:
+        """Take the lease and perform again what was left without outcome."""
+        now = self.clock.now()
+        self._under_way = []
+        self.epoch = self.tx(lambda tx: tx.acquire(LEASE, "test", now, LEASE_SECONDS))
+        for pending in self.look(lambda tx: tx.unfinished()):
+            self._perform(pending)
+
+    def restart(self) -> None:
+        """Kill the control plane and start another: only what is stored is left."""
+        self.turns = Turns(self._controllers, SeededRandomness(7 + self.epoch))
+        self.start()
+
+    def ship(self, definitions: Definitions, sha: str, message: str, *, until: str = "") -> Object:
+        """Put a commit on the line, with itself as policy unless an earlier one was adopted."""
+        self.world.messages[sha] = message
+        self.policies[sha] = definitions
+        setting = shipping.policy_setting(REPOSITORY)
+        revision = self.look(lambda tx: tx.get_setting(setting)) or sha
+        loaded = shipping.Loaded(
+            commit=Commit(sha=sha, author="Ada", message=message, committed_at=self.clock.now()),
+            repository=REPOSITORY,
+            ref="main",
+            own=definitions,
+            policy=self.policies[revision],
+            policy_revision=revision,
+            next_policy=sha,
+        )
+        change, _ = self.tx(
+            lambda tx: shipping.put_change(
+                tx,
+                self.turns,
+                loaded,
+                until=until,
+                notify=(PAGER,),
+                by="ada",
+                now=self.clock.now(),
+            )
+        )
+        return change
+
+    # --- driving ---------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Do everything that is due now; False if there was nothing."""
+        now = self.clock.now()
+        due = [pending for at, pending in self._under_way if at <= now]
+        self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
+        for pending in due:
+            self._perform(pending)
+        tasks = self.tx(lambda tx: tx.claim("test", self.epoch, now, 30, 64)) if self._due() else []
+        for task in tasks:
+            asked = self.tx(lambda tx, task=task: self.turns.take(tx, task, self.epoch, now))  # type: ignore[misc]
+            for pending in asked:
+                self._begin(pending)
+        return bool(due or tasks)
+
+    def _due(self) -> bool:
+        due = self.look(lambda tx: tx.next_due())
+        return due is not None and due <= self.clock.now()
+
+    def _begin(self, pending: PendingAction) -> None:
+        seconds = self.world.takes_seconds(pending.row.action)
+        if seconds:
+            self._under_way.append((self.clock.now() + seconds, pending))
+        else:
+            self._perform(pending)
+
+    def _perform(self, pending: PendingAction) -> None:
+        key = pending.row.key
+        name = type(pending.row.action).__name__
+        outcome: Any
+        self.passing(f"before {name}")
+        try:
+            outcome = self.world.perform(pending.row.action, key)
+        except AndonError as error:
+            outcome = failure(error)
+        self.passing(f"after {name}")
+        now = self.clock.now()
+
+        def record(tx: Tx) -> None:
+            tx.set_outcome(key, outcome, now)
+            tx.wake(pending.kind, pending.name, now)
+
+        self.tx(record)
+
+    def run_until(self, done: Callable[[], bool], within_seconds: float = 3600) -> bool:
+        """Let time pass until something is so; False if it is not in time."""
+        end = self.clock.now() + within_seconds
+        while not done():
+            while not self.step():
+                due = self._next()
+                if due is None or due > end:
+                    self.clock.advance_to(end)
+                    self.step()
+                    return done()
+                self.clock.advance_to(due)
+        return True
+
+    def _next(self) -> float | None:
+        due = self.look(lambda tx: tx.next_due())
+        moments = [at for at, _ in self._under_way]
+        return min(moments if due is None else [due, *moments], default=None)
+
+    def run_for(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.run_until(lambda: False, seconds)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def get(self, kind: str, name: str) -> Object:
+        """Return an object."""
+        return self.look(lambda tx: tx.require(kind, name))
+
+    def phase(self, kind: str, name: str) -> str:
+        """Return an object's phase; empty if there is no such object."""
+        found = self.look(lambda tx: tx.get(kind, name))
+        return str(found.status.phase) if found else ""
+
+    def is_over(self, kind: str, name: str) -> bool:
+        """Say whether it has ended."""
+        return self.phase(kind, name) in TERMINAL
+
+    def ledger(self) -> list[str]:
+        """Return the ledger as ``type subject`` lines."""
+        rows = self.look(lambda tx: tx.events(limit=10000))
+        return [f"{_short(row.type)} {row.subject}" for row in rows]
+
+    def command(self, fn: Callable[[Tx, Turns, float], T]) -> T:
+        """Run one of ``andon.app.commands``."""
+        return self.tx(lambda tx: fn(tx, self.turns, self.clock.now()))
+
+
+def _short(type: str) -> str:
+    parts = type.removeprefix("dev.cdevents.").removeprefix("dev.cdeventsx.andon-").split(".")
+    return ".".join(parts[:2])
