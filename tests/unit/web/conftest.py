@@ -1,0 +1,36 @@
+"""A web server on a real Unix socket and a real loopback port, over a line that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from andon.testing.line import StillLine
+from andon.web.app import create_app
+from andon.web.serve import serve
+
+
+class Served(NamedTuple):
+    line: StillLine
+    state: Path
+    port: int
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    line = StillLine()
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    socket_path = tmp_path / "control.sock"
+    task = asyncio.ensure_future(
+        serve(create_app(line), socket_path=socket_path, port=0, ready=ready.set_result)
+    )
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    yield Served(line, tmp_path, int(ready.result().rpartition(":")[2]))
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

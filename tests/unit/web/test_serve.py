@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import stat
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.cli.client import Client
+from andon.kernel.errors import Conflict, Unavailable
+from andon.testing.line import StillLine
+from andon.web.app import create_app
+from andon.web.serve import serve
+
+
+def request(port: int, method: str, path: str, host: str = "") -> tuple[HTTPResponse, bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer, body
+
+
+async def get(port: int, method: str, path: str, host: str = "") -> tuple[HTTPResponse, bytes]:
+    return await asyncio.to_thread(request, port, method, path, host)
+
+
+async def test_only_the_owner_may_open_the_socket(served: Any) -> None:
+    assert stat.S_IMODE((served.state / "control.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+async def test_writing_over_tcp_is_denied(served: Any, method: str) -> None:
+    answer, body = await get(served.port, method, "/api/v1/ship")
+    assert answer.status == 403
+    assert b'"code":"Denied"' in body
+    assert served.line.asked == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7411", "10.0.0.1"])
+async def test_a_foreign_host_name_is_denied(served: Any, host: str) -> None:
+    answer, _ = await get(served.port, "GET", "/api/v1/status", host)
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:7411", "[::1]:7411"])
+async def test_a_local_host_name_may_read(served: Any, host: str) -> None:
+    answer, _ = await get(served.port, "GET", "/api/v1/status", host)
+    assert answer.status == 200
+
+
+async def test_the_page_allows_nothing_from_elsewhere(served: Any) -> None:
+    answer, body = await get(served.port, "GET", "/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert b"<script src=" in body
+    assert b"http://" not in body
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("andon.js", "text/javascript"), ("andon.css", "text/css"), ("icon.svg", "image/svg+xml")],
+)
+async def test_static_parts_have_their_type(served: Any, name: str, kind: str) -> None:
+    answer, _ = await get(served.port, "GET", f"/static/{name}")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith(kind)
+
+
+@pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "none.js"])
+async def test_nothing_else_is_served(served: Any, name: str) -> None:
+    answer, _ = await get(served.port, "GET", f"/static/{name}")
+    assert answer.status == 404
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=str(port)) as raised:
+            await serve(create_app(StillLine()), socket_path=tmp_path / "s", port=port)
+    assert "--port" in raised.value.hint
+
+
+async def test_a_served_socket_is_refused_and_left_alone(served: Any) -> None:
+    with pytest.raises(Conflict):
+        await serve(create_app(StillLine()), socket_path=served.state / "control.sock", port=0)
+    answer = await asyncio.to_thread(Client(served.state).get, "/health")
+    assert answer["ok"]
+
+
+async def _serve_once(path: Path) -> None:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.ensure_future(
+        serve(create_app(StillLine()), socket_path=path, port=0, ready=ready.set_result)
+    )
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    assert (await asyncio.to_thread(Client(path.parent).get, "/health"))["ok"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_socket_left_behind_is_replaced_and_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    await _serve_once(path)
+    assert not path.exists()
+
+
+async def test_a_socket_may_lie_deeper_than_an_address_is_long(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
+    folder.mkdir(parents=True)
+    await _serve_once(folder / "control.sock")
+
+
+async def test_an_open_stream_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    line = StillLine()
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    path = tmp_path / "control.sock"
+    task = asyncio.ensure_future(
+        serve(create_app(line), socket_path=path, port=0, ready=ready.set_result)
+    )
+    await ready
+    events = Client(tmp_path).events(0)
+    await asyncio.to_thread(next, events)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert line.streams == 0
+    events.close()
