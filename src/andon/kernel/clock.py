@@ -35,4 +35,4 @@ def rfc3339(seconds: float) -> str:
     from datetime import UTC, datetime
 
     moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

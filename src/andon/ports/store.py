@@ -49,7 +49,7 @@ class LedgerRow(Struct, frozen=True):
         subject: Id of the subject.
         chain: Groups all events of one Change.
         time: When it was appended.
-        body: Canonical JSON of the whole CloudEvent; empty once erased.
+        body: JSON of the whole CloudEvent, keys sorted; empty once erased.
         body_digest: Digest of the body; the hash covers this instead of the body, and all the rest.
         prev_hash: Hash of the row before it in the chain.
         hash: Hash of this row.

@@ -7,7 +7,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeGuard, TypeVar
 
 from andon.kernel.errors import Unavailable
@@ -20,7 +20,7 @@ T = TypeVar("T")
 LARGEST_GROUP = 256
 READERS = 2
 
-Work = tuple[Callable[[Tx], Any], "Future[Any]"]
+Work = tuple[Callable[[Tx], Any], "asyncio.Future[Any]"]
 Result = tuple[Any, BaseException | None]
 
 
@@ -51,11 +51,11 @@ class Database:
 
     async def transact(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a durable transaction."""
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._door:
             self._expect_open()
             self._queue.put((fn, future))
-        return await asyncio.wrap_future(future)
+        return await future
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a function over a consistent snapshot."""
@@ -120,8 +120,8 @@ class Database:
 
     def _commit(self, connection: Connection | None, group: list[Work]) -> Connection | None:
         """Run a group in one transaction; resolve its futures once it is on disk."""
-        # From here on nobody can cancel; what was cancelled before is not begun.
-        group = [work for work in group if work[1].set_running_or_notify_cancel()]
+        # What was cancelled by now is not begun; what is begun is finished, whoever listens.
+        group = [work for work in group if not work[1].cancelled()]
         try:
             connection = self._begin(connection, write=True)
             results, news = self._run_all(connection, group)
@@ -129,11 +129,7 @@ class Database:
         except BaseException as error:
             self._fail(connection, group, error)
             return None
-        for (_, future), (value, failure) in zip(group, results, strict=True):
-            if failure is not None:
-                future.set_exception(failure)
-            else:
-                future.set_result(value)
+        _answer(group, results)
         if news:
             self._tell()
         return connection
@@ -151,16 +147,18 @@ class Database:
         return connection
 
     def _run_all(self, connection: Connection, group: list[Work]) -> tuple[list[Result], bool]:
-        tail: Tail = {}
+        tail = Tail({}, set())
         news = False
         results = []
         for fn, _ in group:
+            before = tail.copy()
             transaction = Transaction(connection, self._source, tail)
             value, error = self._in_savepoint(connection, fn, transaction)
             if error is not None:
-                tail.clear()
+                tail = before
             news = news or (error is None and transaction.news)
             results.append((value, error))
+        tail.write(connection)
         return results, news
 
     def _in_savepoint(
@@ -184,9 +182,7 @@ class Database:
             with contextlib.suppress(Exception):
                 connection.run("ROLLBACK")
             _close_quietly(connection)
-        said = self._ours(error)
-        for _, future in group:
-            future.set_exception(said)
+        _answer(group, [(None, self._ours(error))] * len(group))
 
     def _tell(self) -> None:
         for listener in list(self._listeners):
@@ -196,6 +192,8 @@ class Database:
 
     def _ours(self, error: BaseException) -> BaseException:
         """Translate what came from the engine; leave everything else."""
+        if isinstance(error, StopIteration):
+            return RuntimeError(f"a transaction ended by {error!r}")  # a future refuses these
         return self._dialect.translate(error) if _is_of_engine(error) else error
 
     # --- reading ---------------------------------------------------------------------------------
@@ -205,7 +203,7 @@ class Database:
             connection = self._begin(self._reader(), write=False)
             self._keep(connection)
             try:
-                return fn(Transaction(connection, self._source, {}))
+                return fn(Transaction(connection, self._source, Tail({}, set())))
             finally:
                 connection.run("ROLLBACK")
         except Exception as error:
@@ -228,6 +226,30 @@ class Database:
         if connection is not None:
             self._open.append(connection)
         self._local.connection = connection
+
+
+def _answer(group: list[Work], results: list[Result]) -> None:
+    """Resolve a group's futures on their loops, in one callback each, so that they go on together.
+
+    Producers that wait for the same commit then ask for the next one together, too.
+    """
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Result]]] = {}
+    for (_, future), result in zip(group, results, strict=True):
+        by_loop.setdefault(future.get_loop(), []).append((future, result))
+    for loop, answers in by_loop.items():
+        # Nobody waits on a loop that was closed meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _resolve(answers: list[tuple[asyncio.Future[Any], Result]]) -> None:
+    for future, (value, failure) in answers:
+        if future.done():
+            continue
+        if failure is not None:
+            future.set_exception(failure)
+        else:
+            future.set_result(value)
 
 
 def _close_quietly(connection: Connection) -> None:

@@ -16,13 +16,15 @@ from msgspec.structs import replace
 
 from andon.api.v1.control import Event, Link
 from andon.kernel.clock import rfc3339
-from andon.kernel.digest import canonical_json, sha256
+from andon.kernel.digest import sha256
 from andon.ports.store import LedgerRow
 
 FIRST = "0" * 64
 """What the first event of a stream follows."""
 
 CDEVENTS_VERSION = "0.5.1"
+
+_body = msgspec.json.Encoder(order="sorted")
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -108,7 +110,7 @@ def row_hash(row: LedgerRow) -> str:
 
 def seal(event: Event, source: str, now: float, seq: int, n: int, prev_hash: str) -> LedgerRow:
     """Make the row that appends an event to its stream."""
-    body = canonical_json(cloud_event(event, source, now))
+    body = _body.encode(cloud_event(event, source, now))
     row = LedgerRow(
         seq=seq,
         stream=event.stream,
@@ -147,7 +149,8 @@ def verify(
             before = None
         findings += _check(row, before)
         if _is_readable(row):
-            before = ends[row.stream] = row
+            before = row
+            ends[row.stream] = row
     findings += _check_ends(ends, heads)
     if count != last_seq:
         what = f"{count} events are there, {last_seq} were written"

@@ -37,9 +37,47 @@ _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items(
 _statuses = {kind: msgspec.json.Decoder(status) for kind, (_, status) in RECORDS.items()}
 
 
-Tail = dict[str, tuple[int, str]]
-"""Last position and hash by stream; under ``ALL`` the last ``seq``."""
 ALL = ""
+"""In place of a stream: the whole ledger, whose last position is the last ``seq``."""
+
+
+class Tail:
+    """Ends of the chains as one database transaction moves them, written once in its end.
+
+    Args:
+        heads: Last position and hash by stream.
+        moved: Streams whose head is not written yet.
+    """
+
+    def __init__(self, heads: dict[str, tuple[int, str]], moved: set[str]) -> None:
+        self._heads = heads
+        self._moved = moved
+
+    def copy(self) -> Tail:
+        """Keep what there is, to go back to it."""
+        return Tail(dict(self._heads), set(self._moved))
+
+    def head(self, db: Connection, stream: str) -> tuple[int, str]:
+        """Return a stream's last position and hash."""
+        if stream not in self._heads:
+            rows = db.run("SELECT n, hash FROM head WHERE stream = ?", (stream,))
+            self._heads[stream] = (rows[0][0], rows[0][1]) if rows else (0, FIRST)
+        return self._heads[stream]
+
+    def move(self, stream: str, n: int, hash: str) -> None:
+        """Say where a stream ends now."""
+        self._heads[stream] = (n, hash)
+        self._moved.add(stream)
+
+    def write(self, db: Connection) -> None:
+        """Write what moved."""
+        for stream in sorted(self._moved):
+            db.change(
+                "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
+                " ON CONFLICT (stream) DO UPDATE SET n = excluded.n, hash = excluded.hash",
+                (stream, *self._heads[stream]),
+            )
+        self._moved.clear()
 
 
 def _text(value: Any) -> str:
@@ -52,7 +90,7 @@ class Transaction:
     Args:
         connection: Inside a transaction already.
         source: CloudEvents source of this installation.
-        tail: Heads that this database transaction has read or written so far.
+        tail: Ends of the chains within this database transaction.
     """
 
     def __init__(self, connection: Connection, source: str, tail: Tail) -> None:
@@ -245,13 +283,13 @@ class Transaction:
 
     def append(self, event: Event, now: float) -> int | None:
         """Append an event to its stream."""
-        seq, _ = self._head(ALL)
-        n, prev_hash = self._head(event.stream)
+        seq, _ = self._tail.head(self._db, ALL)
+        n, prev_hash = self._tail.head(self._db, event.stream)
         row = seal(event, self._source, now, seq + 1, n + 1, prev_hash)
         if not self._db.change(_INSERT_EVENT, astuple(row)):
             return None
-        self._move_head(ALL, row.seq, "")
-        self._move_head(row.stream, row.n, row.hash)
+        self._tail.move(ALL, row.seq, "")
+        self._tail.move(row.stream, row.n, row.hash)
         for link in event.links:
             self._db.change(
                 "INSERT INTO link (source, target, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -259,20 +297,6 @@ class Transaction:
             )
         self.news = True
         return row.seq
-
-    def _head(self, stream: str) -> tuple[int, str]:
-        if stream not in self._tail:
-            rows = self._db.run("SELECT n, hash FROM head WHERE stream = ?", (stream,))
-            self._tail[stream] = (rows[0][0], rows[0][1]) if rows else (0, FIRST)
-        return self._tail[stream]
-
-    def _move_head(self, stream: str, n: int, hash: str) -> None:
-        self._db.change(
-            "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
-            " ON CONFLICT (stream) DO UPDATE SET n = excluded.n, hash = excluded.hash",
-            (stream, n, hash),
-        )
-        self._tail[stream] = (n, hash)
 
     def events(
         self,
@@ -320,22 +344,22 @@ class Transaction:
 
     def heads(self) -> dict[str, tuple[int, str]]:
         """Return each stream's last position and hash."""
+        self._tail.write(self._db)
         rows = self._db.run("SELECT stream, n, hash FROM head WHERE stream <> ''")
         return {stream: (n, hash) for stream, n, hash in rows}
 
     def last_seq(self) -> int:
         """Return the ``seq`` of the newest event; 0 if there is none."""
-        rows = self._db.run("SELECT n FROM head WHERE stream = ''")
-        return int(rows[0][0]) if rows else 0
+        return self._tail.head(self._db, ALL)[0]
 
     def every_event(self, page: int = 2000) -> Iterator[LedgerRow]:
         """Yield all events by stream and position, without holding them all."""
         stream, n = "", 0
         while True:
             rows = self._db.run(
-                f"SELECT {_EVENT} FROM event WHERE stream > ? OR (stream = ? AND n > ?)"  # noqa: S608
+                f"SELECT {_EVENT} FROM event WHERE (stream, n) > (?, ?)"  # noqa: S608
                 " ORDER BY stream, n LIMIT ?",
-                (stream, stream, n, page),
+                (stream, n, page),
             )
             yield from (LedgerRow(*row) for row in rows)
             if len(rows) < page:

@@ -67,10 +67,12 @@ def resolved() -> Event:
         name="r2",
         uid="u2",
         spec=RunSpec(type="rollout", change="c2"),
-        status=RunStatus(phase="Succeeded", reason="Promoted", finished_at=NOW + 1),
+        status=RunStatus(
+            phase="Succeeded", reason="Promoted", started_at=NOW + 1, finished_at=NOW + 2
+        ),
     )
     view = View(object=incident, related={"recent": (later,)})
-    (event,) = IncidentController().reconcile(view, NOW + 2).events
+    (event,) = IncidentController().reconcile(view, NOW + 3).events
     return event
 
 
