@@ -24,7 +24,7 @@ FIRST = "0" * 64
 
 CDEVENTS_VERSION = "0.5.1"
 
-_body = msgspec.json.Encoder(order="sorted")
+_json = msgspec.json.Encoder(order="sorted")
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -100,17 +100,15 @@ def row_hash(row: LedgerRow) -> str:
 
     The array is in canonical JSON; the time in it is a string, as Python prints that float.
     """
-    covered = (
-        *(row.prev_hash, row.seq, row.stream, row.n, row.id, row.type, row.subject, row.chain),
-        *(repr(row.time), row.body_digest),
-    )
+    names = (row.stream, row.n, row.id, row.type, row.subject, row.chain)
+    covered = (row.prev_hash, row.seq, *names, repr(row.time), row.body_digest)
     # For strings and integers this writes what canonical_json writes, several times faster.
-    return hashlib.sha256(msgspec.json.encode(covered)).hexdigest()
+    return hashlib.sha256(_json.encode(covered)).hexdigest()
 
 
 def seal(event: Event, source: str, now: float, seq: int, n: int, prev_hash: str) -> LedgerRow:
     """Make the row that appends an event to its stream."""
-    body = _body.encode(cloud_event(event, source, now))
+    body = _json.encode(cloud_event(event, source, now))
     row = LedgerRow(
         seq=seq,
         stream=event.stream,
@@ -134,23 +132,22 @@ def verify(
     """Recompute every chain.
 
     Args:
-        rows: All events, by stream and position.
+        rows: All events by ``seq``, or any order that keeps each stream's.
         heads: Last position and hash of each stream, as the store remembers them.
         last_seq: Position of the newest event in the whole ledger, as the store remembers it.
     """
     findings: list[Finding] = []
     ends: dict[str, LedgerRow] = {}
     count = erased = 0
-    before: LedgerRow | None = None
     for row in rows:
         count += 1
         erased += not row.body
-        if before is not None and before.stream != row.stream:
-            before = None
-        findings += _check(row, before)
-        if _is_readable(row):
-            before = row
-            ends[row.stream] = row
+        # A file's columns may hold anything, whatever their type says.
+        if type(row.n) is not int or type(row.body) is not bytes:
+            findings.append(_finding(row, "holds a value of a wrong type"))
+            continue
+        findings += _check(row, ends.get(row.stream))
+        ends[row.stream] = row
     findings += _check_ends(ends, heads)
     if count != last_seq:
         what = f"{count} events are there, {last_seq} were written"
@@ -163,9 +160,6 @@ def _check(row: LedgerRow, before: LedgerRow | None) -> list[Finding]:
         (before.n + 1, before.hash, before.seq) if before else (1, FIRST, 0)
     )
     whats = []
-    if not _is_readable(row):
-        what = "holds a value of a wrong type"
-        return [Finding(stream=row.stream, n=expected_n, seq=row.seq, what=what)]
     if row.n != expected_n:
         whats.append(f"event {expected_n} should be here")
     elif row.prev_hash != prev_hash:
@@ -176,12 +170,12 @@ def _check(row: LedgerRow, before: LedgerRow | None) -> list[Finding]:
         whats.append("its body was altered")
     if row_hash(row) != row.hash:
         whats.append("its hash does not fit")
-    return [Finding(stream=row.stream, n=row.n, seq=row.seq, what=what) for what in whats]
+    return [_finding(row, what) for what in whats]
 
 
-def _is_readable(row: LedgerRow) -> bool:
-    """A file's columns may hold anything, whatever their type says."""
-    return type(row.n) is int and type(row.body) is bytes
+def _finding(row: LedgerRow, what: str) -> Finding:
+    n = row.n if type(row.n) is int else 0
+    return Finding(stream=row.stream, n=n, seq=row.seq, what=what)
 
 
 def _check_ends(
@@ -196,4 +190,4 @@ def _check_ends(
     for stream, row in sorted(ends.items()):
         if stream not in heads:
             what = "a stream that was never begun"
-            yield Finding(stream=stream, n=row.n, seq=row.seq, what=what)
+            yield _finding(row, what)

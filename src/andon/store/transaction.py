@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import difflib
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Any
 
 import msgspec
@@ -352,19 +353,15 @@ class Transaction:
         """Return the ``seq`` of the newest event; 0 if there is none."""
         return self._tail.head(self._db, ALL)[0]
 
-    def every_event(self, page: int = 2000) -> Iterator[LedgerRow]:
-        """Yield all events by stream and position, without holding them all."""
-        stream, n = "", 0
-        while True:
-            rows = self._db.run(
-                f"SELECT {_EVENT} FROM event WHERE (stream, n) > (?, ?)"  # noqa: S608
-                " ORDER BY stream, n LIMIT ?",
-                (stream, n, page),
-            )
-            yield from (LedgerRow(*row) for row in rows)
-            if len(rows) < page:
-                return
-            stream, n = rows[-1][1], rows[-1][2]
+    def every_event(self, page: int = 1000) -> Iterator[LedgerRow]:
+        """Yield all events in the order of ``seq``, without holding them all."""
+        seq = 0
+        while rows := self._db.run(
+            f"SELECT {_EVENT} FROM event WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
+            (seq, page),
+        ):
+            yield from starmap(LedgerRow, rows)
+            seq = rows[-1][0]
 
     def add_samples(self, uid: str, bodies: Sequence[dict[str, Any]]) -> None:
         """Keep raw observations of a Run."""
