@@ -22,7 +22,7 @@ from andon.store import open_store, verify_ledger
 from andon.store.schema import statements
 from bench.ratio import Ratio
 
-ROUNDS = 3
+ROUNDS = 5
 PRODUCERS = 16
 EVENTS_EACH = 250
 BATCH = 100

@@ -13,7 +13,8 @@ from typing import Any, TypeGuard, TypeVar
 from andon.kernel.errors import Unavailable
 from andon.ports.store import Tx
 from andon.store.dialect import Connection, Dialect
-from andon.store.transaction import Tail, Transaction
+from andon.store.tail import Tail
+from andon.store.transaction import Transaction
 
 T = TypeVar("T")
 
