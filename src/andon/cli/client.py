@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -50,7 +50,7 @@ class Client:
         """Take something away; raises as ``get`` does."""
         return self._ask("DELETE", f"{path}?{urlencode(query)}", None)
 
-    def events(self, after: int = -1) -> Iterator[dict[str, Any]]:
+    def events(self, after: int = -1) -> Generator[dict[str, Any], None, None]:
         """Follow the event stream until the control plane ends it.
 
         Args:

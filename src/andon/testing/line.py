@@ -136,10 +136,12 @@ class StillLine:
 
     Args:
         last: Sequence of the last ledger event.
+        endless: Keep event streams open; a browser's virtual time stands still while one is.
     """
 
-    def __init__(self, last: int = 5) -> None:
+    def __init__(self, last: int = 5, *, endless: bool = True) -> None:
         self.last = last
+        self.endless = endless
         self.asked: list[tuple[str, Json]] = []
         self.streams = 0
 
@@ -298,13 +300,14 @@ class StillLine:
         return {"kind": kind, "metadata": {"name": name}}
 
     async def events(self, after: int) -> AsyncIterator[Json]:
-        """Yield the events after one, a progress, and then wait for ever."""
+        """Yield the events after one, a progress, and then wait for ever (if endless)."""
         self.streams += 1
         try:
             for seq in range(after + 1, self.last + 1) if after >= 0 else ():
                 yield an_event(seq)
             yield {"kind": "progress", "run": a_run()}
-            await asyncio.Event().wait()
+            if self.endless:
+                await asyncio.Event().wait()
         finally:
             self.streams -= 1
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -26,10 +26,11 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     line = StillLine()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     socket_path = tmp_path / "control.sock"
-    task = asyncio.ensure_future(
+    task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(create_app(line), socket_path=socket_path, port=0, ready=ready.set_result)
     )
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    both: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     yield Served(line, tmp_path, int(ready.result().rpartition(":")[2]))
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -95,10 +95,11 @@ async def test_a_served_socket_is_refused_and_left_alone(served: Any) -> None:
 
 async def _serve_once(path: Path) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.ensure_future(
+    task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(create_app(StillLine()), socket_path=path, port=0, ready=ready.set_result)
     )
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    both: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     assert (await asyncio.to_thread(Client(path.parent).get, "/health"))["ok"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -123,7 +124,7 @@ async def test_an_open_stream_does_not_keep_the_server_from_ending(tmp_path: Pat
     line = StillLine()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     path = tmp_path / "control.sock"
-    task = asyncio.ensure_future(
+    task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(create_app(line), socket_path=path, port=0, ready=ready.set_result)
     )
     await ready

@@ -208,7 +208,7 @@ async function tellRecent() {
 function follow() {
   const events = new EventSource("/api/v1/events");
   events.addEventListener("open", refresh);
-  events.addEventListener("error", () => connected(false));
+  events.addEventListener("error", refreshSoon);
   events.addEventListener("progress", (message) => moveMeters(JSON.parse(message.data).run));
   events.addEventListener("event", (message) => {
     const event = JSON.parse(message.data);

@@ -1,0 +1,100 @@
+"""The page in a real browser, over a real server and a line that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import struct
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.testing.line import StillLine
+from andon.web.app import create_app
+from andon.web.serve import serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+BROWSER_SECONDS = 60
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task: asyncio.Future[Any] = asyncio.ensure_future(
+        serve(
+            create_app(StillLine(endless=False)),
+            socket_path=tmp_path / "control.sock",
+            port=0,
+            ready=ready.set_result,
+        )
+    )
+    both: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    yield ready.result()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def browse(profile: Path, *arguments: str) -> str:
+    """Run the browser in a process group of its own and end all of it."""
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            return process.communicate(timeout=BROWSER_SECONDS)[0].decode()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+async def test_the_page_shows_the_line_and_its_holds_as_text(url: str, tmp_path: Path) -> None:
+    dom = await asyncio.to_thread(
+        browse, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom", url
+    )
+    assert "storefront in prod: rolling out." in dom
+    assert 'aria-valuetext="25 %"' in dom
+    assert 'aria-valuetext="2.9 of 4.6"' in dom
+    assert "serving a1b2c3d4e5f6 with 75 %" in dom
+    assert "service orders, environment prod" in dom
+    assert '&lt;script&gt;alert("x")&lt;/script&gt;' in dom
+    assert "<script>alert" not in dom
+    assert "storefront takes 25 % of the traffic in prod" in dom
+    assert '<span id="link-text">live</span>' in dom
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 1000), (390, 1700)])
+async def test_the_page_is_drawn_at_any_width(
+    url: str, tmp_path: Path, width: int, height: int
+) -> None:
+    picture = Path(os.environ.get("ANDON_PICTURES", tmp_path)) / f"page-{width}.png"
+    await asyncio.to_thread(
+        browse,
+        tmp_path / "profile",
+        f"--window-size={width},{height}",
+        "--virtual-time-budget=3000",
+        f"--screenshot={picture}",
+        *os.environ.get("ANDON_BROWSER_FLAGS", "").split(),
+        url,
+    )
+    assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, height)
