@@ -137,7 +137,7 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
         "subject": asked.name,
         "kind": asked.kind,
         "open": not closing and not missing,
-        "summary": _summary(asked, closing, missing),
+        "summary": _summary(tx, asked, closing, missing),
         "missing": missing,
         "holds": [hold_json(hold) for hold in holds],
         "story": _story(tx, list(chains)[:3]),
@@ -178,13 +178,15 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
 
 
 def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
-    if run.spec.rollout is None or run.status.phase in TERMINAL or run.status.phase == "Running":
+    if run.spec.rollout is None or run.status.phase in TERMINAL:
         return []
-    if run.status.reason == "NoVerdict":
+    if run.status.reason in {"NoVerdict", "NoTraffic"}:
         opens = (
             f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
         )
-        return [_lack(run, "judge", opens, person=True)]
+        return [_lack(run, "judge", opens, person=run.status.reason == "NoVerdict")]
+    if run.status.phase == "Running":
+        return []
     return [
         _lack(run, one.check, one.opens, person=one.check == "approval")
         for one in gate_of(tx, run, now).missing
@@ -201,10 +203,13 @@ def _lack(run: Object, check: str, opens: str, *, person: bool) -> Json:
     }
 
 
-def _summary(asked: Asked, holds: list[Object], missing: list[Json]) -> str:
+def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> str:
     if holds:
         first = holds[-1]
         return f"held by {first.spec.source}: {first.spec.reason}"
+    lonely = [run for run in asked.runs if run.status.reason == "NoTraffic"]
+    if lonely:
+        return f"{lonely[0].name} is under way: {lonely[0].status.message}"
     if missing:
         wanted = ", ".join(dict.fromkeys(str(lack["check"]) for lack in missing))
         return f"waiting for Evidence: {wanted}"
@@ -213,11 +218,17 @@ def _summary(asked: Asked, holds: list[Object], missing: list[Json]) -> str:
             return f"{run.name}: {run.status.message}"
     for run in asked.runs:
         if run.status.phase not in TERMINAL:
-            doing = run.status.message or (
-                run.status.verdict and f"judge says {run.status.verdict}"
-            )
+            doing = _doing(tx, run)
             return f"{run.name} is under way{f': {doing}' if doing else ''}"
     return "nothing holds it"
+
+
+def _doing(tx: Tx, run: Object) -> str:
+    """Say what a Run waits for, does again or is judged by just now."""
+    busy = (row for row in tx.steps(run.uid) if row.state == "running" and row.message)
+    said = next((f"{row.name}: {row.message}" for row in busy), "")
+    verdict = run.status.verdict and f"judge says {run.status.verdict}"
+    return str(run.status.message or said or verdict)
 
 
 def _story(tx: Tx, changes: list[str]) -> list[Json]:

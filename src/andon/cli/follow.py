@@ -155,6 +155,8 @@ def news(change: Json) -> Iterator[tuple[str, float]]:
                 yield f"{subject} · {step['name']} {state(step['state'])}{said}", at
         if run["canaryRequests"] and run["weight"]:
             yield f"{subject} takes {run['weight']:g} % of the traffic", run["startedAt"]
+        if run["reason"] == "NoTraffic":
+            yield f"{subject} waits: {run['message']}", run["startedAt"]
         if run["phase"] not in _MOVING:
             said = f": {_first(run['message'])}" if run["message"] else ""
             yield f"{subject} {state(run['phase'])}{said}", run["finishedAt"]

@@ -94,6 +94,7 @@ def _finish(name: str, path: str, recipe: Recipe) -> ServiceFindings:
         "command": not recipe.command,
         "health": not health,
         "port": bool(recipe.command) and "PORT" not in recipe.source + " ".join(recipe.command),
+        "image": recipe.containerized,
     }
     return ServiceFindings(
         name=name,
@@ -112,6 +113,7 @@ _NOTES = {
     "command": "{name}: no start command found; it serves its own files until you set `command`",
     "test": "{name}: no tests found; no check is required before a release until you add a test job",
     "port": "{name}: the program does not seem to read $PORT; Andon gives each replica its port there",
+    "image": "{name}: started as its Dockerfile says, but as a process of this machine: ENV and RUN do not apply",
     "health": "{name}: no health path found; a replica counts as ready when GET / answers 2xx or 3xx",
 }
 

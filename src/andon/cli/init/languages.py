@@ -26,7 +26,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """Build and test fetch dependencies."""
     source: str = ""
     """Beginning of the program's text, to look for its health path and port."""
-    notes: tuple[str, ...] = ()
+    containerized: bool = False
+    """The start command comes from a Dockerfile."""
 
 
 _ENTRIES = ("app.py", "main.py", "server.py", "wsgi.py", "run.py")
@@ -43,9 +44,9 @@ def python(folder: Folder) -> Recipe | None:
         folder.read("setup.py") + folder.read("setup.cfg"),
     )
     requirements = folder.read("requirements.txt")
-    entry = folder.first("manage.py", *_ENTRIES)
+    entry = folder.first("manage.py", *_ENTRIES) or _python_package(folder)
     python_files = [name for name in folder.files() if name.endswith(".py")]
-    if not (project or setup or requirements or python_files):
+    if not (project or setup or requirements or python_files or entry):
         return None
     wanted = _python_install(project, setup, requirements)
     uses_pytest = (
@@ -59,8 +60,26 @@ def python(folder: Folder) -> Recipe | None:
         test=_python_test(folder, wanted, uses_pytest),
         command=_python_command(folder, entry, requirements + project + setup, bool(wanted)),
         network=bool(wanted) or uses_pytest,
-        source=folder.read(entry) if entry else "",
+        source=_python_source(folder, entry),
     )
+
+
+def _python_package(folder: Folder) -> str | None:
+    """Return the package that `python3 -m` starts, as its folder followed by a slash."""
+    for place, inside in (("", folder), ("src/", folder.enter("src"))):
+        for name in inside.folders():
+            if name.isidentifier() and inside.enter(name).has("__main__.py"):
+                return f"{place}{name}/"
+    return None
+
+
+def _python_source(folder: Folder, entry: str | None) -> str:
+    if not entry or not entry.endswith("/"):
+        return folder.read(entry) if entry else ""
+    package = folder
+    for name in entry.strip("/").split("/"):
+        package = package.enter(name)
+    return "\n".join(package.read(name) for name in package.files() if name.endswith(".py"))
 
 
 def _python_install(project: str, setup: str, requirements: str) -> str:
@@ -71,40 +90,46 @@ def _python_install(project: str, setup: str, requirements: str) -> str:
 
 
 def _python_test(folder: Folder, wanted: str, uses_pytest: bool) -> str:
-    here = [name for name in folder.files() if _TEST_FILE.fullmatch(name)]
-    place = next(
-        (
-            name
-            for name in ("tests", "test")
-            if any(_TEST_FILE.fullmatch(file) for file in folder.enter(name).files())
-        ),
-        None,
-    )
-    if not here and place is None and not uses_pytest:
+    places = {name: folder.enter(name) for name in ("tests", "test")} | {"": folder}
+    place = next((name for name, inside in places.items() if _tests_in(inside)), None)
+    if place is None and not uses_pytest:
         return ""
     if uses_pytest:
         install = f"{_PYTHON_INSTALL} {wanted} pytest".replace("  ", " ")
-        return f"{install}\n{_WITH_DEPENDENCIES}python3 -m pytest -q"
-    start = f" -s {place}" if place and not folder.enter(place).has("__init__.py") else ""
-    if not wanted:
-        return f"python3 -m unittest discover{start}"
-    return f"{_PYTHON_INSTALL} {wanted}\n{_WITH_DEPENDENCIES}python3 -m unittest discover{start}"
+        return f"{install}\n{_python_path(folder, True)}python3 -m pytest -q"
+    start = f" -s {place}" if place and not places[place].has("__init__.py") else ""
+    if not any(name.startswith("test") for name in _tests_in(places[place or ""])):
+        start += " -p '*_test.py'"
+    run = f"{_python_path(folder, bool(wanted))}python3 -m unittest discover{start}"
+    return f"{_PYTHON_INSTALL} {wanted}\n{run}" if wanted else run
+
+
+def _tests_in(folder: Folder) -> list[str]:
+    return [name for name in folder.files() if _TEST_FILE.fullmatch(name)]
+
+
+def _python_path(folder: Folder, installed: bool) -> str:
+    """Return the assignment before a command that makes dependencies and `src` importable."""
+    source = any(folder.enter("src").enter(name).files() for name in folder.enter("src").folders())
+    paths = ([".deps", "."] if installed else []) + (["src"] if source else [])
+    return f"PYTHONPATH={':'.join(paths)} " if paths else ""
 
 
 def _python_command(
     folder: Folder, entry: str | None, dependencies: str, installed: bool
 ) -> tuple[str, ...]:
     run = _python_run(folder, entry, dependencies)
+    path = _python_path(folder, installed)
     if not run:
         return ()
-    if installed:
-        return ("sh", "-c", f"{_WITH_DEPENDENCIES}exec {run}")
-    return ("sh", "-c", f"exec {run}") if "$" in run else tuple(run.split())
+    return ("sh", "-c", f"{path}exec {run}") if path or "$" in run else tuple(run.split())
 
 
 def _python_run(folder: Folder, entry: str | None, dependencies: str) -> str:
     if entry is None:
         return ""
+    if entry.endswith("/"):
+        return f"python3 -m {entry.strip('/').rpartition('/')[2]}"
     module = entry.removesuffix(".py")
     text = folder.read(entry)
     if entry == "manage.py":
@@ -207,30 +232,47 @@ def read_recipe(folder: Folder) -> Recipe | None:
     """
     recipe = next((found for read in _LANGUAGES if (found := read(folder))), None)
     targets = _make_targets(folder)
-    started = _procfile(folder) or (_dockerfile(folder) if not (recipe and recipe.command) else ())
-    if recipe is None and not targets & {"build", "test"} and not started:
-        return None
     found = recipe or Recipe(language="make" if targets else "unknown")
+    image = () if found.command else _dockerfile(folder)
+    command = _procfile(folder, found.language) or found.command or _make_start(targets) or image
+    if recipe is None and not targets & {"build", "test"} and not command:
+        return None
     return Recipe(
         language=found.language,
         build="make build" if "build" in targets else found.build,
         test="make test" if "test" in targets else found.test,
-        command=started or found.command,
+        command=command,
         network=found.network or bool(targets & {"build", "test"}),
-        source=found.source or " ".join(started),
+        source=found.source or _text_of(folder, command),
+        containerized=bool(image) and command == image,
     )
 
 
+def _text_of(folder: Folder, command: tuple[str, ...]) -> str:
+    """Return all that is known of a program whose language has no reader."""
+    files = [word.removeprefix("./") for word in " ".join(command).split()]
+    return " ".join((*command, *(folder.read(name) for name in (*files, *_MAKEFILES))))
+
+
+_MAKEFILES = ("Makefile", "GNUmakefile", "makefile")
+
+
 def _make_targets(folder: Folder) -> set[str]:
-    text = folder.read("Makefile") or folder.read("GNUmakefile") or folder.read("makefile")
+    text = next(filter(None, map(folder.read, _MAKEFILES)), "")
     return set(re.findall(r"^([a-z][a-z0-9_-]*)\s*:(?!=)", text, re.MULTILINE))
 
 
-def _procfile(folder: Folder) -> tuple[str, ...]:
+def _make_start(targets: set[str]) -> tuple[str, ...]:
+    start = next((name for name in ("serve", "start", "run") if name in targets), "")
+    return ("make", "--silent", start) if start else ()
+
+
+def _procfile(folder: Folder, language: str) -> tuple[str, ...]:
     web = re.search(r"^web:[ \t]*(\S.*?)\s*$", folder.read("Procfile"), re.MULTILINE)
     if not web or not _PRINTABLE.fullmatch(web[1]):
         return ()
-    return ("sh", "-c", f"PATH=.deps/bin:$PATH {_WITH_DEPENDENCIES}exec {web[1]}")
+    paths = f"PATH=.deps/bin:$PATH {_WITH_DEPENDENCIES}" if language == "Python" else ""
+    return ("sh", "-c", f"{paths}exec {web[1]}")
 
 
 def _dockerfile(folder: Folder) -> tuple[str, ...]:
@@ -239,10 +281,16 @@ def _dockerfile(folder: Folder) -> tuple[str, ...]:
     if len(starts) != 1 or not _PRINTABLE.fullmatch(starts[0]):
         return ()
     if not starts[0].startswith("["):
-        return ("sh", "-c", f"exec {starts[0]}")
+        return ("sh", "-c", f"exec {re.sub(_BARE_PYTHON, 'python3', starts[0])}")
     try:
         words = json.loads(starts[0])
     except (ValueError, RecursionError):
         return ()
     usable = isinstance(words, list) and words and all(isinstance(word, str) for word in words)
-    return tuple(words) if usable and shlex.join(words).isprintable() else ()
+    if not usable or not shlex.join(words).isprintable():
+        return ()
+    return (re.sub(_BARE_PYTHON, "python3", words[0]), *words[1:])
+
+
+_BARE_PYTHON = re.compile(r"^python(?=\s|$)")
+"""Images have a `python`; machines often only have a `python3`."""

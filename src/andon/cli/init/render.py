@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 
 from andon.cli.init.inspect_folder import Findings, ServiceFindings
@@ -10,6 +11,7 @@ from andon.cli.init.inspect_folder import Findings, ServiceFindings
 _HEAD = """\
 # How {name} goes from a commit to production. Check this file: andon validate
 # Lines marked CHOICE hold a default because nothing better was found here.
+
 """
 
 _PIPELINE = """\
@@ -46,9 +48,10 @@ metadata:
 spec:
 {requires}  rollout:
     strategy: rolling
-    soakSeconds: 5
+    soakSeconds: 2
 ---
-# Production: a canary, judged at every step against the version that runs.
+# Production: the new version takes a share of the visitors and is judged at every step against the
+# one that runs. The first release, with nothing beside it, only has to soak.
 apiVersion: andon/v1
 kind: Environment
 metadata:
@@ -56,11 +59,15 @@ metadata:
 spec:
   after: dev
 {requires}  rollout:
+    # A step needs a few hundred requests for its verdict; without visitors it waits, and says so.
+    # A service that hardly anyone uses is better off with: strategy: rolling
     strategy: canary
+    # CHOICE: short, so that the first day is not spent waiting. Real users deserve minutes.
     steps:
-      - {{weight: 10, minSeconds: 60}}
-      - {{weight: 50, minSeconds: 60}}
-      - {{weight: 100}}
+      - {{weight: 10, minSeconds: 10}}
+      - {{weight: 50, minSeconds: 10}}
+      - {{weight: 100, minSeconds: 10}}
+    soakSeconds: 10
 """
 
 _PROMISE = """\
@@ -135,7 +142,7 @@ def _job(name: str, run: str, service: ServiceFindings, needs: tuple[str, ...]) 
     else:
         lines.append(f"  run: {_quoted(run)}")
     if service.network:
-        lines.append("  network: true # fetches dependencies")
+        lines.append("  network: true # may fetch dependencies")
     return textwrap.indent("\n".join(lines) + "\n", "    ")
 
 
@@ -147,6 +154,10 @@ def _service(service: ServiceFindings, findings: Findings) -> str:
     choice = ""
     if "command" in service.guessed:
         choice = "  # CHOICE: no start command was found; this one serves the folder's own files.\n"
+    elif "image" in service.guessed:
+        choice = (
+            "  # CHOICE: from the Dockerfile, run as a process: its ENV and RUN do not apply.\n"
+        )
     elif "port" in service.guessed:
         choice = "  # CHOICE: the program must listen on $PORT; it does not seem to read it.\n"
     return _SERVICE.format(
@@ -161,6 +172,17 @@ def _service(service: ServiceFindings, findings: Findings) -> str:
     )
 
 
+_NUMBER = re.compile(r"\.[0-9]|\.(inf|nan)", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z./][\w./-]*( [\w./-]+)*", re.ASCII)
+_WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
 def _quoted(text: str) -> str:
-    """Write text as a YAML double-quoted scalar, which is what a JSON string is."""
+    """Write text as a YAML scalar: plain where no reader could take it for anything but text.
+
+    >>> print(_quoted("./bin/server"), _quoted("true"), _quoted("1.5"), _quoted("a: b"))
+    ./bin/server "true" "1.5" "a: b"
+    """
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML and not _NUMBER.match(text):
+        return text
     return json.dumps(text, ensure_ascii=False)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_SECONDS = 1.0
 REPLICAS_EVERY_SECONDS = 3.0
+LONELY_AFTER_SECONDS = 10.0
+"""A canary that nobody has used for so long says so: no verdict will come by itself."""
 
 
 def shift_and_judge(rollout: Rollout, step: str) -> bool:
@@ -381,16 +383,38 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
             message=f"no verdict in {plan.max_seconds:g} s, a person may approve: {judgement.reason}",
         )
         call_person(rollout, step, "NoVerdict")
-    elif rollout.status.phase == "Waiting":
+    elif _lonely(rollout):
+        if waited >= plan.min_seconds and _approved(rollout):
+            return _advance(rollout, step, judgement)
+        rollout.set(phase="Running", reason="NoTraffic", message=_ask_for_traffic(rollout))
+    elif rollout.status.phase == "Waiting" or rollout.status.reason == "NoTraffic":
         rollout.set(phase="Running", reason="", message="")
     return False
 
 
+def _lonely(rollout: Rollout) -> bool:
+    idle: float = rollout.memory["judge"]["idle_seconds"]
+    return rollout.previous is not None and idle >= LONELY_AFTER_SECONDS
+
+
+def _ask_for_traffic(rollout: Rollout) -> str:
+    return (
+        f"nobody uses {rollout.plan.service} in {rollout.plan.environment} now, so nothing can be "
+        "judged: send it requests, or take the step unjudged with: andon approve "
+        f"{rollout.spec.change} --environment {rollout.plan.environment} -m REASON"
+    )
+
+
 def _quiet_soak(rollout: Rollout, judgement: Judgement, waited: float) -> bool:
-    """A first release that nobody uses yet has nobody to harm: its health is all there is."""
+    """A first release that nobody has met an error in: its health is all there is.
+
+    One visit, and then nobody, must not keep it waiting: there is nothing to compare it with.
+    """
     return (
         rollout.previous is None
-        and judgement.canary_requests == 0
+        and judgement.verdict == "Wait"
+        and judgement.canary_errors == 0
+        and judgement.harm_log < judgement.harm_threshold / 2
         and waited >= rollout.plan.rollout.soak_seconds
     )
 
