@@ -16,6 +16,7 @@ SUITES = {
     "property": ["tests/property"],
     "conformance": ["tests/conformance"],
     "scenario": ["tests/scenario"],
+    "crash": ["tests/crash"],
     "integration": ["tests/integration"],
     "browser": ["tests/browser"],
     "docs": ["tests/docs"],

@@ -45,12 +45,12 @@ def end_connections(url: str) -> None:
 class TestPostgres(StoreSuite):
     @pytest.fixture
     def store(self, server: PostgresServer) -> Iterator[Store]:
-        opened = open_store(server.new_database(), source=SOURCE)
+        opened = open_store(server.new_schema(), source=SOURCE)
         yield opened
         opened.close()
 
     async def test_two_writers_take_turns(self, server: PostgresServer) -> None:
-        url = server.new_database()
+        url = server.new_schema()
         stores = [open_store(url, source=SOURCE) for _ in range(2)]
         # Both write every event: whoever comes second finds it there.
         answers = await asyncio.gather(
@@ -66,7 +66,7 @@ class TestPostgres(StoreSuite):
             store.close()
 
     async def test_connections_lost_while_idle_are_replaced(self, server: PostgresServer) -> None:
-        url = server.new_database()
+        url = server.new_schema()
         store = open_store(url, source=SOURCE)
         await write(store, ("append", (event("a"), NOW)))
         await store.read(lambda tx: tx.last_seq())
@@ -78,7 +78,7 @@ class TestPostgres(StoreSuite):
     async def test_connection_lost_within_a_transaction_writes_nothing(
         self, server: PostgresServer
     ) -> None:
-        url = server.new_database()
+        url = server.new_schema()
         store = open_store(url, source=SOURCE)
 
         def cut(tx: Tx) -> None:
@@ -92,7 +92,7 @@ class TestPostgres(StoreSuite):
         store.close()
 
     async def test_newer_schema_is_refused(self, server: PostgresServer) -> None:
-        url = server.new_database()
+        url = server.new_schema()
         open_store(url, source=SOURCE).close()
         with psycopg.connect(url, autocommit=True) as other:
             other.execute("UPDATE schema_version SET version = 99")

@@ -42,18 +42,19 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._databases = 0
+        self._schemas = 0
 
-    def url(self, database: str = "postgres") -> str:
-        """Return the address of a database."""
-        return f"postgresql://postgres@/{database}?host={self._folder}"
+    def url(self, schema: str = "public") -> str:
+        """Return an address whose tables lie in a schema."""
+        options = f"options=-csearch_path%3D{schema}"
+        return f"postgresql://postgres@/postgres?host={self._folder}&{options}"
 
-    def new_database(self) -> str:
-        """Make an empty database; its address."""
-        self._databases += 1
-        name = f"test_{self._databases}"
+    def new_schema(self) -> str:
+        """Make an empty schema, as good as an empty database and much faster; its address."""
+        self._schemas += 1
+        name = f"test_{self._schemas}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload,unused-ignore]
+            connection.execute(f"CREATE SCHEMA {name}")  # type: ignore[call-overload,unused-ignore]
         return self.url(name)
 
 
