@@ -220,7 +220,11 @@ def tell_event(row: LedgerRow) -> str:
             )
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
-    return f"{noun.removeprefix('andon-')} {row.subject} {verb}"
+    return (
+        f"{row.subject} {verb}"
+        if noun == "pipelinerun"
+        else f"{noun.removeprefix('andon-')} {row.subject} {verb}"
+    )
 
 
 def agent_json(status: AgentStatus) -> Json:

@@ -232,7 +232,7 @@ _READS: dict[str, Handler] = {
     "/incidents": _incidents,
     "/ledger": _ledger,
     "/ledger/verify": _verify,
-    "/ledger/{id}": _ledger_event,
+    "/ledger/{id:path}": _ledger_event,
     "/watches": _watches,
     "/objects/{kind}": _objects,
     "/objects/{kind}/{name}": _object,
