@@ -329,6 +329,7 @@ class ControlPlane:
             "ok": not findings,
             "events": found.events,
             "streams": found.streams,
+            "erased": found.erased,
             "findings": findings,
         }
 

@@ -188,7 +188,10 @@ class LineService(Protocol):
         ...
 
     async def verify_ledger(self) -> Json:
-        """Recompute every chain: ``{ok, events, streams, findings: [str]}``."""
+        """Recompute every chain: ``{ok, events, streams, erased, findings: [str]}``.
+
+        ``erased`` counts bodies that were taken out; the chain still proves that they were there.
+        """
         ...
 
     async def watch(self, *, repository: str, branch: str, interval_seconds: float) -> Json:

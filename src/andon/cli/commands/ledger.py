@@ -71,6 +71,8 @@ def _tell_one(answer: dict[str, Any]) -> list[str]:
 
 def _tell_verified(answer: dict[str, Any]) -> list[str]:
     said = f"{answer['events']} events in {answer['streams']} chains"
+    if answer["erased"]:
+        said += f", {answer['erased']} of them with an erased body"
     if answer["ok"]:
         return [f"{said}: every digest and every link is as it was written"]
     return [f"{said}: broken", *(f"  {finding}" for finding in answer["findings"])]
