@@ -54,7 +54,7 @@ function canaryMeters(run) {
     weight.set(now.weight, 100, percent(now.weight));
     fit.set(now.fitLog, now.fitThreshold, `${now.fitLog.toFixed(1)} of ${now.fitThreshold.toFixed(1)}`);
     harm.set(now.evidenceLog, now.evidenceThreshold, `${now.evidenceLog.toFixed(1)} of ${now.evidenceThreshold.toFixed(1)}`);
-    counts.textContent = `${plural(now.canaryErrors, "error")} in ${plural(now.canaryRequests, "request")}; before it ${now.stableErrors} in ${now.stableRequests}`;
+    counts.textContent = `${plural(now.canaryErrors, "error")} in ${now.canaryRequests.toLocaleString()} requests; beside it ${now.stableErrors} in ${now.stableRequests.toLocaleString()}`;
   };
   redraw(run);
   drawn.set(run.name, redraw);
