@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from andon.cli.client import part
 from andon.cli.commands.why import tell_why
-from andon.cli.output import clock_time, faint, say, show, state
+from andon.cli.output import clock_time, faint, run_title, say, show, state
 from andon.cli.session import Session
 from andon.kernel.errors import Conflict, Held, StepFailed, TimedOut, Unavailable
 
@@ -160,12 +160,6 @@ def news(change: Json) -> Iterator[tuple[str, float]]:
         if run["phase"] not in _MOVING:
             said = f": {_first(run['message'])}" if run["message"] else ""
             yield f"{subject} {state(run['phase'])}{said}", run["finishedAt"]
-
-
-def run_title(run: Json) -> str:
-    """Name a Run by what it does."""
-    where = f" {run['environment']}/{run['service']}" if run["environment"] else ""
-    return f"{run['type']}{where}"
 
 
 def _first(text: str) -> str:

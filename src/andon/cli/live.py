@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from andon.cli.follow import run_title
+from andon.cli.output import run_title
 from andon.kernel.duration import format_duration
 
 _MARKS = {
@@ -57,10 +57,11 @@ class LiveDisplay:
 
 def render(change: Json) -> RenderableType:
     """Draw a Change."""
-    return Group(*(line for run in change["runs"] for line in _run(run)))
+    return Group(*(line for run in change["runs"] for line in draw_run(run)))
 
 
-def _run(run: Json) -> list[Text]:
+def draw_run(run: Json) -> list[Text]:
+    """Draw a Run: its steps and, while it is a canary, weight and evidence."""
     title = Text(f"{run_title(run):<32}", style="bold")
     title.append(run["phase"], style=_PHASES.get(run["phase"], "cyan"))
     steps = Text("  ")

@@ -90,3 +90,9 @@ def sha(text: str) -> str:
 def first_line(text: str) -> str:
     """Return the subject of a commit message."""
     return text.partition("\n")[0]
+
+
+def run_title(run: dict[str, Any]) -> str:
+    """Name a Run by what it does."""
+    where = f" {run['environment']}/{run['service']}" if run["environment"] else ""
+    return f"{run['type']}{where}"

@@ -27,7 +27,7 @@ SERVICES = ("storefront", "catalogue", "orders")
     "--fault-percent",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(0, 100),
+    type=click.FloatRange(0, 50),
     help="Share of requests that the third version fails; 0: a good one.",
 )
 @click.option(

@@ -32,8 +32,15 @@ DEFAULT_PORT = 7411
     "--database",
     "database_url",
     default="",
+    envvar="ANDON_DATABASE_URL",
     metavar="URL",
-    help="postgresql://… instead of SQLite.",
+    help="postgresql://… instead of SQLite (or $ANDON_DATABASE_URL, which others cannot see).",
+)
+@click.option(
+    "--policy-branch",
+    default="main",
+    show_default=True,
+    help="Branch that rules are read from; `master` where there is no `main`.",
 )
 @click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
 @flags
@@ -45,6 +52,7 @@ def command(
     branch: str,
     notify: tuple[str, ...],
     database_url: str,
+    policy_branch: str,
     foreground: bool,
 ) -> None:
     """Start the control plane in the foreground; Ctrl-C ends it, services go on."""
@@ -55,6 +63,7 @@ def command(
         database_url=database_url,
         watch=tuple((_repository(name), branch) for name in repositories),
         notify=notify,
+        policy_branch=policy_branch,
     )
     try:
         asyncio.run(_until_told(session, settings, port))

@@ -14,20 +14,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 TERMINAL = frozenset({"Succeeded", "Failed", "RolledBack", "Cancelled"})
-BAR_WIDTH = 28
 STORY_LINES = 9
+RUNS_SHOWN = 3
 FRAMES_A_SECOND = 8
-MARKS = {
-    "passed": ("✔", "green"),
-    "failed": ("✘", "red"),
-    "interrupted": ("!", "yellow"),
-    "running": ("●", "cyan"),
-    "waiting": ("·", "dim"),
-    "not-run": ("–", "dim"),
-    "skipped-by-rule": ("–", "dim"),
-    "cancelled": ("–", "yellow"),
-    "quarantined": ("?", "yellow"),
-}
 
 
 class PlainScreen:
@@ -127,13 +116,16 @@ class LiveScreen:
         from rich.panel import Panel
         from rich.text import Text
 
+        from andon.cli.live import draw_run
+
         parts: list[RenderableType] = [
             Text(f"{at:6.1f} s  {text}", style="dim", no_wrap=True, overflow="ellipsis")
             for at, text in self._story[-STORY_LINES:-1]
         ]
         body: list[RenderableType] = [self._traffic()]
         runs = self._change.get("runs", ())
-        body += [self._run(run) for run in runs if run["phase"] not in TERMINAL][-3:]
+        moving = [run for run in runs if run["phase"] not in TERMINAL][-RUNS_SHOWN:]
+        body += [line for run in moving for line in draw_run(run)]
         if not runs:
             body.append(Text("…", style="dim"))
         elapsed = time.monotonic() - self._began
@@ -162,47 +154,10 @@ class LiveScreen:
         )
         return text
 
-    def _run(self, run: Json) -> RenderableType:
-        from rich.text import Text
-
-        text = Text()
-        text.append(f"{place_of(run):20}", style="bold")
-        for step in run["steps"]:
-            if step["name"].startswith(("back-", "notify-")) and step["state"] == "waiting":
-                continue
-            mark, style = MARKS[step["state"]]
-            text.append(f" {mark} {step['name']}", style=style)
-        if run["weight"] or run["canaryRequests"]:
-            text.append("\n" + bar("weight", run["weight"], 100.0, f"{run['weight']:g} %"))
-            text.append("\n" + evidence("harm", run["evidenceLog"], run["evidenceThreshold"]))
-            text.append("\n" + evidence("fit", run["fitLog"], run["fitThreshold"]))
-            text.append(
-                f"\n  new {run['canaryErrors']} failed of {run['canaryRequests']:,}"
-                f"   old {run['stableErrors']} of {run['stableRequests']:,}",
-                style="dim",
-            )
-        return text
-
 
 def place_of(run: Json) -> str:
     """Say what a Run is about in one word."""
     return f"{run['service']} {run['environment']}" if run["service"] else run["type"]
-
-
-def bar(label: str, value: float, full: float, text: str) -> str:
-    """Draw a bar.
-
-    >>> bar("weight", 50, 100, "50 %").split()[-2:]
-    ['50', '%']
-    """
-    share = min(1.0, max(0.0, value / full)) if full else 0.0
-    filled = round(share * BAR_WIDTH)
-    return f"  {label:7} {'█' * filled}{'░' * (BAR_WIDTH - filled)} {text}"
-
-
-def evidence(label: str, log: float, threshold: float) -> str:
-    """Draw evidence growing toward its threshold (both as ln E)."""
-    return bar(label, log, threshold, f"ln E {log:.1f} of {threshold:.1f}")
 
 
 def summary(result: Json) -> list[str]:
