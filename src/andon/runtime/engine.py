@@ -162,7 +162,7 @@ class Engine:
             # One object that cannot be judged must not stop the others; it is looked at again later.
             log.exception("turn of %s failed", subject)
             self.problems[subject] = str(error) or type(error).__name__
-            await self._store.transact(lambda tx: tx.finish(task, now + POISONED_PAUSE_SECONDS))
+            await self._durably(lambda tx: tx.finish(task, now + POISONED_PAUSE_SECONDS))
             return
         self.problems.pop(subject, None)
         for pending in asked:

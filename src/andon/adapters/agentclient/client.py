@@ -41,6 +41,7 @@ class AgentClient:
         self._pending: dict[int, asyncio.Future[wire.Answer]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._reviving: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
 
     async def run_job(self, action: actions.RunJob, intent: Intent) -> actions.JobDone:
@@ -113,10 +114,12 @@ class AgentClient:
 
     async def close(self) -> None:
         """Hang up; the agent goes on."""
+        self._revive = None
         self._hang_up(ConnectionResetError())
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        tasks = [task for task in (self._reader, self._reviving) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _act(self, method: str, action: actions.Action, intent: Intent) -> Any:
         return await self._call(method, action, intent)
@@ -204,6 +207,14 @@ class AgentClient:
             why = InternalError(f"the agent's answer cannot be read: {error}")
         finally:
             self._hang_up(why)
+        if self._revive is not None:  # At once: nobody may ask for a while.
+            self._reviving = asyncio.create_task(self._have_it_back())
+
+    async def _have_it_back(self) -> None:
+        try:
+            await self._connect()
+        except Unavailable:
+            pass  # Tried again, and said, by the next call.
 
     def _hang_up(self, why: Exception) -> None:
         writer, self._writer = self._writer, None

@@ -35,6 +35,11 @@ def identify(pid: int) -> ProcessId | None:
     return ProcessId(pid, int(fields[19]))
 
 
+def boot_id() -> str:
+    """Tell this start of the machine from all others."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def is_alive(process: ProcessId) -> bool:
     """Say whether this very process runs."""
     return identify(process.pid) == process

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from andon.adapters.process import environment, ports
+from andon.adapters.process import environment, ports, procfs
 from andon.adapters.process.cgroups import Cgroups
 from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.layout import Layout
@@ -41,11 +41,19 @@ class SetRecord(Struct, frozen=True, kw_only=True):
         spec: What to run.
         replicas: Each of them.
         settled: All were ready once: from then on they are kept, whatever happens.
+        boot: The start of the machine they belong to.
     """
 
     spec: DeployReplicas
     replicas: tuple[ReplicaRecord, ...]
     settled: bool = False
+    boot: str = ""
+
+    def is_over(self) -> bool:
+        """Say whether the machine was restarted since, and nothing of it runs."""
+        if self.boot == procfs.boot_id():
+            return False
+        return not any(replica.group.find_leader() for replica in self.replicas)
 
 
 class ReplicaSet:
@@ -73,8 +81,12 @@ class ReplicaSet:
             Unavailable: The disk is full.
         """
         records = tuple(replica.record for replica in self.replicas)
-        record = SetRecord(spec=self.spec, replicas=records, settled=self.settled)
-        write_json(self._file, record)
+        write_json(
+            self._file,
+            SetRecord(
+                spec=self.spec, replicas=records, settled=self.settled, boot=procfs.boot_id()
+            ),
+        )
 
     def try_save(self) -> None:
         """Write the record; a full disk stops nothing, and a new agent finds the processes itself."""
@@ -144,8 +156,15 @@ class Replicas:
         self._rotation: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Take over what runs, and start again what should run and does not."""
+        """Take over what runs, and start again what ended while no agent looked.
+
+        After the machine was restarted nothing comes back by itself: what should run now is for the
+        control plane to say, which knows what is latched.
+        """
         for record in read_all(self._layout.replicas, SetRecord):
+            if record.is_over():
+                self._file(record.spec).unlink(missing_ok=True)
+                continue
             found = self._adopt(record)
             self._sets[_name(record.spec)] = found
             for replica in found.replicas:
@@ -153,10 +172,10 @@ class Replicas:
         self._rotation = asyncio.create_task(self._rotate_logs())
 
     async def close(self, drain_seconds: float) -> None:
-        """End all replicas, remembering that they should run."""
+        """End all replicas and forget them, as after a restart of the machine."""
         if self._rotation is not None:
             self._rotation.cancel()
-        await asyncio.gather(*(found.stop(drain_seconds) for found in self._sets.values()))
+        await asyncio.gather(*(found.remove(drain_seconds) for found in self._sets.values()))
 
     def all(self) -> list[Replica]:
         """Return every replica."""

@@ -35,7 +35,7 @@ from andon.domains.delivery.stopping import go_back, keep_telling, stop
 from andon.domains.line import events
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import Gate, judge_gate, matching_holds
-from andon.domains.line.turn import Turn, describe_failure
+from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure
 
 MACHINE_ATTEMPTS = 4
 POLL_SECONDS = 30.0
@@ -358,7 +358,7 @@ class Rollout(Turn):
             return True
         message, fault, log = describe_failure(outcome)
         if fault == "machine" and self.retry(step, MACHINE_ATTEMPTS):
-            self.say(step, f"the machine prevented it, trying again: {message}")
+            self.say(step, f"{TRYING_AGAIN}: {message}")
             return False
         if fault == "change":
             self._claim(job, "Fail", message)

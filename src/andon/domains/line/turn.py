@@ -16,6 +16,7 @@ from andon.api.v1.records import ENDED_STEP, Fault, RunStatus, StepRow, StepStat
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 30.0
+TRYING_AGAIN = "the machine prevented it, trying again"
 
 
 class Turn:
@@ -164,8 +165,15 @@ class Turn:
         outcome = self.do(step, action)
         if isinstance(outcome, ActionFailed) and outcome.retry:
             self.retry(step)
+            self.say(step.split("/", 1)[0], f"{TRYING_AGAIN}: {outcome.message}")
             return None
+        if outcome is not None:
+            self._no_longer_trying(step.split("/", 1)[0])
         return outcome
+
+    def _no_longer_trying(self, name: str) -> None:
+        if name in self._rows and self._rows[name].message.startswith(TRYING_AGAIN):
+            self.say(name, "")
 
     def known(self, step: str) -> bool:
         """Say whether the step's present attempt was asked for, with or without outcome yet."""

@@ -29,7 +29,7 @@ from andon.api.v1.records import (
 )
 from andon.domains.line import events
 from andon.domains.line.evidence import claim
-from andon.domains.line.turn import Turn, describe_failure
+from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure
 from andon.domains.pipelines.plan import ready_jobs
 from andon.kernel.digest import short
 
@@ -119,7 +119,7 @@ class _Build(Turn):
             return
         message, fault, log = describe_failure(outcome)
         if fault == "machine" and self.retry(job.name, MACHINE_ATTEMPTS):
-            self.say(job.name, f"the machine prevented it, trying again: {message}")
+            self.say(job.name, f"{TRYING_AGAIN}: {message}")
             return
         self.end(job.name, "failed" if fault == "change" else "interrupted", message, fault, log)
         self._tell(job, "failure" if fault == "change" else "error", message)
@@ -173,7 +173,7 @@ class _Build(Turn):
         elif outcome is not None:
             message, fault, _ = describe_failure(outcome)
             if fault == "machine" and self.retry(step, MACHINE_ATTEMPTS):
-                self.say(step, f"the machine prevented it, trying again: {message}")
+                self.say(step, f"{TRYING_AGAIN}: {message}")
             else:
                 self.end(step, "failed" if fault == "change" else "interrupted", message, fault)
 
