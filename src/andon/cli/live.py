@@ -98,7 +98,7 @@ def _row(label: str, bar: Text, said: str) -> Text:
 def _bar(value: float, full: float, style: str) -> Text:
     share = min(max(value / full, 0.0), 1.0) if full > 0 else 0.0
     filled = round(share * _BAR_CELLS)
-    return Text.assemble(("━" * filled, style), ("━" * (_BAR_CELLS - filled), "bright_black"))
+    return Text.assemble(("━" * filled, style), ("┈" * (_BAR_CELLS - filled), "bright_black"))
 
 
 def _message(run: Json) -> list[Text]:
