@@ -6,7 +6,9 @@ import shutil
 import urllib.request
 
 import pytest
-import yaml
+
+from andon.adapters.git import GitSource
+from andon.app.shipping import load
 
 PYTHON_APP = """\
 import os
@@ -150,6 +152,13 @@ def test_what_init_writes_is_valid_and_short(days, name):
     assert day.run("git", "status", "--short").stdout.count("andon.yaml") == 1
 
 
-def documents(day) -> dict[tuple[str, str], dict]:
-    text = (day.folder / "andon.yaml").read_text()
-    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(text)}
+def test_rules_are_adopted_from_master_where_there_is_no_main(days):
+    day = days("older").write(PROJECTS["python"])
+    day.andon("init")
+    day.run("git", "init", "-q", "-b", "master")
+    day.commit("one")
+    one = day.run("git", "rev-parse", "HEAD").stdout.strip()
+    day.commit("two")
+    two = day.run("git", "rev-parse", "HEAD").stdout.strip()
+    loaded = load(GitSource(day.folder.with_suffix(".cache")), str(day.folder), "HEAD", one, "main")
+    assert (loaded.policy_revision, loaded.next_policy) == (one, two)

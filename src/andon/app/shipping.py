@@ -8,6 +8,7 @@ So a Change that touches the rules is judged by the old ones. The first commit b
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -28,6 +29,7 @@ from andon.ports.store import Tx
 from andon.runtime.turns import Turns
 
 FILE = "andon.yaml"
+DEFAULT_BRANCH = "main"
 OVER_AND_UNDONE = frozenset({"Failed", "RolledBack", "Cancelled"})
 
 
@@ -75,7 +77,7 @@ def load(
     own = read_definitions(source, repository, commit.sha)
     revision = adopted or commit.sha
     policy = own if revision == commit.sha else read_definitions(source, repository, revision)
-    head = source.heads(repository).get(policy_branch)
+    head = _policy_head(source.heads(repository), policy_branch)
     return Loaded(
         commit=commit,
         repository=repository,
@@ -85,6 +87,11 @@ def load(
         policy_revision=revision,
         next_policy=_next_policy(source, repository, head, revision),
     )
+
+
+def _policy_head(heads: Mapping[str, str], branch: str) -> str | None:
+    """Return the policy branch's head; an older repository may call its main branch `master`."""
+    return heads.get(branch) or (heads.get("master") if branch == DEFAULT_BRANCH else None)
 
 
 def _next_policy(source: Source, repository: str, head: str | None, revision: str) -> str:

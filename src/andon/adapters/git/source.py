@@ -147,8 +147,14 @@ class GitSource:
         what = "no commit yet" if not names else f"no branch, tag or commit {ref}"
         return NotFound(
             f"The repository {sanitised(repository)} has {what}",
-            hint=f"nearest: {', '.join(near)}" if near else "git branch --all",
+            hint=_next_command(names, near),
         )
+
+
+def _next_command(names: list[str], near: list[str]) -> str:
+    if near:
+        return f"nearest: {', '.join(near)}"
+    return "git branch --all" if names else "git add --all; git commit -m 'the first one'"
 
 
 def dirty(repository: str) -> bool:
