@@ -52,7 +52,7 @@ MENTIONED = sorted(
 
 @pytest.mark.parametrize(("page", "words"), MENTIONED, ids=str)
 def test_mentioned_command_exists_and_takes_these_arguments(page, words):
-    arguments = [word for word in shlex.split(words)[1:] if word not in {"…", "..."}]
+    arguments = [word for word in shlex.split(words)[1:] if word not in {"-h", "--help"}]
     command: Command = program
     context = Context(program, info_name="andon")
     while arguments and isinstance(command, Group):
@@ -60,13 +60,22 @@ def test_mentioned_command_exists_and_takes_these_arguments(page, words):
             found = command.get_command(context, name)
             assert found is not None, f"{page}: there is no `{name}`"
         command, context = found, Context(found, parent=context, info_name=name)
-    options = {option for parameter in command.params for option in parameter.opts}
-    options |= {"-h", "--help"}
-    given = {word.partition("=")[0] for word in arguments if word.startswith("-")}
-    assert given <= options, f"{page}: `{words}` has options that are not there"
+    if arguments:
+        parent, words_left = context.parent, list(arguments)
+        with command.make_context(context.info_name, words_left, parent=parent) as parsed:
+            assert parsed.args == [], f"{page}: `{words}` has words too many"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/dependencies.md", *PAGES])
+def test_figures_shown_are_those_the_demo_prints():
+    figures = re.findall(r"^  ([a-z][a-zA-Z ]+?)  +\S.*$", README, re.MULTILINE)
+    printed = (ROOT / "src/andon/cli/demo/screen.py").read_text()
+    assert len(figures) >= 6
+    assert [label for label in figures if f'("{label}", ' not in printed] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/dependencies.md", *PAGES[2:]]
+)
 def test_links_lead_somewhere(page):
     here = (ROOT / page).parent
     links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", (ROOT / page).read_text())
