@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -95,13 +96,16 @@ CANARY: Json = {
 OBJECTIVE: Json = {"service": "hello", "availability": 0.9}
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True)
+class Shape:
     """What the project's documents say."""
 
-    jobs: Json = {"unit": {"run": UNIT, "timeoutSeconds": 60}}
-    service: Json = {}
-    environments: Json = {"prod": {"requires": ["unit"], "rollout": ROLLING}}
-    route: Json = {}
+    jobs: Json = field(default_factory=lambda: {"unit": {"run": UNIT, "timeoutSeconds": 60}})
+    service: Json = field(default_factory=dict)
+    environments: Json = field(
+        default_factory=lambda: {"prod": {"requires": ["unit"], "rollout": ROLLING}}
+    )
+    route: Json = field(default_factory=dict)
 
     def text(self) -> str:
         """Write the documents; JSON is YAML too."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,7 +172,7 @@ def test_killed_control_plane_in_mid_build_lets_the_job_end_once(
 ) -> None:
     andon, project = canary
     jobs = {"unit": {"run": f"echo began; {GATED}"}}
-    name = andon.begin(project, project.aside("six", project.shape._replace(jobs=jobs)))
+    name = andon.begin(project, project.aside("six", replace(project.shape, jobs=jobs)))
     build = andon.running(name, "unit", "build")
     tree = until(lambda: work_trees(andon), "a work tree")[0]
     andon.kill()
@@ -192,7 +191,7 @@ def test_deleted_work_tree_is_the_machines_fault_and_tried_again(
     canary: tuple[Installation, Project],
 ) -> None:
     andon, project = canary
-    shape = project.shape._replace(jobs={"unit": {"run": f"test -e app; {GATED}"}})
+    shape = replace(project.shape, jobs={"unit": {"run": f"test -e app; {GATED}"}})
     name = andon.begin(project, project.aside("seven", shape))
     andon.running(name, "unit", "build")
     until(lambda: andon.agent_status().jobs, "the job runs")

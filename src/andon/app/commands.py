@@ -45,7 +45,7 @@ def pull(
             "a Hold needs a scope and a reason",
             hint='andon hold --environment prod -m "why"',
         )
-    source = f"person:{by}"
+    source = by if by.startswith("person:") else f"person:{by}"
     for hold in tx.list(Selector(kind="Hold", labels={"state": "active"})):
         if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
             return hold

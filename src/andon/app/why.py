@@ -180,15 +180,15 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
 def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
     if run.spec.rollout is None or run.status.phase in TERMINAL:
         return []
+    approve = f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
     if run.status.reason in {"NoVerdict", "NoTraffic"}:
-        opens = (
-            f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
-        )
-        return [_lack(run, "judge", opens, person=run.status.reason == "NoVerdict")]
+        return [_lack(run, "judge", approve, person=run.status.reason == "NoVerdict")]
     if run.status.phase == "Running":
         return []
     return [
-        _lack(run, one.check, one.opens, person=one.check == "approval")
+        _lack(run, one.check, approve, person=True)
+        if one.check == "approval"
+        else _lack(run, one.check, one.opens, person=False)
         for one in gate_of(tx, run, now).missing
     ]
 
