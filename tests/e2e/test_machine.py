@@ -44,6 +44,22 @@ def test_taken_port_is_named_and_waited_for(tmp_path: Path) -> None:
             assert andon.client.get("/status")["holds"] == []
 
 
+def test_port_taken_while_all_was_down_is_named_and_waited_for(tmp_path: Path) -> None:
+    project = Project(tmp_path / "hello")
+    with installation(tmp_path / "state") as andon:
+        assert andon.ship(project).code == 0
+        address = andon.service()["address"]
+        assert andon.down().code == 0
+        port = int(address.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            andon.start()
+            until(lambda: f"Port {port}" in andon.andon("status").text, "status names the port")
+            assert not andon.client.get("/health")["ok"]
+        until(lambda: request(address) == (200, "one"), "one is back")
+        until(lambda: andon.client.get("/health")["ok"], "all is well")
+        until(lambda: f"Port {port}" not in andon.andon("status").text, "nothing more to say")
+
+
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of its own, that the test can fill."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Protocol
 
@@ -15,8 +16,10 @@ from andon.api.v1.actions import (
     SetWeights,
     TrafficObserved,
 )
-from andon.kernel.errors import AndonError
+from andon.kernel.errors import AndonError, Unavailable
 from andon.ports import DataPlane
+
+_TRY_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger("andon.agent")
 
@@ -52,23 +55,44 @@ class PatientGateway:
         self._gateway = gateway
         self._trouble: AndonError | None = None
         self._opened = False
+        self._opening = asyncio.Lock()
+        self._trying: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Try to open it; trouble is kept for those who need it."""
+        """Try to open it, again and again; trouble is kept for those who need it meanwhile."""
+        if not await self._try():
+            self._trying = asyncio.create_task(self._keep_trying())
+
+    async def _keep_trying(self) -> None:
+        while not await self._try():
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)
+
+    async def _try(self) -> bool:
         try:
             await self._ready()
         except AndonError as error:
+            if str(error) != str(self._trouble):
+                _log.error("the gateway does not open: %s", error)
             self._trouble = error
-            _log.error("the gateway does not open: %s", error)
+        return self._opened
 
     async def close(self, *, stop: bool) -> None:
         """Let go of it; end it if told so."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
         if self._opened:
             self._opened = False
             await self._gateway.close(stop=stop)
 
     def port_of(self, environment: str, service: str) -> int:
-        """Return a service's port."""
+        """Return a service's port.
+
+        Raises:
+            AndonError: The gateway cannot be had now.
+        """
+        if not self._opened:
+            raise self._trouble or Unavailable("the gateway is not open yet", hint="andon status")
         return self._gateway.port_of(environment, service)
 
     def status(self) -> dict[str, Any]:
@@ -94,7 +118,8 @@ class PatientGateway:
         return await (await self._ready()).observe_traffic(action, intent)
 
     async def _ready(self) -> Gateway:
-        if not self._opened:
-            await self._gateway.open()
-            self._opened, self._trouble = True, None
+        async with self._opening:
+            if not self._opened:
+                await self._gateway.open()
+                self._opened, self._trouble = True, None
         return self._gateway

@@ -406,8 +406,9 @@ class ControlPlane:
         """Say whether the control plane and what it needs are well."""
         agent = await self._agent_status()
         problems = dict(self._engine.problems)
+        trouble = "error" in agent.get("agent", {}) or agent.get("gateway", {}).get("message")
         return {
-            "ok": not problems and "error" not in agent.get("agent", {}),
+            "ok": not problems and not trouble,
             "version": __version__,
             "state": str(self._state),
             "pid": os.getpid(),

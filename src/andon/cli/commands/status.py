@@ -35,9 +35,15 @@ def _tell(status: dict[str, Any]) -> list[str]:
             f"{strong('Held')} {hold['scopeText']}: {hold['reason']}",
             f"  {hold['opens']}",
         ]
-    for part in ("agent", "gateway"):
-        if (status.get(part) or {}).get("error"):
-            lines += ["", f"{strong(part)}: {status[part]['error']}"]
+    for part, field in (("agent", "error"), ("gateway", "message")):
+        if said := (status.get(part) or {}).get(field):
+            lines += ["", f"{strong(part)}: {said}"]
+    for one in status["services"]:
+        if one["message"]:
+            lines += [
+                "",
+                f"{strong('trouble')} {one['environment']}/{one['service']}: {one['message']}",
+            ]
     for subject, problem in (status.get("problems") or {}).items():
         lines += ["", f"{strong('problem')} {subject}: {problem}"]
     return lines

@@ -33,6 +33,8 @@ from andon.domains.line.gate import is_latched
 
 RECENT_RUNS = 50
 LOOK_EVERY_SECONDS = 10.0
+NOTED_SECONDS, RESTORING_SECONDS = 1.0, 3.0
+"""Until the next look when a rollout was just noted, and while something is brought back."""
 KEPT_HISTORY = 20
 """Versions of a service that a person may go back through."""
 
@@ -71,7 +73,7 @@ class EnvironmentController:
             status=changed,
             ask=tuple(sync.asked),
             consumed=tuple(sync.consumed),
-            wake=now + (1.0 if status is not view.object.status else LOOK_EVERY_SECONDS),
+            wake=now + sync.pause_seconds(noted=status is not view.object.status),
         )
 
 
@@ -141,6 +143,12 @@ class _Sync:
                 self._look_after(service, found[0].spec.rollout)
         self._consume_rest(busy)
 
+    def pause_seconds(self, *, noted: bool) -> float:
+        """Say how long until the next look."""
+        if noted:
+            return NOTED_SECONDS
+        return RESTORING_SECONDS if self._restoring() else LOOK_EVERY_SECONDS
+
     def _consume_rest(self, busy: set[str]) -> None:
         for row in self.view.actions:
             service = row.step.split("/", 1)[0]
@@ -157,7 +165,9 @@ class _Sync:
 
     def _follow(self, service: str, plan: RolloutPlan, row: ActionRow) -> None:
         match row.outcome:
-            case ReplicasObserved(wanted=wanted) if wanted < plan.replicas:
+            case ReplicasObserved(wanted=wanted) if (
+                wanted < plan.replicas or service in self._restoring()
+            ):
                 self._restore(service, plan)
             case ReplicasReady(endpoints=endpoints):
                 self._ask(service, backend_action(plan, endpoints))
@@ -171,7 +181,10 @@ class _Sync:
                 self._say(service, message)
             case ReplicasObserved(ready=ready) if ready < plan.replicas:
                 self._say(service, f"{ready} of {plan.replicas} replicas ready")
-            case ReplicasObserved() | Done():
+            case ReplicasObserved():
+                self._say(service, "")
+            case Done():
+                self._remember_restoring(service, under_way=False)
                 self._say(service, "")
 
     def _restore(self, service: str, plan: RolloutPlan) -> None:
@@ -184,8 +197,20 @@ class _Sync:
         if is_latched(subject, self.view.related.get("holds", ()), self.now):
             self._say(service, "not running, and latched: `andon unlatch` or ship another version")
         else:
-            self._say(service, "replicas are missing; deploying them again")
+            self._remember_restoring(service, under_way=True)
+            if not self.status.synced.get(service):
+                self._say(service, "replicas are missing; deploying them again")
             self._ask(service, deploy_action(plan))
+
+    def _restoring(self) -> list[str]:
+        """Services that were lost and do not take their traffic again yet."""
+        found: list[str] = self.status.memory.get("restoring", [])
+        return found
+
+    def _remember_restoring(self, service: str, *, under_way: bool) -> None:
+        others = [name for name in self._restoring() if name != service]
+        restoring = [*others, service] if under_way else others
+        self.status = replace(self.status, memory={**self.status.memory, "restoring": restoring})
 
     def _ask(self, service: str, action: AnyAction) -> None:
         attempt = int(self.status.memory.get("attempt", 0)) + 1
