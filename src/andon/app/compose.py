@@ -20,8 +20,8 @@ from andon.api.v1.control import Controller
 from andon.app.control_plane import ControlPlane
 from andon.app.lock import hold_state
 from andon.domains.delivery.change import ChangeController
+from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
-from andon.domains.delivery.rollout import RolloutController
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.response.controller import IncidentController
@@ -138,9 +138,7 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
 
 async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> None:
     clock = SystemClock()
-    agent = AgentClient(
-        state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state)
-    )
+    agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     turns = Turns(controllers(), SystemRandomness())

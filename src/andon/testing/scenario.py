@@ -20,8 +20,8 @@ from andon.api.v1.control import Controller, Selector
 from andon.api.v1.records import Object
 from andon.app import commands, why
 from andon.domains.delivery.change import ChangeController
+from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
-from andon.domains.delivery.rollout import RolloutController
 from andon.domains.line.gate import is_active
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build

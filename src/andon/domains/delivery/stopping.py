@@ -7,11 +7,11 @@ is left as it is and a person is called.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from andon.api.v1.actions import (
     ActionFailed,
-    Done,
+    AnyAction,
     Notify,
     RemoveBackend,
     RetireReplicas,
@@ -27,12 +27,10 @@ from andon.api.v1.records import (
     IncidentStatus,
     Subject,
 )
+from andon.domains.delivery.rollout import Rollout
 from andon.domains.line import events
 from andon.domains.line.gate import LATCH, is_latched
 from andon.kernel.digest import short
-
-if TYPE_CHECKING:
-    from andon.domains.delivery.rollout import Rollout
 
 NOTIFY_ATTEMPTS = 8
 
@@ -68,6 +66,19 @@ def stop(
     if fault != "machine" and rollout.memory.get("took_traffic"):
         _open_incident(rollout, message)
     go_back(rollout)
+
+
+def fail(rollout: Rollout, step: str, message: str, fault: str, log: str = "") -> None:
+    """End a step as failed and turn the Run around."""
+    by_change = fault == "change"
+    rollout.end(
+        step,
+        "failed" if by_change else "interrupted",
+        message,
+        "change" if by_change else "machine",
+        log,
+    )
+    stop(rollout, "change" if by_change else "machine", "StepFailed", f"{step}: {message}")
 
 
 def _no_way_back(rollout: Rollout) -> str:
@@ -204,91 +215,81 @@ def go_back(rollout: Rollout) -> None:
         _finish(rollout, phase, back["reason"], back["message"])
 
 
+def _once(rollout: Rollout, step: str, action: AnyAction) -> bool:
+    """Take a step back; True once its outcome is known."""
+    rollout.begin(step)
+    outcome = rollout.do_patiently(step, action)
+    if isinstance(outcome, ActionFailed):
+        rollout.end(step, "failed", outcome.message, "machine")
+    elif outcome is not None:
+        rollout.end(step, "passed")
+    return outcome is not None
+
+
+def _was_begun(rollout: Rollout, step: str) -> bool:
+    row = rollout.rows().get(step)
+    return row is not None and bool(row.started_at)
+
+
 def _weight_to_zero(rollout: Rollout) -> bool:
     if rollout.ended("back-weight") or not rollout.memory.get("exposed"):
         return True
-    rollout.begin("back-weight")
-    previous = rollout.previous
+    plan, previous = rollout.plan, rollout.previous
     weights = {previous.key: 100.0} if previous else {}
-    outcome = rollout.do_patiently(
-        "back-weight",
-        SetWeights(
-            environment=rollout.plan.environment,
-            service=rollout.plan.service,
-            weights={**weights, rollout.plan.version.key: 0.0},
-        ),
+    action = SetWeights(
+        environment=plan.environment,
+        service=plan.service,
+        weights={**weights, plan.version.key: 0.0},
     )
-    if outcome is None:
+    if not _once(rollout, "back-weight", action):
         return False
-    rollout.end("back-weight", "passed" if isinstance(outcome, Done) else "failed")
-    rollout.set(weight=0.0, zero_weight_at=rollout.now)
+    if rollout.rows()["back-weight"].state == "passed":
+        rollout.set(weight=0.0, zero_weight_at=rollout.now)
     return True
 
 
 def _revert_desired(rollout: Rollout) -> bool:
-    row = rollout.rows().get("desired")
-    if rollout.ended("back-desired") or row is None or not row.started_at:
+    if rollout.ended("back-desired") or not _was_begun(rollout, "desired"):
         return True
-    rollout.begin("back-desired")
-    outcome = rollout.do_patiently(
-        "back-desired",
-        WriteDesired(
-            environment=rollout.plan.environment,
-            service=rollout.plan.service,
-            version=rollout.previous,
-            force=True,
-            message=f"{rollout.run}: back, {rollout.memory['back']['reason']}",
-        ),
+    action = WriteDesired(
+        environment=rollout.plan.environment,
+        service=rollout.plan.service,
+        version=rollout.previous,
+        force=True,
+        message=f"{rollout.run}: back, {rollout.memory['back']['reason']}",
     )
-    if outcome is None:
-        return False
-    rollout.end("back-desired", "failed" if isinstance(outcome, ActionFailed) else "passed")
-    return True
+    return _once(rollout, "back-desired", action)
 
 
 def _drain(rollout: Rollout) -> bool:
     if rollout.ended("back-drain") or not rollout.memory.get("exposed"):
         return True
-    rollout.begin("back-drain")
-    outcome = rollout.do_patiently(
-        "back-drain",
-        RemoveBackend(
-            environment=rollout.plan.environment,
-            service=rollout.plan.service,
-            version=rollout.plan.version,
-            drain_seconds=rollout.plan.drain_seconds,
-        ),
+    plan = rollout.plan
+    action = RemoveBackend(
+        environment=plan.environment,
+        service=plan.service,
+        version=plan.version,
+        drain_seconds=plan.drain_seconds,
     )
-    if outcome is None:
-        return False
-    rollout.end("back-drain", "passed" if isinstance(outcome, Done) else "failed")
-    return True
+    return _once(rollout, "back-drain", action)
 
 
 def _retire(rollout: Rollout) -> bool:
-    row = rollout.rows().get("deploy")
-    if rollout.ended("back-retire") or row is None or not row.started_at:
+    if rollout.ended("back-retire") or not _was_begun(rollout, "deploy"):
         return True
     drain = rollout.rows().get("back-drain")
     if drain is not None and drain.state != "passed":
-        rollout.end(
-            "back-retire", "failed", "still running: its drain was not confirmed", "machine"
-        )
+        still = "still running: its drain was not confirmed"
+        rollout.end("back-retire", "failed", still, "machine")
         return True
-    rollout.begin("back-retire")
-    outcome = rollout.do_patiently(
-        "back-retire",
-        RetireReplicas(
-            environment=rollout.plan.environment,
-            service=rollout.plan.service,
-            version=rollout.plan.version,
-            drain_seconds=rollout.plan.drain_seconds,
-        ),
+    plan = rollout.plan
+    action = RetireReplicas(
+        environment=plan.environment,
+        service=plan.service,
+        version=plan.version,
+        drain_seconds=plan.drain_seconds,
     )
-    if outcome is None:
-        return False
-    rollout.end("back-retire", "passed" if isinstance(outcome, Done) else "failed")
-    return True
+    return _once(rollout, "back-retire", action)
 
 
 def _finish(rollout: Rollout, phase: str, reason: str, message: str) -> None:

@@ -6,7 +6,7 @@ be decided again from them. What cannot be judged (no traffic, counts that disag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -37,13 +37,11 @@ from andon.domains.delivery.judge import (
     start_state,
 )
 from andon.domains.delivery.plan import backend_action, deploy_action
-from andon.domains.delivery.stopping import call_person, stop, version_scope
+from andon.domains.delivery.rollout import Rollout
+from andon.domains.delivery.stopping import call_person, fail, stop, version_scope
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import as_evidence
 from andon.domains.line.turn import describe_failure
-
-if TYPE_CHECKING:
-    from andon.domains.delivery.rollout import Rollout
 
 LOOK_EVERY_SECONDS = 1.0
 REPLICAS_EVERY_SECONDS = 3.0
@@ -103,7 +101,7 @@ def _shift(rollout: Rollout, step: str) -> bool:
     if outcome is None:
         return False
     if not isinstance(outcome, Done):
-        rollout.fail(step, *describe_failure(outcome)[:2])
+        fail(rollout, step, *describe_failure(outcome)[:2])
         return False
     rollout.memory |= {"at": step, "since": rollout.now, "took_traffic": True}
     rollout.memory.setdefault("first_traffic", rollout.now)
@@ -222,7 +220,7 @@ def restore_stable(rollout: Rollout) -> bool:
 def _given_up(rollout: Rollout, outcome: AnyOutcome | None) -> bool:
     if outcome is not None:
         message, _, _ = describe_failure(outcome)
-        rollout.fail("deploy", f"the version before cannot be brought back: {message}", "machine")
+        fail(rollout, "deploy", f"the version before cannot be brought back: {message}", "machine")
     return False
 
 

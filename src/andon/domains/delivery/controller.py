@@ -1,0 +1,147 @@
+"""Carries out one rollout: a version of a service taking over in an environment.
+
+Forward: gate, desired state, pre-deploy jobs, replicas, weights with the judge at each, post-deploy
+jobs, and only then the old version leaves. Anything that goes wrong by the version's own fault turns
+the Run around (``stopping``): latch, weight to zero, desired state reverted.
+"""
+
+from __future__ import annotations
+
+from andon.api.v1.control import Decision, Selector, View
+from andon.api.v1.records import TERMINAL, Object, RolloutPlan, Subject
+from andon.domains.delivery import steps
+from andon.domains.delivery.entering import pass_gate
+from andon.domains.delivery.rollout import Rollout
+from andon.domains.delivery.stopping import go_back, keep_telling, stop
+from andon.domains.delivery.watching import shift_and_judge
+from andon.domains.line import events
+from andon.domains.line.evidence import claim
+
+RIVALS = 20
+
+
+class RolloutController:
+    """Reconciles Runs of the type ``rollout`` and ``rollback``.
+
+    Args:
+        type: Which of the two.
+    """
+
+    def __init__(self, type: str = "rollout") -> None:
+        self.kind = f"Run:{type}"
+        self._type = type
+
+    def select(self, obj: Object) -> dict[str, Selector]:
+        """See the environment, rivals for the same place, Holds, Evidence and Approvals."""
+        plan: RolloutPlan = obj.spec.rollout
+        place = {"environment": plan.environment, "service": plan.service}
+        return {
+            "environment": Selector(kind="Environment", name=plan.environment),
+            "rivals": Selector(kind="Run", labels=place, newest=RIVALS),
+            "holds": Selector(kind="Hold", labels={"state": "active"}),
+            "evidence": Selector(
+                kind="Evidence",
+                labels={"service": plan.service, "digest": plan.version.digest},
+                newest=200,
+            ),
+            "approvals": Selector(kind="Approval", labels={"change": obj.spec.change}, newest=50),
+        }
+
+    def wakes(self, changed: Object) -> tuple[Selector, ...]:
+        """Wake the Runs of the place that changed."""
+        labels = {"type": self._type}
+        match changed.kind:
+            case "Environment":
+                labels["environment"] = changed.name
+            case "Run" if changed.labels.get("type") in {"rollout", "rollback"}:
+                labels |= {key: changed.labels[key] for key in ("environment", "service")}
+            case "Hold":
+                scope: Subject = changed.spec.scope
+                named = {"environment": scope.environment, "service": scope.service}
+                labels |= {key: value for key, value in named.items() if value}
+            case "Evidence" if changed.labels.get("digest"):
+                labels["digest"] = changed.labels["digest"]
+            case "Approval":
+                labels["change"] = changed.labels.get("change", "")
+            case _:
+                return ()
+        return (Selector(kind="Run", labels=labels, newest=RIVALS),)
+
+    def reconcile(self, view: View, now: float) -> Decision:
+        """Advance the Run as far as its facts allow."""
+        rollout = Rollout(view, now)
+        if view.object.status.phase in TERMINAL:
+            return keep_telling(rollout)
+        if "back" in rollout.memory:
+            go_back(rollout)
+        else:
+            forward(rollout)
+        return rollout.decision()
+
+
+def forward(rollout: Rollout) -> None:
+    """Walk the steps until one has to wait."""
+    if not rollout.ended("gate"):
+        if not pass_gate(rollout):
+            return
+    elif _asked_to_stop(rollout):
+        return
+    for row in sorted(rollout.rows().values(), key=lambda row: row.position):
+        if not rollout.ended(row.name) and not _walk(rollout, row.name):
+            return
+        if "back" in rollout.memory:
+            return
+    _succeed(rollout)
+
+
+def _walk(rollout: Rollout, step: str) -> bool:
+    if step == "desired":
+        return steps.write_desired(rollout)
+    if step == "deploy":
+        return steps.deploy(rollout)
+    if step.startswith("canary-"):
+        return shift_and_judge(rollout, step)
+    if step == "switch":
+        return steps.switch(rollout)
+    if step == "retire":
+        return steps.retire(rollout)
+    return steps.run_job(rollout, step)
+
+
+def _asked_to_stop(rollout: Rollout) -> bool:
+    asked = [run for run in rollout.later() if run.spec.type == "rollback"]
+    if not asked or any(row.outcome is None for row in rollout.view.actions):
+        return False
+    reason = asked[-1].spec.rollout.reason
+    stop(rollout, None, "Aborted", f"a person asked for a rollback: {reason}")
+    return True
+
+
+def _succeed(rollout: Rollout) -> None:
+    version = rollout.plan.version
+    verb = "upgraded" if rollout.previous else "deployed"
+    if rollout.spec.type == "rollback":
+        verb = "rolledback"
+    rollout.set(phase="Succeeded", reason="Promoted", message="", finished_at=rollout.moment())
+    rollout.create.append(
+        claim(
+            name=f"{rollout.run}-deployed",
+            subject=Subject(service=rollout.plan.service, digest=version.digest),
+            check=f"deployed/{rollout.plan.environment}",
+            verdict="Pass",
+            source=f"run:{rollout.run}",
+            now=rollout.now,
+        )
+    )
+    rollout.events += [
+        events.service_event(
+            verb,
+            run=rollout.run,
+            environment=rollout.plan.environment,
+            service=rollout.plan.service,
+            version=version,
+            change=rollout.spec.change,
+            cause=f"run/{rollout.run}/started",
+        ),
+        events.run_finished(rollout.run, rollout.stream, rollout.spec.change, "success", ""),
+    ]
