@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.agentclient.wire import AgentStatus
+from andon.adapters.filetree import work_tree
 from andon.cli.client import Client
 from andon.kernel.errors import TimedOut, Unavailable
 from andon.runtime.system import SystemClock
@@ -345,6 +346,11 @@ class Installation:
             return await agent.status()
         finally:
             await agent.close()
+
+    def job_trees(self, job: str) -> list[Path]:
+        """Work trees of a job that runs."""
+        running = [one.key for one in self.agent_status().jobs if one.name == job]
+        return [work_tree(self.state / "work", key) for key in running]
 
     # the end
 

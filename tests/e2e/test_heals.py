@@ -23,7 +23,7 @@ from driver import (
     until,
 )
 
-GATED = ": GATED; until test -e go; do test -e app; sleep 0.05; done"
+GATED = "until test -e go; do test -e app; sleep 0.05; done"
 """A job that goes on until the test lets it, and fails when its work tree has gone."""
 
 
@@ -150,6 +150,31 @@ def test_killed_gateway_comes_back_with_its_weights(canary: tuple[Installation, 
     assert traffic.failures == []
 
 
+@pytest.mark.parametrize("victim", ["master", "worker"])
+def test_half_of_a_killed_gateway_does_not_stay_alone(
+    canary: tuple[Installation, Project], victim: str
+) -> None:
+    andon, _ = canary
+    master = andon.agent_status().gateway["pid"]
+    [worker, *_] = children(master)
+    with Traffic(address(andon)) as traffic:
+        traffic.more(20)
+        os.kill(master if victim == "master" else worker, signal.SIGKILL)
+
+        def healed() -> bool:
+            now = andon.agent_status().gateway
+            return now["pid"] not in {None, master} and not now["message"]
+
+        until(healed, "HAProxy runs again")
+        traffic.more(20)
+        until(lambda: is_gone(worker), "no old worker is left")
+
+
+def children(pid: int) -> list[int]:
+    """Processes that one has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def test_killed_control_plane_in_mid_canary_takes_each_step_once(
     canary: tuple[Installation, Project],
 ) -> None:
@@ -174,7 +199,7 @@ def test_killed_control_plane_in_mid_build_lets_the_job_end_once(
     jobs = {"unit": {"run": f"echo began; {GATED}"}}
     name = andon.begin(project, project.aside("six", replace(project.shape, jobs=jobs)))
     build = andon.running(name, "unit", "build")
-    tree = until(lambda: work_trees(andon), "a work tree")[0]
+    [tree] = until(lambda: andon.job_trees("unit"), "the job runs")
     andon.kill()
     (tree / "go").touch()
     until(lambda: not andon.agent_status().jobs, "the job ends by itself")
@@ -194,12 +219,12 @@ def test_deleted_work_tree_is_the_machines_fault_and_tried_again(
     shape = replace(project.shape, jobs={"unit": {"run": f"test -e app; {GATED}"}})
     name = andon.begin(project, project.aside("seven", shape))
     andon.running(name, "unit", "build")
-    until(lambda: andon.agent_status().jobs, "the job runs")
-    [tree] = work_trees(andon)
+    [tree] = until(lambda: andon.job_trees("unit"), "the job runs")
     shutil.rmtree(tree)
     told = andon.said(name, "work tree deleted")
     assert "trying again" in told
-    [fresh] = until(lambda: [one for one in work_trees(andon) if one != tree], "another work tree")
+    [fresh] = until(lambda: andon.job_trees("unit"), "the job runs again")
+    assert fresh != tree
     (fresh / "go").touch()
     with Traffic(address(andon)):
         promoted(andon, name, "seven")
@@ -216,13 +241,3 @@ def address_of_agent(andon: Installation) -> str:
     """The address, while no control plane answers."""
     [one] = andon.agent_status().gateway["services"]
     return str(one["address"])
-
-
-def work_trees(andon: Installation) -> list[Path]:
-    """Work trees of jobs that have not been let go."""
-    trees = (one.parent for one in (andon.state / "work").glob("[!.]*/andon.yaml"))
-    return [
-        tree
-        for tree in trees
-        if not (tree / "go").exists() and "GATED" in (tree / "andon.yaml").read_text()
-    ]

@@ -12,6 +12,7 @@ import pytest
 from driver import (
     CANARIES,
     ROLLING,
+    UNIT,
     Installation,
     Project,
     Shape,
@@ -114,6 +115,28 @@ def test_full_disk_is_said_and_the_line_goes_on_when_there_is_room(tmp_path: Pat
         assert set(traffic.answers) == {"one", "two", "three"}
         assert andon.client.get("/status")["holds"] == []
         assert andon.client.get("/ledger/verify")["ok"]
+
+
+def test_disk_that_fills_up_under_a_job_is_not_the_changes_fault(tmp_path: Path) -> None:
+    build = "until test -e go; do sleep 0.05; done; head -c 1000000 /dev/zero > out"
+    shape = Shape(jobs={"unit": {"run": UNIT}, "build": {"run": build}})
+    project = Project(tmp_path / "hello")
+    with small_disk(tmp_path / "disk") as disk, installation(disk / "state") as andon:
+        assert andon.ship(project).code == 0
+        name = andon.begin(project, project.commit("two", shape))
+        [tree] = until(lambda: andon.job_trees("build"), "the job runs")
+        ballast = fill(disk)
+        (tree / "go").touch()
+        until(lambda: not andon.agent_status().jobs, "the job ends")
+        assert andon.ask() == "one"
+        ballast.unlink()
+        [fresh] = until(lambda: andon.job_trees("build"), "the job runs again")
+        assert fresh != tree
+        assert "is full" in andon.said(name, "trying again")
+        (fresh / "go").touch()
+        assert andon.ended(name)["phase"] == "Succeeded"
+        assert andon.ask() == "two"
+        assert andon.client.get("/status")["holds"] == []
 
 
 def test_down_leaves_nothing_and_up_brings_back_what_is_desired(tmp_path: Path) -> None:
