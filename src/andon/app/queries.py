@@ -117,10 +117,7 @@ def _service(
     if moving is not None and moving.status.phase != "Pending":
         plan: RolloutPlan = moving.spec.rollout
         canary = {"version": version_json(plan.version, plan.sha), "run": run_json(moving)}
-    scope = Subject(environment=place.name, service=service)
-    here = [
-        hold for hold in holds if hold.spec.scope.matches(scope) or scope.matches(hold.spec.scope)
-    ]
+    here = [hold for hold in holds if hold.spec.scope.matches(_subject(newest, place, service))]
     return {
         "environment": place.name,
         "service": service,
@@ -133,6 +130,20 @@ def _service(
         "holds": [hold_json(hold) for hold in here],
         "message": record.synced.get(service, ""),
     }
+
+
+def _subject(newest: Object | None, place: Object, service: str) -> Subject:
+    """What is asked to be here now: an earlier version that is latched holds nobody up."""
+    if newest is None:
+        return Subject(environment=place.name, service=service)
+    plan: RolloutPlan = newest.spec.rollout
+    return Subject(
+        service=service,
+        environment=place.name,
+        digest=plan.version.digest,
+        config_hash=plan.version.config_hash,
+        change=newest.spec.change,
+    )
 
 
 def _sha_of(tx: Tx, record: EnvironmentRecordStatus, service: str) -> str:

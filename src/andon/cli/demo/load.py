@@ -148,7 +148,12 @@ class Load:
                 self._tally.complete(at)
                 return
             reason = str(reply.status)
-        self._tally.fail(Failure(at=at, method=method, path=path, client=client, reason=reason))
+        ended_at = asyncio.get_running_loop().time() + offset
+        self._tally.fail(
+            Failure(
+                at=at, ended_at=ended_at, method=method, path=path, client=client, reason=reason
+            )
+        )
 
     async def _tell(self) -> None:
         while True:

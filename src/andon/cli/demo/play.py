@@ -289,7 +289,8 @@ class Play:
             "requests": load["completed"] + load["failed"],
             "failed_requests": load["failed"],
             "bad_canary_failed_requests": sum(
-                since <= failure["at"] <= until for failure in load["failures"]
+                failure["at"] <= until and since <= failure["ended_at"]
+                for failure in load["failures"]
             )
             if expected_bad
             else 0,

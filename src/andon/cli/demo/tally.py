@@ -19,6 +19,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         at: When it was to be sent, in seconds since the Unix epoch.
+        ended_at: When it was known to have failed; later than ``at`` by what the user waited.
         method: HTTP method.
         path: What was asked.
         client: Who asked.
@@ -26,6 +27,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     at: float
+    ended_at: float
     method: str
     path: str
     client: str

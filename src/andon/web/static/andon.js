@@ -128,7 +128,7 @@ function headline(status) {
   const moving = status.services.filter((row) => row.canary);
   const held = status.services.filter((row) => row.holds && row.holds.length);
   if (moving.length) return ["move", `${names(moving)}: ${SAID[moving[0].canary.run.phase] || "moving"}.`];
-  if (status.holds.length) return ["stop", held.length ? `The line is stopped for ${names(held)}.` : "The line is stopped."];
+  if (held.length) return ["stop", `The line is stopped for ${names(held)}.`];
   if (status.runs.length) return ["move", "The line is moving."];
   return status.services.length ? ["go", "The line is clear."] : ["quiet", "The line is empty."];
 }
@@ -138,7 +138,7 @@ function draw(status) {
   document.querySelector(".board").dataset.state = state;
   if (byId("headline").textContent !== sentence) byId("headline").textContent = sentence;
   byId("subline").textContent = `${plural(status.services.length, "deployment")}, ${plural(status.runs.length, "run")} under way, ${plural(status.holds.length, "hold")}`;
-  document.title = `${status.holds.length ? "■ " : ""}${sentence} Andon`;
+  document.title = `${state === "stop" ? "■ " : ""}${sentence} Andon`;
   const shape = JSON.stringify([status.services, status.holds, status.changes, status.environments],
     (key, value) => (/^(weight|evidence|fit|canaryR|canaryE|stable|expected)/.test(key) ? undefined : value));
   if (shape !== lastDrawing) {

@@ -7,7 +7,7 @@ from andon.cli.demo.tally import FAILURES_LIMIT, SERIES_SECONDS, Failure, Tally,
 
 
 def failure(at: float, reason: str = "500") -> Failure:
-    return Failure(at=at, method="GET", path="/", client="a", reason=reason)
+    return Failure(at=at, ended_at=at, method="GET", path="/", client="a", reason=reason)
 
 
 def test_sent_is_what_ended_and_what_is_in_flight() -> None:
