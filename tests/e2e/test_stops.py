@@ -29,6 +29,12 @@ class Line:
         assert self.andon.replica_pids() == pids
         why = self.andon.andon("why", sha[:12])
         assert why.code == 0
+        change = self.andon.change(sha[:12])
+        [line] = [
+            one for one in self.andon.andon("status").text.splitlines() if change["name"] in one
+        ]
+        assert change["phase"] in line
+        assert change["statusMessage"].partition("\n")[0] in line
         return shipped.text + why.text, self.andon.change(sha[:12])["runs"]
 
 

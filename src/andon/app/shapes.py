@@ -194,7 +194,11 @@ def event_body(row: LedgerRow) -> Json:
 
 
 def tell_event(row: LedgerRow) -> str:
-    """Tell an event in one sentence."""
+    """Tell an event in one line."""
+    return _tell(row).partition("\n")[0]
+
+
+def _tell(row: LedgerRow) -> str:
     subject = event_body(row).get("data", {}).get("subject", {})
     content: Json = subject.get("content", {})
     place = content.get("environment", {}).get("id", "")

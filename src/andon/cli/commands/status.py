@@ -32,7 +32,7 @@ def _tell(status: dict[str, Any]) -> list[str]:
     for hold in status["holds"]:
         lines += [
             "",
-            f"{strong('Held')} {hold['scopeText']}: {hold['reason']}",
+            f"{strong('Held')} {hold['scopeText']}: {first_line(hold['reason'])}",
             f"  {hold['opens']}",
         ]
     for part, field in (("agent", "error"), ("gateway", "message")):
@@ -70,5 +70,6 @@ def _moving(canary: dict[str, Any]) -> str:
 
 
 def _change(one: dict[str, Any]) -> tuple[str, ...]:
-    said = f" {faint(one['statusMessage'])}" if one.get("statusMessage") else ""
+    message = first_line(one.get("statusMessage") or "")
+    said = f" {faint(message)}" if message else ""
     return (one["name"], state(one["phase"]), first_line(one["message"])[:60] + said)

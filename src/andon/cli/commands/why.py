@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from andon.cli.output import clock_time, faint, show, state, strong
+from andon.cli.output import clock_time, faint, first_line, show, state, strong
 from andon.cli.root import flags
 from andon.cli.session import Session
 from andon.kernel.duration import format_duration
@@ -28,9 +28,11 @@ def tell_why(answer: dict[str, Any]) -> list[str]:
     word = click.style("open", fg="green") if answer["open"] else click.style("stopped", fg="red")
     lines = [f"{answer['kind']} {strong(answer['subject'])}: {word}"]
     if answer.get("summary"):
-        lines.append(f"  {answer['summary']}")
+        lines.append(f"  {first_line(answer['summary'])}")
     for hold in answer["holds"]:
-        lines += [f"  held by {hold['source']}: {hold['reason']}", _opens(hold)]
+        first, *more = hold["reason"].split("\n")
+        lines += [f"  held by {hold['source']}: {first}", *(f"    | {one}" for one in more)]
+        lines.append(_opens(hold))
     for one in answer["missing"]:
         where = f" for {one['environment']}" if one["environment"] else ""
         lines += [f"  missing Evidence{where}: {one['check']}", _opens(one)]
@@ -46,7 +48,7 @@ def _opens(one: dict[str, Any]) -> str:
 
 
 def _evidence(one: dict[str, Any]) -> str:
-    return f"  {state(one['verdict'])} {one['check']}: {one['message'] or faint(one['source'])}"
+    return f"  {state(one['verdict'])} {one['check']}: {first_line(one['message']) or faint(one['source'])}"
 
 
 def _story(story: list[dict[str, Any]]) -> list[str]:
