@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from driver import ROLLING, Installation, Json, Project, Shape, installation, request, until
+from driver import Installation, Json, installation
+from project import ROLLING, Project, Shape
+from traffic import request, until
 
 from andon.cli.demo.receiver import Notices, Receiver
 

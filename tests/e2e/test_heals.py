@@ -11,17 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driver import (
-    CANARIES,
-    Installation,
-    Project,
-    Shape,
-    Traffic,
-    installation,
-    started,
-    steps_of,
-    until,
-)
+from driver import Installation, installation, started, steps_of
+from project import CANARIES, Project, Shape
+from traffic import Traffic, until
 
 GATED = "until test -e go; do test -e app; sleep 0.05; done"
 """A job that goes on until the test lets it, and fails when its work tree has gone."""

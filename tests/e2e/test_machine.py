@@ -9,19 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from driver import (
-    CANARIES,
-    ROLLING,
-    UNIT,
-    Installation,
-    Project,
-    Shape,
-    Traffic,
-    installation,
-    processes_of,
-    request,
-    until,
-)
+from driver import Installation, installation, processes_of
+from project import CANARIES, ROLLING, UNIT, Project, Shape
+from traffic import Traffic, request, until
 
 MEGABYTE = 1 << 20
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from driver import SERVER, UNIT, Installation, Json, Project, Shape, installation, steps_of
+from driver import Installation, Json, installation, steps_of
+from project import SERVER, UNIT, Project, Shape
 
 STEP_FAILED = 8
 
