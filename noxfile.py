@@ -10,6 +10,7 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test"]
 
+CHECKED = ["src", "tests", "bench", "docs", "noxfile.py"]
 SUITES = {
     "architecture": ["tests/architecture"],
     "unit": ["tests/unit", "src/andon", "--doctest-modules", "--ignore=src/andon/testing"],
@@ -27,8 +28,8 @@ SUITES = {
 @nox.session
 def lint(session: nox.Session) -> None:
     """Format, lint, types and import contracts."""
-    session.run("ruff", "format", "--check", "src", "tests", "noxfile.py", external=True)
-    session.run("ruff", "check", "src", "tests", "noxfile.py", external=True)
+    session.run("ruff", "format", "--check", *CHECKED, external=True)
+    session.run("ruff", "check", *CHECKED, external=True)
     session.run("mypy", external=True)
     session.run("lint-imports", "--no-cache", external=True)
     session.run("codespell", "src", "docs", "README.md", "CONTRIBUTING.md", external=True)
@@ -38,14 +39,19 @@ def lint(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """Every suite, and how long each took."""
     only = session.posargs or list(SUITES)
-    took = {}
+    took, failed = {}, []
     for name in only:
         start = time.monotonic()
-        session.run("pytest", "-q", *SUITES[name], external=True)
+        try:
+            session.run("pytest", "-q", *SUITES[name], external=True)
+        except nox.command.CommandFailed:
+            failed.append(name)
         took[name] = time.monotonic() - start
     for name, seconds in took.items():
         session.log(f"{name:14} {seconds:6.1f} s")
     session.log(f"{'all':14} {sum(took.values()):6.1f} s")
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
 
 
 @nox.session

@@ -79,7 +79,14 @@ def test_functions_and_files_keep_to_the_size_of_the_house():
 
 
 def test_nothing_committed_carries_a_path_of_this_machine():
-    roots = [path for path in ROOT.iterdir() if path.name in {"src", "docs", "examples", "tests", ".ci"}]
-    files = [one for root in roots for one in root.rglob("*") if one.suffix in {".py", ".md", ".yaml", ".sh"}]
+    roots = [
+        path for path in ROOT.iterdir() if path.name in {"src", "docs", "examples", "tests", ".ci"}
+    ]
+    files = [
+        one
+        for root in roots
+        for one in root.rglob("*")
+        if one.suffix in {".py", ".md", ".yaml", ".sh"}
+    ]
     text = re.compile(r"/(work|root)/(main|shared|\.library|\.pyenv)")
     assert not [path for path in files if path != Path(__file__) and text.search(path.read_text())]

@@ -27,7 +27,7 @@ DEFAULT_PORT = 7411
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Of the page; 0: a free one.")
 @click.option("--watch", "repositories", multiple=True, metavar="REPO", help="Ship what is pushed.")
 @click.option("--branch", default="main", show_default=True, help="Branch to watch.")
-@click.option("--notify", multiple=True, metavar="URL", help="Webhook told when the line stops.")
+@click.option("--notify", multiple=True, metavar="URL", help="Webhook told when a rollout stops.")
 @click.option(
     "--database",
     "database_url",
