@@ -138,7 +138,7 @@ class Play:
             "by": "demo",
         }
         shipped = self.client.post("/ship", body)
-        self.screen.say(f"commit {sha[:12]}: {shipped['message']}")
+        self.screen.say(f"commit {sha[:12]}: {shipped['message'].splitlines()[0]}")
         deadline = time.monotonic() + SHIP_SECONDS
         while True:
             change = self._change(shipped["change"])
