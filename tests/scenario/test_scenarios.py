@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from andon.store import verify_ledger
+from andon.testing.cdevents import check_event
 from andon.testing.scenario import Scenario, load
 
 FOLDER = Path(__file__).parent
@@ -13,10 +16,15 @@ STORIES = sorted(FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
-def test_scenario(path: Path, tmp_path: Path):
+def test_scenario(path: Path, tmp_path: Path, conformance_data: Path):
     scenario = Scenario(load(path), FOLDER, tmp_path / "andon.db")
     try:
         problems = scenario.play()
+        events = scenario.line.tx(lambda tx: tx.events(limit=10_000))
+        verified = scenario.line.tx(verify_ledger)
     finally:
         scenario.close()
     assert not problems, "\n".join(problems)
+    assert not verified.findings
+    for event in events:
+        check_event(conformance_data, json.loads(event.body))
