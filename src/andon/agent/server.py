@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from andon.adapters import unixsocket
 from andon.adapters.agentclient import wire
 from andon.adapters.process.layout import Layout
 from andon.agent.host import Host
@@ -35,7 +36,7 @@ class Server:
     async def serve(self, layout: Layout) -> None:
         """Listen until the host has ended."""
         layout.socket.unlink(missing_ok=True)
-        with wire.address(layout.socket) as where:
+        with unixsocket.address(layout.socket) as where:
             old_mask = os.umask(0o177)
             try:
                 server = await asyncio.start_unix_server(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from andon.adapters import unixsocket
 from andon.kernel.errors import TimedOut, Unavailable, from_code
 
 SOCKET = "control.sock"
-_LONGEST_ADDRESS_BYTES = 100  # The kernel's bound is 107.
 _ANSWER_SECONDS = 120.0
 
 
@@ -96,21 +95,8 @@ class _UnixConnection(HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        with _address(self._path) as address:
+        with unixsocket.address(self._path) as address:
             self.sock.connect(address)
-
-
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """Yield an address that the kernel accepts, however deep the folder lies."""
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS_BYTES:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 def _read(status: int, content: bytes) -> Any:

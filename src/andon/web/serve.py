@@ -14,13 +14,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from andon.adapters import unixsocket
 from andon.kernel.errors import Conflict, Unavailable, UsageError
 from andon.web.guard import ReadOnly
 
 DEFAULT_PORT = 7411
 _BACKLOG = 128
 _LAST_ANSWERS_SECONDS = 2
-_LONGEST_SOCKET_PATH_BYTES = 107
 
 
 class _Server(uvicorn.Server):
@@ -104,7 +104,10 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 @contextlib.contextmanager
 def _listen_unix(path: Path) -> Iterator[socket.socket]:
     """Listen on a Unix socket, having removed one that nobody serves any more."""
-    with _short(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    with (
+        unixsocket.address(path) as address,
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+    ):
         if path.exists():
             _refuse_if_served(path, address)
             path.unlink()
@@ -124,16 +127,3 @@ def _refuse_if_served(path: Path, address: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         if probe.connect_ex(address) == 0:
             raise Conflict(f"another control plane answers on {path}", hint="`andon down` ends it")
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Yield a name of the path that fits into a socket address, however deep the folder is."""
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH_BYTES:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from andon.adapters import unixsocket
 from andon.adapters.agentclient import wire
 from andon.api.v1 import actions
 from andon.api.v1.actions import Done, Intent
@@ -176,7 +177,7 @@ class AgentClient:
 
     async def _try_connect(self) -> bool:
         try:
-            with wire.address(self._socket) as where:
+            with unixsocket.address(self._socket) as where:
                 reader, writer = await asyncio.open_unix_connection(
                     where, limit=wire.LINE_LIMIT_BYTES
                 )

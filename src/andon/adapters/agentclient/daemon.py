@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.adapters import unixsocket
 from andon.adapters.agentclient import wire
 from andon.kernel.errors import Unavailable
 
@@ -42,7 +43,7 @@ def answers(where: Path) -> bool:
     """Say whether an agent answers at a socket."""
     request = wire.Request(id=1, method="hello")
     try:
-        with socket.socket(socket.AF_UNIX) as line, wire.address(where) as address:
+        with socket.socket(socket.AF_UNIX) as line, unixsocket.address(where) as address:
             line.settimeout(_ANSWER_SECONDS)
             line.connect(address)
             line.sendall(msgspec.json.encode(request) + b"\n")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -15,7 +11,6 @@ from andon.api.v1 import actions
 from andon.api.v1.actions import Done
 
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
-_LONGEST_ADDRESS_BYTES = 100  # The kernel's bound is 107.
 
 
 class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,16 +139,3 @@ METHODS: dict[str, Method] = {
     "tail_log": Method(TailLog, LogChunk, read=True),
     "shutdown": Method(Nothing, Done),
 }
-
-
-@contextmanager
-def address(socket: Path) -> Iterator[str]:
-    """Yield an address for a socket file that the kernel accepts, however deep its folder lies."""
-    if len(os.fsencode(socket)) <= _LONGEST_ADDRESS_BYTES:
-        yield str(socket)
-        return
-    folder = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{socket.name}"
-    finally:
-        os.close(folder)

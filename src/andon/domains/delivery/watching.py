@@ -14,7 +14,6 @@ from andon.api.v1.actions import (
     ActionFailed,
     AnyOutcome,
     BackendAdded,
-    Counts,
     Done,
     ObserveReplicas,
     ObserveTraffic,
@@ -24,13 +23,10 @@ from andon.api.v1.actions import (
     TrafficObserved,
 )
 from andon.api.v1.control import NewObject
-from andon.api.v1.definitions import RolloutStep
 from andon.api.v1.records import RolloutPlan
 from andon.domains.delivery.judge import (
-    ArmCounts,
     Judgement,
     JudgeState,
-    Sample,
     fold,
     frozen_thresholds,
     judge,
@@ -38,6 +34,7 @@ from andon.domains.delivery.judge import (
 )
 from andon.domains.delivery.plan import backend_action, deploy_action
 from andon.domains.delivery.rollout import Rollout
+from andon.domains.delivery.sampling import counts_of, next_sample, plan_of, remember
 from andon.domains.delivery.stopping import call_person, fail, stop, version_scope
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import as_evidence
@@ -62,14 +59,6 @@ def shift_and_judge(rollout: Rollout, step: str) -> bool:
     return judgement is not None and _follow(rollout, step, judgement)
 
 
-def plan_of(rollout: Rollout, step: str) -> tuple[RolloutStep, bool]:
-    """Return the step's plan and whether it is the last one."""
-    steps = rollout.plan.rollout.steps
-    weight = float(step.removeprefix("canary-"))
-    found = next((plan for plan in steps if plan.weight == weight), steps[-1])
-    return found, found is steps[-1]
-
-
 # --- weights ------------------------------------------------------------------------------------
 
 
@@ -83,8 +72,8 @@ def _baseline(rollout: Rollout) -> bool:
     if not isinstance(outcome, TrafficObserved):
         rollout.say("deploy", describe_failure(outcome)[0])
         return False
-    _remember(rollout, outcome)
-    stable = _counts(rollout, outcome, stable=True)
+    remember(rollout, outcome)
+    stable = counts_of(rollout, outcome, stable=True)
     frozen = frozen_thresholds(stable.latency if stable else {}, rollout.plan.objective)
     rollout.memory["frozen"] = list(frozen)
     state = start_state(rollout.plan.rollout.judge, rollout.plan.objective, frozen)
@@ -252,8 +241,8 @@ def _look(rollout: Rollout, step: str) -> Judgement | None:
 
 
 def _judge(rollout: Rollout, step: str, seen: TrafficObserved) -> Judgement | None:
-    sample = _sample(rollout, step, seen)
-    _remember(rollout, seen)
+    sample = next_sample(rollout, step, seen)
+    remember(rollout, seen)
     if sample is None:
         return None
     policy = rollout.plan.rollout
@@ -275,67 +264,6 @@ def _judge(rollout: Rollout, step: str, seen: TrafficObserved) -> Judgement | No
     )
     _show(rollout, judgement)
     return judgement
-
-
-def _counts(rollout: Rollout, seen: TrafficObserved, *, stable: bool) -> Counts | None:
-    if not stable:
-        return seen.versions.get(rollout.plan.version.key, Counts())
-    if rollout.previous is None:
-        return None
-    return seen.versions.get(rollout.previous.key, Counts())
-
-
-def _remember(rollout: Rollout, seen: TrafficObserved) -> None:
-    arms = {"canary": _counts(rollout, seen, stable=False)}
-    arms["stable"] = _counts(rollout, seen, stable=True)
-    rollout.memory["last"] = {
-        "at": seen.at,
-        "source": seen.source,
-        "arms": msgspec.to_builtins(arms, str_keys=True),
-    }
-
-
-def _sample(rollout: Rollout, step: str, seen: TrafficObserved) -> Sample | None:
-    """Return what happened since the last look; None when the counters began anew."""
-    last = rollout.memory["last"]
-    if last["source"] != seen.source or seen.at <= last["at"]:
-        return None
-    before = msgspec.convert(last["arms"], dict[str, Counts | None], str_keys=True, strict=False)
-    canary = _delta(before["canary"], _counts(rollout, seen, stable=False))
-    if canary is None:
-        return None
-    stable = _delta(before["stable"], _counts(rollout, seen, stable=True))
-    _, last_step = plan_of(rollout, step)
-    soak = rollout.plan.rollout.soak_seconds
-    return Sample(
-        at=seen.at,
-        seconds=seen.at - last["at"],
-        weight=rollout.status.weight,
-        canary=canary,
-        stable=stable,
-        last_step=last_step,
-        soak_done=last_step and rollout.now - rollout.memory["since"] >= soak,
-        restarts=rollout.memory.get("restarts", 0),
-        consistent=seen.consistent,
-    )
-
-
-def _delta(before: Counts | None, after: Counts | None) -> ArmCounts | None:
-    if before is None or after is None:
-        return None
-    latency = {
-        bucket: count - before.latency.get(bucket, 0)
-        for bucket, count in sorted(after.latency.items())
-        if count > before.latency.get(bucket, 0)
-    }
-    attributed = after.attributed_errors - before.attributed_errors
-    return ArmCounts(
-        requests=max(0, after.requests - before.requests),
-        errors=max(0, after.errors - before.errors + attributed),
-        client_errors=max(0, after.client_errors - before.client_errors + attributed),
-        clients=after.clients,
-        latency=latency,
-    )
 
 
 def _show(rollout: Rollout, judgement: Judgement) -> None:
