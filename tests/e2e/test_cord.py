@@ -144,6 +144,9 @@ def test_stopped_line_tells_the_webhook_once_and_unlatch_lets_it_try_again(
     assert "exit code 3" in notice["message"]
     assert notice["next"] == "andon why hello --environment dev"
 
+    denied = andon.andon("lift", f"latch-{rollout['name']}", *WHY)
+    assert denied.code == 6, denied.text
+    assert "andon unlatch dev hello" in denied.text
     assert andon.ship(project, sha).code == 10
     assert andon.andon("unlatch", "dev", "hello", *WHY).code == 0
     name = andon.change(sha[:12])["name"]

@@ -7,6 +7,7 @@ the Run around (``stopping``): latch, weight to zero, desired state reverted.
 
 from __future__ import annotations
 
+from andon.api.v1.actions import CancelJob, RunJob
 from andon.api.v1.control import Decision, Selector, View
 from andon.api.v1.records import TERMINAL, Object, RolloutPlan, Subject
 from andon.domains.delivery import steps
@@ -109,9 +110,16 @@ def _walk(rollout: Rollout, step: str) -> bool:
 
 
 def _asked_to_stop(rollout: Rollout) -> bool:
+    """Turn around for a person, once nothing is under way any more; jobs are not waited for."""
     asked = [run for run in rollout.later() if run.spec.type == "rollback"]
-    if not asked or any(row.outcome is None for row in rollout.view.actions):
+    if not asked:
         return False
+    under_way = [row for row in rollout.view.actions if row.outcome is None]
+    for row in under_way:
+        if isinstance(row.action, RunJob):
+            rollout.do(f"cancel/{row.step}", CancelJob(job_key=row.key))
+    if under_way:
+        return True
     reason = asked[-1].spec.rollout.reason
     stop(rollout, None, "Aborted", f"a person asked for a rollback: {reason}")
     return True
