@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from andon.api.v1 import actions
 from andon.api.v1.actions import Done, Intent
 from andon.kernel.clock import Clock
 from andon.kernel.errors import InternalError, Unavailable, from_code
+
+Result = TypeVar("Result")
 
 _PATIENCE_SECONDS = 10.0
 _FIRST_BACKOFF_SECONDS = 0.05
@@ -47,53 +49,53 @@ class AgentClient:
 
     async def run_job(self, action: actions.RunJob, intent: Intent) -> actions.JobDone:
         """Run a job to its end."""
-        return await self._act("run_job", action, intent)  # type: ignore[no-any-return]
+        return await self._act("run_job", action, intent, actions.JobDone)
 
     async def cancel_job(self, action: actions.CancelJob, intent: Intent) -> Done:
         """End a job."""
-        return await self._act("cancel_job", action, intent)  # type: ignore[no-any-return]
+        return await self._act("cancel_job", action, intent, Done)
 
     async def deploy_replicas(
         self, action: actions.DeployReplicas, intent: Intent
     ) -> actions.ReplicasReady:
         """Have replicas ready."""
-        return await self._act("deploy_replicas", action, intent)  # type: ignore[no-any-return]
+        return await self._act("deploy_replicas", action, intent, actions.ReplicasReady)
 
     async def observe_replicas(
         self, action: actions.ObserveReplicas, intent: Intent
     ) -> actions.ReplicasObserved:
         """Look at replicas."""
-        return await self._act("observe_replicas", action, intent)  # type: ignore[no-any-return]
+        return await self._act("observe_replicas", action, intent, actions.ReplicasObserved)
 
     async def retire_replicas(self, action: actions.RetireReplicas, intent: Intent) -> Done:
         """Stop replicas."""
-        return await self._act("retire_replicas", action, intent)  # type: ignore[no-any-return]
+        return await self._act("retire_replicas", action, intent, Done)
 
     async def add_backend(self, action: actions.AddBackend, intent: Intent) -> actions.BackendAdded:
         """Make a version reachable."""
-        return await self._act("add_backend", action, intent)  # type: ignore[no-any-return]
+        return await self._act("add_backend", action, intent, actions.BackendAdded)
 
     async def set_weights(self, action: actions.SetWeights, intent: Intent) -> Done:
         """Share the traffic."""
-        return await self._act("set_weights", action, intent)  # type: ignore[no-any-return]
+        return await self._act("set_weights", action, intent, Done)
 
     async def remove_backend(self, action: actions.RemoveBackend, intent: Intent) -> Done:
         """Drain and forget a version."""
-        return await self._act("remove_backend", action, intent)  # type: ignore[no-any-return]
+        return await self._act("remove_backend", action, intent, Done)
 
     async def observe_traffic(
         self, action: actions.ObserveTraffic, intent: Intent
     ) -> actions.TrafficObserved:
         """Read the counts."""
-        return await self._act("observe_traffic", action, intent)  # type: ignore[no-any-return]
+        return await self._act("observe_traffic", action, intent, actions.TrafficObserved)
 
     async def hello(self) -> wire.Hello:
         """Ask who answers."""
-        return await self._call("hello", wire.Nothing())  # type: ignore[no-any-return]
+        return await self._call("hello", wire.Nothing(), wire.Hello)
 
     async def status(self) -> wire.AgentStatus:
         """Ask for everything the agent owns."""
-        return await self._call("status", wire.Nothing())  # type: ignore[no-any-return]
+        return await self._call("status", wire.Nothing(), wire.AgentStatus)
 
     async def tail_log(self, name: str, offset: int = 0, max_bytes: int = 65536) -> wire.LogChunk:
         """Read a log.
@@ -107,11 +109,11 @@ class AgentClient:
             NotFound: There is no such log.
         """
         params = wire.TailLog(name=name, offset=offset, max_bytes=max_bytes)
-        return await self._call("tail_log", params)  # type: ignore[no-any-return]
+        return await self._call("tail_log", params, wire.LogChunk)
 
     async def shutdown(self) -> None:
         """Have the agent end everything it owns, and itself."""
-        await self._call("shutdown", wire.Nothing())
+        await self._call("shutdown", wire.Nothing(), Done)
 
     async def close(self) -> None:
         """Hang up; the agent goes on."""
@@ -122,10 +124,18 @@ class AgentClient:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _act(self, method: str, action: actions.Action, intent: Intent) -> Any:
-        return await self._call(method, action, intent)
+    async def _act(
+        self, method: str, action: actions.Action, intent: Intent, result: type[Result]
+    ) -> Result:
+        return await self._call(method, action, result, intent)
 
-    async def _call(self, method: str, params: msgspec.Struct, intent: Intent | None = None) -> Any:
+    async def _call(
+        self,
+        method: str,
+        params: msgspec.Struct,
+        result: type[Result],
+        intent: Intent | None = None,
+    ) -> Result:
         """Call until answered, or until nobody has answered for long."""
         encoded = msgspec.Raw(msgspec.json.encode(params))
         while True:
@@ -137,7 +147,7 @@ class AgentClient:
                 continue
             if answer.error is not None:
                 raise from_code(answer.error.code, answer.error.message, answer.error.hint)
-            return msgspec.json.decode(answer.result, type=wire.METHODS[method].result)
+            return msgspec.json.decode(answer.result, type=result)
 
     async def _ask(self, method: str, params: msgspec.Raw, intent: Intent | None) -> wire.Answer:
         request = wire.Request(

@@ -8,7 +8,6 @@ from msgspec import Raw, Struct
 
 from andon.adapters.process.capabilities import Capabilities
 from andon.api.v1 import actions
-from andon.api.v1.actions import Done
 
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
 
@@ -117,25 +116,24 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
 
 
 class Method(Struct, frozen=True):
-    """A method's parameters and result. A read changes nothing and is never fenced."""
+    """A method's parameters. A read changes nothing and is never fenced."""
 
     params: type[Struct]
-    result: type[Struct]
     read: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "run_job": Method(actions.RunJob, actions.JobDone),
-    "cancel_job": Method(actions.CancelJob, Done),
-    "deploy_replicas": Method(actions.DeployReplicas, actions.ReplicasReady),
-    "observe_replicas": Method(actions.ObserveReplicas, actions.ReplicasObserved, read=True),
-    "retire_replicas": Method(actions.RetireReplicas, Done),
-    "add_backend": Method(actions.AddBackend, actions.BackendAdded),
-    "set_weights": Method(actions.SetWeights, Done),
-    "remove_backend": Method(actions.RemoveBackend, Done),
-    "observe_traffic": Method(actions.ObserveTraffic, actions.TrafficObserved, read=True),
-    "hello": Method(Nothing, Hello, read=True),
-    "status": Method(Nothing, AgentStatus, read=True),
-    "tail_log": Method(TailLog, LogChunk, read=True),
-    "shutdown": Method(Nothing, Done),
+    "run_job": Method(actions.RunJob),
+    "cancel_job": Method(actions.CancelJob),
+    "deploy_replicas": Method(actions.DeployReplicas),
+    "observe_replicas": Method(actions.ObserveReplicas, read=True),
+    "retire_replicas": Method(actions.RetireReplicas),
+    "add_backend": Method(actions.AddBackend),
+    "set_weights": Method(actions.SetWeights),
+    "remove_backend": Method(actions.RemoveBackend),
+    "observe_traffic": Method(actions.ObserveTraffic, read=True),
+    "hello": Method(Nothing, read=True),
+    "status": Method(Nothing, read=True),
+    "tail_log": Method(TailLog, read=True),
+    "shutdown": Method(Nothing),
 }
