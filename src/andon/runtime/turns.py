@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from andon.api.v1.actions import AnyAction
 from andon.api.v1.control import ActionRow, Controller, Decision, Selector, View
 from andon.api.v1.records import TERMINAL, Object
 from andon.kernel.clock import Randomness
@@ -83,10 +84,17 @@ class Turns:
             tx.append(event, now)
 
     def _intend(
-        self, tx: Tx, obj: Object, step: str, attempt: int, action: object, epoch: int, now: float
+        self,
+        tx: Tx,
+        obj: Object,
+        step: str,
+        attempt: int,
+        action: AnyAction,
+        epoch: int,
+        now: float,
     ) -> PendingAction | None:
         key = idempotency_key(obj.uid, obj.generation, step, attempt)
-        row = ActionRow(key=key, step=step, attempt=attempt, action=action)  # type: ignore[arg-type]
+        row = ActionRow(key=key, step=step, attempt=attempt, action=action)
         if not tx.ask(obj.uid, row, epoch, now):
             return None
         return PendingAction(obj.uid, obj.kind, obj.name, row, epoch, now)

@@ -1,0 +1,118 @@
+"""Whose rules a commit is judged by, read from real repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from andon.adapters.git import GitSource
+from andon.app.shipping import change_spec, load
+from andon.kernel.errors import InvalidDocument, NotFound
+
+DOCUMENTS = """\
+apiVersion: andon/v1
+kind: Pipeline
+metadata: {{ name: hello }}
+spec: {{ jobs: {{ unit: {{ run: "true" }} }} }}
+---
+apiVersion: andon/v1
+kind: Service
+metadata: {{ name: hello }}
+spec: {{ command: [serve] }}
+---
+apiVersion: andon/v1
+kind: Environment
+metadata: {{ name: prod }}
+spec: {{ requires: [{requires}], config: {{ GREETING: {greeting} }} }}
+"""
+
+
+class Repository:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> str:
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        command = ["git", "-C", str(self.path), *who, "-c", "commit.gpgsign=false", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, text: str) -> str:
+        (self.path / "andon.yaml").write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "change")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "hello")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> GitSource:
+    return GitSource(tmp_path / "cache")
+
+
+STRICT = DOCUMENTS.format(requires="unit, approval", greeting="hello")
+LOOSE = DOCUMENTS.format(requires="", greeting="bye")
+
+
+def test_change_that_loosens_the_gate_is_judged_by_the_rules_before_it(
+    repository: Repository, source: GitSource
+) -> None:
+    strict = repository.commit(STRICT)
+    loose = repository.commit(LOOSE)
+    loaded = load(source, str(repository.path), "main", strict, "main")
+    spec = change_spec(loaded, until="", notify=(), sequence=1)
+    assert (spec.sha, spec.policy_revision, loaded.next_policy) == (loose, strict, loose)
+    assert spec.environments["prod"].requires == ("unit", "approval")
+    assert spec.overlays["prod"].config == {"GREETING": "bye"}
+
+
+def test_two_commits_pushed_together_do_not_help_each_other(
+    repository: Repository, source: GitSource
+) -> None:
+    strict = repository.commit(STRICT)
+    repository.commit(LOOSE)
+    repository.commit(LOOSE)
+    loaded = load(source, str(repository.path), "main", strict, "main")
+    spec = change_spec(loaded, until="", notify=(), sequence=1)
+    assert spec.environments["prod"].requires == ("unit", "approval")
+
+
+def test_rules_of_another_branch_are_never_adopted(
+    repository: Repository, source: GitSource
+) -> None:
+    strict = repository.commit(STRICT)
+    repository.git("checkout", "--quiet", "-b", "aside")
+    repository.commit(LOOSE)
+    loaded = load(source, str(repository.path), "aside", strict, "main")
+    assert (loaded.policy_revision, loaded.next_policy) == (strict, strict)
+
+
+def test_rules_that_cannot_be_read_are_not_adopted(
+    repository: Repository, source: GitSource
+) -> None:
+    strict = repository.commit(STRICT)
+    repository.git("checkout", "--quiet", "-b", "aside")
+    fine = repository.commit(LOOSE)
+    repository.git("checkout", "--quiet", "main")
+    repository.commit("kind: Nonsense\n")
+    loaded = load(source, str(repository.path), fine, strict, "main")
+    assert loaded.next_policy == strict
+    with pytest.raises(InvalidDocument):
+        load(source, str(repository.path), "main", strict, "main")
+
+
+def test_first_change_of_a_repository_brings_its_own_rules(
+    repository: Repository, source: GitSource
+) -> None:
+    sha = repository.commit(STRICT)
+    loaded = load(source, str(repository.path), "main", None, "main")
+    assert (loaded.policy_revision, loaded.next_policy) == (sha, sha)
+    with pytest.raises(NotFound, match="no environment stage"):
+        change_spec(loaded, until="stage", notify=(), sequence=1)
