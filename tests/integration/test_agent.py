@@ -3,113 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from agent_world import DEADLINE_SECONDS, AgentProcess, job_action, until
 from msgspec import structs
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
 from andon.adapters.agentclient.daemon import answers
-from andon.adapters.process import procfs
+from andon.adapters.process.ports import is_free
 from andon.api.v1.actions import (
     CancelJob,
     Intent,
-    JobDone,
     ObserveReplicas,
     RetireReplicas,
-    RunJob,
 )
 from andon.api.v1.definitions import Health, Resources
-from andon.api.v1.records import JobPlan
 from andon.kernel.errors import Conflict, Fenced, NotFound, StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.target_suite import SERVER, TargetSuite, deployment, get
-
-DEADLINE_SECONDS = 20
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
-        await asyncio.sleep(0.02)
-
-
-class AgentProcess:
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.client = AgentClient(state / "agent" / "agent.sock", SystemClock())
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "andon.agent", "--state", str(self.state)],
-            stderr=subprocess.PIPE,
-        )
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not answers(self.state / "agent" / "agent.sock"):
-            assert time.monotonic() < deadline
-            assert self.process.poll() is None, self.process.stderr.read()
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    async def end(self) -> None:
-        if self.process.poll() is not None:
-            self.start()
-        await self.client.shutdown()
-        await self.client.close()
-        self.process.communicate(timeout=DEADLINE_SECONDS)
-        assert self.owned() == set()
-
-    def owned(self) -> set[int]:
-        """Every process the agent started, by the marker in its environment."""
-        prefix = f"{procfs.MARKER}={self.state}".encode()
-        found = set()
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                environment = Path("/proc", name, "environ").read_bytes()
-            except OSError:
-                continue
-            if any(entry.startswith(prefix) for entry in environment.split(b"\0")):
-                found.add(int(name))
-        return {pid for pid in found if procfs.identify(pid)}
-
-    def provide(self, digest: str, files: dict[str, str]) -> None:
-        folder = self.state / "artifacts" / digest.removeprefix("sha256:")
-        folder.mkdir(parents=True)
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        folder.with_name(f"{folder.name}.complete").touch()
-
-    def work_tree(self, key: str) -> Path:
-        folder = self.state / "work" / key.replace("/", "_")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    async def run(self, script: str, key: str = "r1/1/unit/0", **job: object) -> JobDone:
-        self.work_tree(key)
-        return await self.client.run_job(job_action(script, **job), Intent(key=key, epoch=1))
-
-    def sigterm(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=DEADLINE_SECONDS)
-
-
-def job_action(script: str, **job: object) -> RunJob:
-    plan = JobPlan(name="unit", run=script, **job)
-    return RunJob(run="r1", repository="shop", sha="f" * 40, job=plan)
 
 
 @pytest.fixture
@@ -296,8 +213,10 @@ async def test_crashed_replica_is_started_again_and_counted(agent, shop):
 async def test_replica_whose_port_is_taken_waits_for_it_and_says_so(agent, shop):
     ready = await agent.client.deploy_replicas(shop, Intent(key="d", epoch=1))
     agent.kill()
+    port = int(ready.endpoints[0].partition(":")[2])
     await get(ready.endpoints[0], "/crash")
-    with socket.create_server(("127.0.0.1", int(ready.endpoints[0].partition(":")[2]))):
+    await until(lambda: is_free(port))
+    with socket.create_server(("127.0.0.1", port)):
         agent.start()
         seen = await until_seen(agent, shop, ready=0)
         assert "is taken by another program" in seen.message
@@ -354,13 +273,32 @@ async def test_full_disk_refuses_a_deployment_and_touches_nothing_that_runs(agen
 # --- one agent, one master ------------------------------------------------------------------------
 
 
-async def test_older_epoch_is_refused_even_by_the_next_agent(agent, shop):
+async def test_older_token_is_refused_even_by_the_next_agent(agent, shop):
     await agent.client.deploy_replicas(shop, Intent(key="d", epoch=7))
     agent.kill()
     agent.start()
-    with pytest.raises(Fenced, match="epoch 6 is over: the agent obeys epoch 7"):
+    with pytest.raises(Fenced, match="token 6 is over: the agent obeys token 7 for prod/shop"):
         await agent.client.deploy_replicas(shop, Intent(key="d", epoch=6))
-    assert (await agent.client.hello()).epoch == 7
+    assert (await agent.client.hello()).epoch == (await agent.client.status()).epoch == 7
+
+
+async def test_job_is_fenced_by_the_object_that_asks(agent):
+    await agent.run("true", key="r1/1/unit/0")
+    cancel = CancelJob(job_key="r1/1/unit/1")
+    await agent.client.cancel_job(cancel, Intent(key="r1/2/cancel/0", epoch=7))
+    with pytest.raises(Fenced, match="obeys token 7 for r1"):
+        await agent.run("touch started", key="r1/1/unit/2")
+    assert not (agent.work_tree("r1/1/unit/2") / "started").exists()
+    assert (await agent.run("true", key="r2/1/unit/0")).state == "passed"
+
+
+async def test_token_that_cannot_be_written_is_not_obeyed(agent, shop):
+    resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    with pytest.raises(Unavailable, match=r"cannot write .*tokens\.json"):
+        await agent.client.deploy_replicas(shop, Intent(key="d", epoch=1))
+    limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert (await agent.client.status()).replicas == ()
 
 
 async def test_second_agent_refuses_and_says_who_holds_the_folder(agent):

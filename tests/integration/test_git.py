@@ -2,37 +2,23 @@
 
 import os
 import shutil
-import socketserver
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from git_world import committed, git, served
 
 from andon.adapters.git import GitDesiredState, GitSource, dirty
 from andon.api.v1.actions import Intent
 from andon.kernel.errors import NotFound, StepFailed, Unavailable, UsageError
 from andon.testing.desired_suite import ONE, TWO, by, writing
 
-_ENV = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    **{f"GIT_{role}_NAME": "Ada" for role in ("AUTHOR", "COMMITTER")},
-    **{f"GIT_{role}_EMAIL": "ada@example.org" for role in ("AUTHOR", "COMMITTER")},
-}
-
 
 class FixedClock:
     def now(self) -> float:
         return 1_700_000_000.0
-
-
-def git(folder: Path, *arguments: str, input: bytes = b"") -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, env=_ENV, check=True, capture_output=True, input=input)
-    return done.stdout.decode().strip()
 
 
 @pytest.fixture
@@ -48,12 +34,6 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def source(tmp_path: Path) -> GitSource:
     return GitSource(tmp_path / "cache", fetch_timeout_seconds=20)
-
-
-def committed(folder: Path) -> str:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "change")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def tree_commit(folder: Path, *entries: tuple[str, str, bytes]) -> str:
@@ -215,31 +195,10 @@ def test_dirty_sees_new_and_changed_files(repository: Path) -> None:
     assert dirty(str(repository))
 
 
-class _Daemon(socketserver.ThreadingTCPServer):
-    daemon_threads = False
-    base: Path
-
-
-class _Serve(socketserver.BaseRequestHandler):
-    server: _Daemon
-
-    def handle(self) -> None:
-        base = self.server.base
-        command = ["git", "daemon", "--inetd", "--export-all", f"--base-path={base}"]
-        env = _ENV | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory"}
-        env["GIT_CONFIG_VALUE_0"] = "*"
-        subprocess.run(command, stdin=self.request, stdout=self.request, env=env, check=False)
-
-
 @pytest.fixture
 def remote(tmp_path: Path, repository: Path) -> Iterator[str]:
-    with _Daemon(("127.0.0.1", 0), _Serve) as server:
-        server.base = tmp_path
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"git://127.0.0.1:{server.server_address[1]}/repository"
-        server.shutdown()
-        thread.join()
+    with served(tmp_path) as address:
+        yield f"{address}/repository"
 
 
 def test_remote_is_mirrored_and_followed(
@@ -261,14 +220,9 @@ def test_remote_is_mirrored_and_followed(
 def test_known_commit_is_read_while_the_remote_is_away(
     repository: Path, source: GitSource, tmp_path: Path
 ) -> None:
-    with _Daemon(("127.0.0.1", 0), _Serve) as server:
-        server.base = tmp_path
-        address = f"git://127.0.0.1:{server.server_address[1]}/repository"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with served(tmp_path) as where:
+        address = f"{where}/repository"
         sha = source.resolve(address, "main").sha
-        server.shutdown()
-        thread.join()
     assert source.read(address, sha, "file") == b"one"
     with pytest.raises(Unavailable, match="cannot be read"):
         source.resolve(address, "main")
@@ -319,7 +273,7 @@ async def test_key_is_found_by_a_new_process_and_history_tells_it(tmp_path: Path
     assert await again.write_desired(writing(ONE), by("u/1/s/0", epoch=9)) == once
     await again.write_desired(writing(TWO, ONE), by("u/1/s/1", epoch=9))
     newest, oldest = again.history("prod", "shop")
-    assert (newest.version, newest.key, newest.epoch) == (TWO, "u/1/s/1", 9)
+    assert (newest.version, newest.key, newest.token) == (TWO, "u/1/s/1", 9)
     assert (oldest.version, oldest.commit) == (ONE, once.commit)
     assert newest.committed_at == 1_700_000_000.0
 
@@ -331,17 +285,18 @@ async def test_message_cannot_forge_a_trailer(tmp_path: Path) -> None:
         environment="prod",
         service="shop",
         version=ONE,
-        message="x\n\nEpoch: 99\nIdempotency-Key: k",
+        message="x\n\nFencing-Token: 99\nIdempotency-Key: k",
     )
     await desired.write_desired(forged, by("1"))
     await desired.write_desired(writing(TWO, ONE), by("k"))
     assert desired.read("prod") == {"shop": TWO}
 
 
-async def test_lock_left_by_a_killed_git_does_not_stop_the_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["refs/heads/main.lock", "HEAD.lock"])
+async def test_lock_left_by_a_killed_git_does_not_stop_the_line(tmp_path: Path, left: str) -> None:
     desired = GitDesiredState(tmp_path / "desired.git", FixedClock())
     await desired.write_desired(writing(ONE), by("1"))
-    (tmp_path / "desired.git/refs/heads/main.lock").touch()
+    (tmp_path / "desired.git" / left).touch()
     await desired.write_desired(writing(TWO, ONE), by("2"))
     assert desired.read("prod") == {"shop": TWO}
 

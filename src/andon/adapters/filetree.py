@@ -8,13 +8,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import Unavailable, UsageError
 
+_PATIENCE_SECONDS = 10.0
+_POLL_SECONDS = 0.01
 _MOST_LINKS_FOLLOWED = 40  # as Linux does (path_resolution(7))
 
 
@@ -127,11 +130,51 @@ def locked(path: Path) -> Iterator[int]:
     """Hold a lock between processes; yields its descriptor.
 
     A child that keeps the descriptor open keeps the lock too, should this process die.
+
+    Raises:
+        Unavailable: Another process does not let go of it: it may have been stopped.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with locked_if_free(path, _PATIENCE_SECONDS) as descriptor:
+        if descriptor is None:
+            raise Unavailable(
+                f"Another process has held {path} for {_PATIENCE_SECONDS:g} s",
+                hint=f"fuser {path} shows which: it may be stopped, and can be ended",
+            )
+        yield descriptor
+
+
+@contextmanager
+def locked_if_free(path: Path, patience_seconds: float) -> Iterator[int | None]:
+    """Hold a lock between processes that only keeps them from wasting work.
+
+    Args:
+        path: The file that is locked; it stays.
+        patience_seconds: After which it yields None, because a stopped process must stop no other.
+    """
+    descriptor = take_lock(path, patience_seconds)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def take_lock(path: Path, patience_seconds: float) -> int | None:
+    """Lock a file, and return the descriptor that holds the lock until it is closed; None: too late."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_seconds
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while not _try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            os.close(descriptor)
+            return None
+        time.sleep(_POLL_SECONDS)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

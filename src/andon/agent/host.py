@@ -16,8 +16,8 @@ from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import read_chunk
 from andon.adapters.process.replicas import Replicas
-from andon.agent.epochs import Epochs
 from andon.agent.gateway import Gateway, PatientGateway
+from andon.agent.tokens import Tokens
 from andon.api.v1.actions import Done, Intent
 from andon.kernel.clock import Clock
 from andon.kernel.errors import NotFound
@@ -53,7 +53,7 @@ class Host:
         port_of = self._gateway.port_of
         self._jobs = JobRunner(layout, clock, cgroups, sandboxed=sandboxed, port_of=port_of)
         self._replicas = Replicas(layout, cgroups, port_of)
-        self.epochs = Epochs(layout.agent / "epoch.json")
+        self.tokens = Tokens(layout.agent / "tokens.json")
         self.ended = asyncio.Event()
 
     async def open(self) -> None:
@@ -85,7 +85,7 @@ class Host:
         return wire.Hello(
             version=__version__,
             pid=os.getpid(),
-            epoch=self.epochs.highest,
+            epoch=self.tokens.highest,
             capabilities=self._capabilities,
         )
 
@@ -95,7 +95,7 @@ class Host:
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
-            epoch=self.epochs.highest,
+            epoch=self.tokens.highest,
             rss_bytes=procfs.rss_bytes(os.getpid()),
             capabilities=self._capabilities,
             replicas=self._replica_rows(),

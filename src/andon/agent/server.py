@@ -93,7 +93,7 @@ class Server:
         if method.read:
             return await self._host.method(request.method)(params, intent)
         if request.epoch is not None:
-            self._host.epochs.admit(request.epoch)
+            self._host.tokens.admit(_scope(params, request.key), request.epoch)
         return await self._once(request, params, intent)
 
     async def _once(self, request: wire.Request, params: Any, intent: Intent) -> Any:
@@ -105,6 +105,12 @@ class Server:
             self._under_way[name] = task
             task.add_done_callback(lambda _: self._under_way.pop(name, None))
         return await asyncio.shield(task)
+
+
+def _scope(params: Any, key: str) -> str:
+    """Name what a command changes: a service in an environment, or else the object that asks."""
+    environment, service = getattr(params, "environment", ""), getattr(params, "service", "")
+    return f"{environment}/{service}" if environment and service else key.partition("/")[0]
 
 
 def _failed(number: int, error: AndonError) -> wire.Answer:

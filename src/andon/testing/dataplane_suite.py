@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import structs
 
 from andon.api.v1.actions import (
     AddBackend,
@@ -20,7 +21,7 @@ from andon.api.v1.actions import (
 )
 from andon.api.v1.definitions import ClientKey, Health, RouteSpec
 from andon.api.v1.records import Version
-from andon.kernel.errors import AndonError, NotFound
+from andon.kernel.errors import AndonError, Fenced, NotFound
 from andon.ports import DataPlane
 
 OLD = Version(digest="sha256:" + "1" * 64, config_hash="aaaaaaaaaaaa")
@@ -131,3 +132,38 @@ class DataPlaneSuite:
         await plane.remove_backend(removing, INTENT)
         assert await ask(address, "u") == (200, "old")
         assert list((await observe(plane)).versions) == [OLD.key]
+
+
+class FencingSuite:
+    """What a data plane that several workers reach must do; fixtures as for ``DataPlaneSuite``."""
+
+    async def test_weights_under_an_older_token_are_refused(
+        self, plane: DataPlane, serve: Serve
+    ) -> None:
+        added = await plane.add_backend(adding(OLD, await serve("old")), _under(5))
+        await plane.add_backend(adding(NEW, await serve("new")), _under(5))
+        await plane.set_weights(weighing(new=100), _under(6))
+        for refused in (
+            plane.set_weights(weighing(old=100), _under(5)),
+            plane.remove_backend(
+                RemoveBackend(environment="prod", service="shop", version=NEW), _under(5)
+            ),
+        ):
+            with pytest.raises(Fenced):
+                await refused
+        assert await ask(added.address, "u") == (200, "new")
+
+    async def test_token_of_one_service_fences_no_other(
+        self, plane: DataPlane, serve: Serve
+    ) -> None:
+        await plane.add_backend(adding(OLD, await serve("old")), _under(6))
+        other = structs.replace(adding(OLD, await serve("old")), service="cart")
+        await plane.add_backend(other, _under(5))
+
+    async def test_counts_are_read_under_any_token(self, plane: DataPlane, serve: Serve) -> None:
+        await plane.add_backend(adding(OLD, await serve("old")), _under(6))
+        assert list((await observe(plane)).versions) == [OLD.key]
+
+
+def _under(token: int) -> Intent:
+    return structs.replace(INTENT, epoch=token)

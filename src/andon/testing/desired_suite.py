@@ -30,7 +30,7 @@ def writing(
 
 
 def by(key: str, epoch: int = 1) -> Intent:
-    """Name a worker's intent."""
+    """Name a worker's intent; ``epoch`` is its fencing token."""
     return Intent(key=key, epoch=epoch)
 
 
@@ -71,11 +71,34 @@ class DesiredSuite:
         await desired.write_desired(writing(None, ONE), by("2"))
         assert desired.read("prod") == {}
 
-    async def test_older_epoch_is_fenced(self, desired: DesiredState) -> None:
+    async def test_older_token_is_fenced(self, desired: DesiredState) -> None:
         await desired.write_desired(writing(ONE), by("1", epoch=2))
         with pytest.raises(Fenced):
-            await desired.write_desired(writing(TWO, ONE), by("2", epoch=1))
+            await desired.write_desired(writing(TWO, ONE, force=True), by("2", epoch=1))
         assert desired.read("prod") == {"shop": ONE}
+
+    async def test_equal_and_newer_tokens_may_write(self, desired: DesiredState) -> None:
+        await desired.write_desired(writing(ONE), by("1", epoch=2))
+        await desired.write_desired(writing(TWO, ONE), by("2", epoch=2))
+        await desired.write_desired(writing(ONE, TWO), by("3", epoch=3))
+        assert desired.read("prod") == {"shop": ONE}
+
+    async def test_token_fences_its_own_service_and_environment_only(
+        self, desired: DesiredState
+    ) -> None:
+        await desired.write_desired(writing(ONE), by("1", epoch=9))
+        await desired.write_desired(writing(ONE, service="cart"), by("2", epoch=1))
+        await desired.write_desired(writing(ONE, environment="dev"), by("3", epoch=1))
+        assert desired.read("prod") == {"shop": ONE, "cart": ONE}
+        assert desired.read("dev") == {"shop": ONE}
+
+    async def test_repetition_under_an_older_token_is_fenced_too(
+        self, desired: DesiredState
+    ) -> None:
+        await desired.write_desired(writing(ONE), by("1", epoch=1))
+        await desired.write_desired(writing(TWO, ONE), by("2", epoch=2))
+        with pytest.raises(Fenced):
+            await desired.write_desired(writing(ONE), by("1", epoch=1))
 
     @pytest.mark.parametrize("name", ["..", "a/b", "-x", "", "A", ".git"])
     async def test_name_that_is_none_is_refused(self, desired: DesiredState, name: str) -> None:

@@ -18,7 +18,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Args:
         id: Names the answer.
         method: What to do.
-        epoch: The caller's; None: not fenced.
+        epoch: The caller's fencing token; None: not fenced.
         key: Idempotency key.
         params: Depends on the method.
     """
@@ -67,7 +67,7 @@ class LogChunk(Struct, frozen=True, kw_only=True):
 
 
 class Hello(Struct, frozen=True, kw_only=True):
-    """Who answers."""
+    """Who answers. ``epoch``: the highest fencing token it has seen."""
 
     version: str
     pid: int
@@ -102,7 +102,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 class AgentStatus(Struct, frozen=True, kw_only=True):
-    """Everything the agent owns."""
+    """Everything the agent owns. ``epoch``: the highest fencing token it has seen."""
 
     version: str
     pid: int

@@ -98,6 +98,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout_seconds: float = _LOCAL_SECONDS,
     keep_open: tuple[int, ...] = (),
+    give: tuple[int, ...] = (),
 ) -> bytes:
     """Run git to its end and return what it printed.
 
@@ -107,12 +108,13 @@ def run(
         env: From ``environment``.
         timeout_seconds: After which it is ended, with all its helpers.
         keep_open: Descriptors (of locks) it holds as long as it lives.
+        give: Descriptors that it alone holds from its start on; they are closed here in any case.
 
     Raises:
         GitFailed: It ended with an error.
         Unavailable: It is not installed, or did not end in time.
     """
-    with _started(arguments, env=env or environment(), keep_open=keep_open) as process:
+    with _started(arguments, env=env or environment(), keep_open=keep_open, give=give) as process:
         try:
             output, errors = process.communicate(input, timeout=timeout_seconds)
         except subprocess.TimeoutExpired as error:
@@ -129,7 +131,11 @@ def run(
 
 @contextmanager
 def _started(
-    arguments: Sequence[str], *, env: Mapping[str, str], keep_open: tuple[int, ...] = ()
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    keep_open: tuple[int, ...] = (),
+    give: tuple[int, ...] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     try:
         process = subprocess.Popen(
@@ -140,10 +146,13 @@ def _started(
             env=dict(env),
             cwd="/",
             start_new_session=True,  # no terminal to ask on, and one group to end
-            pass_fds=keep_open,
+            pass_fds=(*keep_open, *give),
         )
     except FileNotFoundError as error:
         raise Unavailable("git is not installed", hint="andon doctor") from error
+    finally:
+        for descriptor in give:
+            os.close(descriptor)
     try:
         yield process
     finally:

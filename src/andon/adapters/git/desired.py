@@ -1,7 +1,8 @@
 """The desired state: a bare git repository that Andon owns.
 
 ``<environment>/<service>.json`` holds a version. Commits are made by plumbing, carry the idempotency key
-and the worker's epoch as trailers, and move the branch by compare-and-swap.
+and the worker's fencing token as trailers, and move the branch by compare-and-swap: that alone keeps
+writers apart, so that one that is stopped half-way stops no other, and is refused when it goes on.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import asyncio
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from andon.adapters.filetree import fsync_folder, locked, remove_tree
+from andon.adapters.filetree import fsync_folder, locked_if_free
+from andon.adapters.git.bare import ensure_bare, remove_locks
 from andon.adapters.git.command import GitFailed, environment, objects, run
 from andon.adapters.git.commits import parse_commit, trailers
 from andon.api.v1.actions import DesiredWritten, Intent, WriteDesired
@@ -27,6 +30,8 @@ from andon.kernel.errors import Conflict, Fenced, Unavailable, UsageError
 
 _BRANCH = "refs/heads/main"
 _ATTEMPTS = 10
+_PATIENCE_SECONDS = 1.0
+_KEY, _TOKEN = "Idempotency-Key", "Fencing-Token"
 _DURABLE = (
     ("core.fsync", "all"),
     ("core.fsyncMethod", "fsync"),
@@ -41,7 +46,7 @@ class DesiredCommit(Struct, frozen=True, kw_only=True):
     commit: str
     version: Version | None
     key: str
-    epoch: int
+    token: int
     message: str
     committed_at: float
 
@@ -58,13 +63,14 @@ class GitDesiredState:
         self._path = path.absolute()
         self._clock = clock
         self._known = _Known()
+        self._learning = threading.Lock()
 
     async def write_desired(self, action: WriteDesired, intent: Intent) -> DesiredWritten:
         """Commit by compare-and-swap.
 
         Raises:
             Conflict: Something else than ``expected`` is written there, and ``force`` is not set.
-            Fenced: A worker of a newer epoch has written meanwhile.
+            Fenced: This service was written there under a newer token.
         """
         return await asyncio.to_thread(self._write, action, intent)
 
@@ -91,8 +97,9 @@ class GitDesiredState:
         _checked(action.environment), _checked(action.service)
         if not intent.key or re.search(r"[\x00-\x20]", intent.key):
             raise UsageError(f"{intent.key!r} is not an idempotency key")
-        with locked(self._path.with_name(f"{self._path.name}.lock")) as lock:
-            self._ensure_repository()
+        ensure_bare(self._path, self._environment())
+        queue = self._path.with_name(f"{self._path.name}.lock")
+        with locked_if_free(queue, _PATIENCE_SECONDS) as lock:
             for _ in range(_ATTEMPTS):
                 head = self._head()
                 earlier = self._admitted(action, intent, head)
@@ -107,13 +114,16 @@ class GitDesiredState:
 
     def _admitted(self, action: WriteDesired, intent: Intent, head: str) -> str:
         """Return the commit that this intent made earlier, if it did; refuse what may not be written."""
-        self._learn(head)
-        if intent.epoch < self._known.epoch:
+        known = self._learned(head)
+        resource = _resource(action)
+        newest = known.tokens.get(resource, 0)
+        if intent.epoch < newest:
             raise Fenced(
-                f"The desired state was written by epoch {self._known.epoch}; epoch {intent.epoch} is over"
+                f"{resource} was desired under token {newest}: token {intent.epoch} is over",
+                hint="another worker has taken over; `andon status` says which",
             )
-        if intent.key in self._known.commits:
-            return self._known.commits[intent.key]
+        if intent.key in known.commits:
+            return known.commits[intent.key]
         found = self._read(head, action.environment).get(action.service)
         if not action.force and _identity(found) != _identity(action.expected):
             raise Conflict(
@@ -122,15 +132,6 @@ class GitDesiredState:
                 hint=f"andon why {action.service}",
             )
         return ""
-
-    def _ensure_repository(self) -> None:
-        if (self._path / "HEAD").exists():
-            return
-        made = self._path.with_name(f".{self._path.name}.making")
-        remove_tree(made)
-        self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(made))
-        made.rename(self._path)
-        fsync_folder(self._path.parent)
 
     def _commit(self, action: WriteDesired, intent: Intent, head: str) -> str:
         file = b"%s.json" % action.service.encode()
@@ -166,23 +167,29 @@ class GitDesiredState:
         lines = b"".join(b"%s\t%s\0" % (facts, name) for name, facts in entries.items())
         return self._git("mktree", "-z", input=lines).strip()
 
-    def _moved(self, commit: str, head: str, lock: int) -> bool:
-        """Move the branch if it still stands where it stood; a lock that a killed git left is removed."""
-        left = self._path / f"{_BRANCH}.lock"
-        before = _inode(left)
+    def _moved(self, commit: str, head: str, lock: int | None) -> bool:
+        """Move the branch if it still stands where it stood; locks that a killed git left are removed."""
+        before = self._inodes()
         try:
             old = head or "0" * len(commit)
-            self._git("update-ref", _BRANCH, commit, old, keep_open=(lock,))
+            holding = () if lock is None else (lock,)
+            self._git("update-ref", _BRANCH, commit, old, keep_open=holding)
         except GitFailed:
             if self._head() != head:
                 return False
-            # We hold the lock of all of Andon's writers, and git holds its own for milliseconds only.
-            if before is None or _inode(left) != before:
+            # Git holds its own for milliseconds only, and whoever holds the queue's is the only writer.
+            left = [path for path, inode in self._inodes().items() if before.get(path) == inode]
+            if lock is None or not left:
                 raise
-            left.unlink(missing_ok=True)
+            remove_locks(left)
             return False
         fsync_folder(self._path / "refs" / "heads")
         return True
+
+    def _inodes(self) -> dict[Path, int]:
+        """Look at the locks that git takes to move the branch (HEAD's too, as it names the branch)."""
+        paths = [self._path / f"{name}.lock" for name in ("HEAD", _BRANCH)]
+        return {path: inode for path in paths if (inode := _inode(path)) is not None}
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -205,48 +212,62 @@ class GitDesiredState:
                     found[name.decode().removesuffix(".json")] = _version(blob[2])
         return found
 
-    def _learn(self, head: str) -> None:
+    def _learned(self, head: str) -> _Known:
         """Take up the trailers of the commits since the last look (all of them, the first time)."""
-        if head == self._known.head:
-            return
-        new = [head, f"^{self._known.head}"] if self._known.head else [head]
-        shas = self._git("rev-list", "--reverse", *new).decode().split()
-        with objects(self._path) as store:
-            for sha in shas:
-                raw = store.content(sha)
-                self._known.learn(sha, raw[2] if raw else b"")
+        with self._learning:
+            known = self._known
+            if head != known.head:
+                new = [head, f"^{known.head}"] if known.head else [head]
+                shas = self._git("rev-list", "--reverse", *new).decode().split()
+                with objects(self._path) as store:
+                    for sha in shas:
+                        raw = store.content(sha)
+                        known.learn(sha, raw[2] if raw else b"")
+            return known
 
     def _git(self, *arguments: str, input: bytes = b"", keep_open: tuple[int, ...] = ()) -> bytes:
+        return run(
+            [f"--git-dir={self._path}", *arguments],
+            input=input,
+            env=self._environment(),
+            keep_open=keep_open,
+        )
+
+    def _environment(self) -> dict[str, str]:
         moment = f"@{int(self._clock.now())} +0000"
         identity = {
             f"GIT_{role}_{field}": value
             for role in ("AUTHOR", "COMMITTER")
             for field, value in (("NAME", "Andon"), ("EMAIL", "andon@localhost"), ("DATE", moment))
         }
-        where = [] if arguments[0] == "init" else [f"--git-dir={self._path}"]
-        env = environment(_DURABLE, extra=identity)
-        return run([*where, *arguments], input=input, env=env, keep_open=keep_open)
+        return environment(_DURABLE, extra=identity)
 
 
 class _Known:
-    """What the history says about keys and epochs."""
+    """What the history says about keys, and about the tokens of each service in an environment."""
 
     def __init__(self) -> None:
         self.head = ""
-        self.epoch = 0
+        self.tokens: dict[str, int] = {}
         self.commits: dict[str, str] = {}
 
     def learn(self, sha: str, raw: bytes) -> None:
-        said = trailers(parse_commit(raw).message)
+        message = parse_commit(raw).message
+        said = trailers(message)
         self.head = sha
-        self.epoch = max(self.epoch, _epoch(said))
-        if said.get("Idempotency-Key"):
-            self.commits.setdefault(said["Idempotency-Key"], sha)
+        resource = message.partition(": ")[0]
+        self.tokens[resource] = max(self.tokens.get(resource, 0), _token(said))
+        if said.get(_KEY):
+            self.commits.setdefault(said[_KEY], sha)
 
 
-def _epoch(said: Mapping[str, str]) -> int:
-    text = said.get("Epoch", "")
+def _token(said: Mapping[str, str]) -> int:
+    text = said.get(_TOKEN, "")
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _resource(action: WriteDesired) -> str:
+    return f"{action.environment}/{action.service}"
 
 
 def _told(sha: str, raw: bytes, blob: bytes | None) -> DesiredCommit:
@@ -255,8 +276,8 @@ def _told(sha: str, raw: bytes, blob: bytes | None) -> DesiredCommit:
     return DesiredCommit(
         commit=sha,
         version=_version(blob) if blob is not None else None,
-        key=said.get("Idempotency-Key", ""),
-        epoch=_epoch(said),
+        key=said.get(_KEY, ""),
+        token=_token(said),
         message=commit.message.rpartition("\n\n")[0],
         committed_at=commit.committed_at,
     )
@@ -264,9 +285,9 @@ def _told(sha: str, raw: bytes, blob: bytes | None) -> DesiredCommit:
 
 def _message(action: WriteDesired, intent: Intent) -> bytes:
     plain = " ".join(action.message.replace("\0", "").split())
-    subject = f"{action.environment}/{action.service}: {_spoken(action.version)}"
+    subject = f"{_resource(action)}: {_spoken(action.version)}"
     why = f"\n\n{plain}" if plain else ""
-    said = f"Idempotency-Key: {intent.key}\nEpoch: {intent.epoch}"
+    said = f"{_KEY}: {intent.key}\n{_TOKEN}: {intent.epoch}"
     return f"{subject}{why}\n\n{said}\n".encode("utf-8", "replace")
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from andon.adapters.filetree import locked
+from andon.adapters.filetree import take_lock
+from andon.adapters.git.bare import ensure_bare, locks, remove_locks
 from andon.adapters.git.command import GitFailed, environment, objects, run, sanitised
 from andon.adapters.git.commits import parse_commit
 from andon.adapters.git.locations import git_dir_of, is_remote
@@ -114,25 +115,34 @@ class GitSource:
 
     def _fetched(self, repository: str) -> Path:
         mirror = self._mirror(repository)
-        with locked(mirror.with_suffix(".lock")) as lock:
-            if not (mirror / "HEAD").exists():
-                run(["init", "--quiet", "--bare", "--template=", "--", str(mirror)])
-            tip = self._remote(["ls-remote", "--", repository, "HEAD"], repository).split()
-            specs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-            if tip:
-                specs.append("+HEAD:refs/andon/HEAD")
-            options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--force"]
-            arguments = [f"--git-dir={mirror}", "fetch", *options, "--", repository, *specs]
-            self._remote(arguments, repository, lock)
+        ensure_bare(mirror)
+        tip = self._remote(["ls-remote", "--", repository, "HEAD"], repository).split()
+        specs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        if tip:
+            specs.append("+HEAD:refs/andon/HEAD")
+        options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--force"]
+        arguments = [f"--git-dir={mirror}", "fetch", *options, "--", repository, *specs]
+        self._remote(arguments, repository, self._alone(mirror))
         return mirror
 
-    def _remote(self, arguments: list[str], repository: str, *keep_open: int) -> bytes:
+    def _alone(self, mirror: Path) -> tuple[int, ...]:
+        """Wait until nobody fetches into a mirror; return the lock that says so, for git to hold.
+
+        Git alone holds it, so that a worker that is stopped while it fetches stops no other.
+        """
+        lock = take_lock(mirror.with_suffix(".lock"), self._fetch_timeout_seconds)
+        if lock is None:
+            return ()
+        remove_locks(locks(mirror))  # A git that was killed left them: no other runs there now.
+        return (lock,)
+
+    def _remote(self, arguments: list[str], repository: str, give: tuple[int, ...] = ()) -> bytes:
         try:
             return run(
                 arguments,
                 env=environment(remote=True),
                 timeout_seconds=self._fetch_timeout_seconds,
-                keep_open=keep_open,
+                give=give,
             )
         except Unavailable as error:
             raise Unavailable(

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from andon.adapters.filetree import fsync_folder, locked, remove_tree, work_tree
+from andon.adapters.filetree import fsync_folder, locked_if_free, remove_tree, work_tree
 from andon.adapters.oci.layout import (
     ARTIFACT,
     CONFIG,
@@ -30,7 +30,7 @@ from andon.kernel.digest import short
 from andon.kernel.errors import NotFound, StepFailed, Unavailable, UsageError
 from andon.ports import Source
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PATIENCE_SECONDS = 2.0
 
 
 class OciArtifactStore:
@@ -64,43 +64,53 @@ class OciArtifactStore:
             NotFound: No such artifact.
             Untrusted: Its content does not match its digest, or reaches outside of the folder.
         """
+        with (
+            _machine_at_fault(f"The artifact {short(digest)} cannot be unpacked"),
+            self._unpacked(digest, into) as made,
+        ):
+            made.rename(into)  # replaces an empty folder, and no other
+
+    def ensure_unpacked(self, digest: str, artifacts: Path) -> Path:
+        """Return the folder of an unpacked artifact, unpacking it first if need be.
+
+        The folder appears by rename when all of it is durable, and is never replaced: a worker that
+        was stopped half-way takes nothing away from what runs there when it goes on. The empty file
+        ``<hex>.complete`` beside it tells the agent.
+        """
+        self._layout.blob(digest)
+        digits = digest.removeprefix("sha256:")
+        folder, marker = artifacts / digits, artifacts / f"{digits}.complete"
+        if folder.is_dir() and marker.exists():
+            return folder
+        with (
+            _machine_at_fault(f"The artifact {short(digest)} cannot be unpacked"),
+            locked_if_free(artifacts / f"{digits}.lock", _PATIENCE_SECONDS),
+        ):
+            if not folder.is_dir():
+                with self._unpacked(digest, folder) as made:
+                    _seal(made)
+                    _settle(made, folder)
+            fsync_folder(artifacts)
+            marker.touch()
+        return folder
+
+    @contextmanager
+    def _unpacked(self, digest: str, place: Path) -> Iterator[Path]:
+        """Unpack an artifact beside the place that it is to take."""
         layer = self._layout.blob(digest)
         if digest not in self.digests() or not layer.exists():
             raise NotFound(
                 f"There is no artifact {short(digest)} in {self._layout.folder}",
                 hint="ship the change again to build it",
             )
-        into.parent.mkdir(parents=True, exist_ok=True)
-        with _machine_at_fault(f"The artifact {short(digest)} cannot be unpacked"):
-            made = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
-            try:
-                made.chmod(0o755)
-                extract(layer, digest, made)
-                made.rename(into)  # replaces an empty folder, and no other
-            finally:
-                remove_tree(made)
-
-    def ensure_unpacked(self, digest: str, artifacts: Path) -> Path:
-        """Return the folder of an unpacked artifact, unpacking it first if need be.
-
-        The marker ``<hex>.complete`` is written last. It names the boot it was written in: files that
-        were not synced may be torn after a power cut, so that a later boot unpacks anew.
-        """
-        self._layout.blob(digest)
-        digits = digest.removeprefix("sha256:")
-        folder, marker = artifacts / digits, artifacts / f"{digits}.complete"
-        with locked(artifacts / f"{digits}.lock"):
-            if folder.is_dir() and _text(marker) == _boot():
-                return folder
-            marker.unlink(missing_ok=True)
-            remove_tree(folder)
-            self.unpack(digest, folder)
-            _make_read_only(folder)
-            new = marker.with_suffix(".marking")
-            new.write_text(_boot())
-            new.rename(marker)
-            fsync_folder(artifacts)
-        return folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        try:
+            made.chmod(0o755)
+            extract(layer, digest, made)
+            yield made
+        finally:
+            remove_tree(made)
 
     def digests(self) -> frozenset[str]:
         """Return the identities of all artifacts."""
@@ -209,21 +219,28 @@ def _machine_at_fault(what: str) -> Iterator[None]:
         raise Unavailable(f"{what}: {error.strerror}{where}", hint="andon doctor") from error
 
 
-def _make_read_only(folder: Path) -> None:
-    """Keep replicas from changing what others run too; folders stay removable."""
-    for place, _, names in os.walk(folder):
+def _seal(folder: Path) -> None:
+    """Make files read-only, as several replicas share them, and all of it durable."""
+    for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = os.path.join(place, name)
             if not os.path.islink(path):
-                os.chmod(path, os.stat(path).st_mode & 0o555)
+                _seal_file(path)
+        fsync_folder(Path(place))
 
 
-def _boot() -> str:
-    return _text(_BOOT_ID)
-
-
-def _text(path: Path) -> str:
+def _seal_file(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        return path.read_text().strip()
+        os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settle(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)
     except OSError:
-        return ""
+        if not folder.is_dir():  # else another worker was quicker
+            raise

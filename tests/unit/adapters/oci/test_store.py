@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from andon.adapters.filetree import remove_tree
 from andon.adapters.git import GitSource
 from andon.adapters.oci import OciArtifactStore
 from andon.api.v1.actions import ArtifactPacked, Intent
@@ -62,18 +63,22 @@ def test_damaged_blob_is_not_unpacked(tmp_path: Path) -> None:
     assert not list((tmp_path / "artifacts").glob("*.complete"))
 
 
-def test_deleted_or_half_unpacked_folder_is_made_again(tmp_path: Path) -> None:
+def test_deleted_folder_is_made_again(tmp_path: Path) -> None:
     digest = pack(tmp_path).digest
     store, artifacts = opened(tmp_path), tmp_path / "artifacts"
     folder = store.ensure_unpacked(digest, artifacts)
     assert (folder / "run").stat().st_mode & 0o777 == 0o444
-    (folder / "run").unlink()
-    marker = artifacts / f"{digest[7:]}.complete"
-    marker.unlink()
+    remove_tree(folder)
     assert (store.ensure_unpacked(digest, artifacts) / "run").exists()
-    marker.write_text("another boot")
-    (folder / "run").unlink()
-    assert (store.ensure_unpacked(digest, artifacts) / "run").exists()
+
+
+def test_unpacked_folder_is_never_replaced(tmp_path: Path) -> None:
+    digest = pack(tmp_path).digest
+    store, artifacts = opened(tmp_path), tmp_path / "artifacts"
+    before = store.ensure_unpacked(digest, artifacts).stat().st_ino
+    (artifacts / f"{digest[7:]}.complete").unlink()
+    assert store.ensure_unpacked(digest, artifacts).stat().st_ino == before
+    assert (artifacts / f"{digest[7:]}.complete").exists()
 
 
 def test_many_at_once_unpack_once(tmp_path: Path) -> None:
