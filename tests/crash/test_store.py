@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 30
 WRITER = """
 import asyncio, sys
 from andon.store import open_store
-from andon.testing.store_objects_suite import NOW, event, hold, notice
+from andon.testing.store_objects_suite import NOTICES, NOW, event, hold, notice
 
 async def main(path):
     store = open_store(path, source="/andon/test")
@@ -25,7 +25,7 @@ async def main(path):
             name = f"{number}-{n}"
             def turn(tx):
                 tx.create(hold(name), f"uid-{name}", NOW)
-                tx.ask(f"uid-{name}", notice(f"key-{name}"), 1, NOW)
+                tx.ask(f"uid-{name}", notice(f"key-{name}"), 1, NOW, NOTICES)
                 tx.append(event(f"event-{name}", stream=f"env/{number}"), NOW)
                 tx.wake("Hold", name, NOW)
             await store.transact(turn)
@@ -80,7 +80,7 @@ async def test_kill_in_the_middle_of_writes_loses_nothing_acknowledged(
     found = await store.read(verify_ledger)
     unfinished = {one.row.key for one in await store.read(lambda tx: tx.unfinished())}
     events = {row.id for row in await store.read(lambda tx: tx.events(limit=1_000_000))}
-    tasks = await store.transact(lambda tx: tx.claim("w", 1, 2e9, 10.0, 1_000_000))
+    tasks = await store.transact(lambda tx: tx.claim("w", 2e9, 10.0, 1_000_000))
     assert found.findings == ()
     assert {f"event-{name}" for name in acknowledged} <= events
     # Each turn is there as a whole, acknowledged or not.

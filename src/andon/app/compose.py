@@ -27,9 +27,11 @@ from andon.domains.pipelines.plan import plan_build
 from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import Unavailable
 from andon.ports.store import Store
-from andon.runtime.engine import Engine, Perform
+from andon.runtime.engine import Engine
+from andon.runtime.performing import Perform
 from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.turns import Turns
+from andon.runtime.worker import LEASE_SECONDS, Pace
 from andon.store import open_store
 
 
@@ -42,6 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         watch: Branches to ship by themselves: (repository, branch).
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
+        lease_seconds: Within this time a dead worker's work goes on elsewhere.
     """
 
     state: Path
@@ -49,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     watch: tuple[tuple[str, str], ...] = ()
     notify: tuple[str, ...] = ()
     policy_branch: str = "main"
+    lease_seconds: float = LEASE_SECONDS
 
 
 Serve = Callable[[ControlPlane], Awaitable[None]]
@@ -129,6 +133,7 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
         store = open_store(
             settings.database_url or str(state / "control.db"),
             source=f"/andon/{socket.gethostname()}",
+            idle_seconds=Pace(settings.lease_seconds).idle_seconds,
         )
         try:
             await _run(settings, state, store, serve)
@@ -153,8 +158,8 @@ async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> N
             dataplane=agent,
             notifier=WebhookNotifier(),
         ),
-        clock,
-        owner=f"{socket.gethostname()}:{state}",
+        worker=f"{socket.gethostname()}:{state}",
+        pace=Pace(settings.lease_seconds),
     )
     plane = ControlPlane(
         state=state,

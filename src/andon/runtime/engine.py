@@ -1,39 +1,34 @@
 """The loop: claim due objects, take their turns, perform the intents, commit the outcomes.
 
 A wait is a row with a due time. After a crash every intent without outcome is performed again with
-the same key: ports are idempotent by key, so that finds what was done or finishes it.
+the same key: ports are idempotent by key, so that finds what was done or finishes it. Several workers
+do this at once; whoever was replaced is refused by the row it wants to write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-from andon.api.v1.actions import Action, ActionFailed, AnyOutcome, Intent
-from andon.kernel.clock import Clock
-from andon.kernel.errors import (
-    AndonError,
-    Fenced,
-    InternalError,
-    InvalidDocument,
-    StepFailed,
-)
-from andon.ports.store import PendingAction, Store, TaskRow, Tx
-from andon.runtime.turns import LEASE, Turns
+from andon.api.v1.actions import Action
+from andon.api.v1.control import Event
+from andon.kernel.errors import AndonError, Fenced
+from andon.ports.store import Limit, PendingAction, Store, TaskRow, Tx
+from andon.runtime.backoff import backoff_seconds
+from andon.runtime.patience import Patience
+from andon.runtime.performing import Perform, Performing
+from andon.runtime.turns import Turns
+from andon.runtime.worker import Pace, Worker
 
 log = logging.getLogger("andon.runtime")
 
-T = TypeVar("T")
-Perform = Callable[[Any, Intent], Awaitable[Any]]
-
 CLAIM_LIMIT = 64
-CLAIM_SECONDS = 30.0
-LEASE_SECONDS = 10.0
-LONGEST_SLEEP_SECONDS = 5.0
-POISONED_PAUSE_SECONDS = 5.0
-STORE_PAUSE_SECONDS = 1.0
+TAKE_LIMIT = 64
+HELD_BACK_SECONDS = 0.25
+"""How soon a worker looks again for intents that a limit held back."""
+MOST_ATTEMPTS = 10
+"""A turn that failed so often is a dead letter."""
 
 
 class Engine:
@@ -42,9 +37,10 @@ class Engine:
     Args:
         store: The durable store.
         turns: The controllers.
-        performers: The port method that takes each type of action.
-        clock: The time.
-        owner: Who this worker is, for the lease.
+        performers: The port method that takes each type of action; other workers perform the rest.
+        worker: Name of this worker, unique among those that run.
+        pace: How fast a dead worker's work goes on elsewhere.
+        limits: How much of a queue goes on, over all workers.
     """
 
     def __init__(
@@ -52,85 +48,91 @@ class Engine:
         store: Store,
         turns: Turns,
         performers: Mapping[type[Action], Perform],
-        clock: Clock,
-        owner: str,
+        worker: str,
+        pace: Pace | None = None,
+        limits: Mapping[str, Limit] | None = None,
     ) -> None:
-        self._store = store
+        self._subscribe = store.subscribe
+        self._store = Patience(store)
         self._turns = turns
-        self._performers = performers
-        self._clock = clock
-        self._owner = owner
-        self._epoch = 0
+        self._worker = Worker(store, worker, pace or Pace())
+        self._performing = Performing(self._store, performers)
+        limits = limits or {}
+        self._queues = {name: limits.get(name, Limit()) for name in self._performing.queues}
+        self._at_once = frozenset(name for name, most in self._queues.items() if most == Limit())
         self._woken = asyncio.Event()
-        self._performing: dict[str, asyncio.Task[None]] = {}
-        self.problems: dict[str, str] = {}
-        """Objects whose turn could not be taken, with the reason."""
+        self._stuck: dict[str, str] = {}
 
     @property
     def epoch(self) -> int:
-        """The epoch this worker writes under."""
-        return self._epoch
+        """The token this worker lives under."""
+        return self._worker.token
+
+    @property
+    def name(self) -> str:
+        """Name of this worker."""
+        return self._worker.name
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What does not work here now: the store, or objects whose turn could not be taken."""
+        trouble = {"store": self._store.trouble} if self._store.trouble else {}
+        return {**self._stuck, **trouble}
 
     async def start(self) -> None:
-        """Take the lease, and perform again what a crash left without outcome.
-
-        Raises:
-            Conflict: Another worker holds the lease.
-        """
-        now = self._clock.now()
-        self._epoch = await self._store.transact(
-            lambda tx: tx.acquire(LEASE, self._owner, now, LEASE_SECONDS)
-        )
-        await self._store.transact(lambda tx: self._turns.wake_all(tx, now))
-        for pending in await self._store.transact(lambda tx: tx.unfinished()):
-            self._perform(pending)
+        """Join the workers, and have everything looked at again."""
+        await self._worker.start()
+        await self._store.transact(lambda tx: self._turns.wake_all(tx, tx.now()))
 
     async def run(self) -> None:
         """Work until cancelled.
 
         Raises:
-            Fenced: A newer worker has taken over.
+            Fenced: Another process works under this worker's name.
         """
         loop = asyncio.get_running_loop()
 
         def woken() -> None:
             loop.call_soon_threadsafe(self._woken.set)
 
-        unsubscribe = self._store.subscribe(woken)
-        renewing = asyncio.create_task(self._keep_lease())
-        working = asyncio.create_task(self._work())
+        unsubscribe = self._subscribe(woken)
+        parts = {asyncio.create_task(self._live()), asyncio.create_task(self._work())}
         try:
-            done, _ = await asyncio.wait({renewing, working}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             unsubscribe()
-            await self._cancel({renewing, working, *self._performing.values()})
+            for task in parts:
+                task.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            await self._performing.cancel()
 
-    async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def leave(self) -> None:
+        """Give back what this worker has, so that others need not wait."""
+        await self._worker.end()
 
-    async def _durably(self, write: Callable[[Tx], T]) -> T:
-        """Write, and write again while the store says that only the moment is bad (a full disk)."""
+    async def _live(self) -> None:
         while True:
+            await asyncio.sleep(self._worker.pace.beat_seconds)
             try:
-                return await self._store.transact(write)
+                await self._worker.renew()
+                await self._remember()
             except AndonError as error:
                 if not error.retry:
                     raise
-                log.warning("the store cannot write, trying again: %s", error)
-                self.problems["store"] = error.message
-            await asyncio.sleep(STORE_PAUSE_SECONDS)
 
-    async def _keep_lease(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            await self._durably(self._renew)
+    async def _remember(self) -> None:
+        """Perform what is ours and lies idle: a commit whose answer was lost left it behind."""
+        mine = await self._store.read(
+            lambda tx: [one for one in tx.unfinished() if one.owner == self.name]
+        )
+        keys = self._performing.keys
+        idle = [one for one in mine if one.row.key in self._left_before and one.row.key not in keys]
+        self._left_before = frozenset(one.row.key for one in mine) - keys
+        self._performing.begin(idle)
 
-    def _renew(self, tx: Tx) -> None:
-        tx.renew(LEASE, self._owner, self._epoch, self._clock.now(), LEASE_SECONDS)
+    _left_before: frozenset[str] = frozenset()
 
     async def _work(self) -> None:
         while True:
@@ -139,98 +141,85 @@ class Engine:
                 await self._rest()
 
     async def step(self) -> int:
-        """Take the turns that are due now; how many there were."""
-        tasks = await self._durably(self._claim)
-        self.problems.pop("store", None)
+        """Take the turns that are due now, and intents that wait; how many there were."""
+        tasks = await self._store.beside(self._claim)
         await asyncio.gather(*(self._turn(task) for task in tasks))
-        return len(tasks)
+        return len(tasks) + await self._take()
 
     def _claim(self, tx: Tx) -> list[TaskRow]:
-        now = self._clock.now()
-        return tx.claim(self._owner, self._epoch, now, CLAIM_SECONDS, CLAIM_LIMIT)
+        return tx.claim(self.name, tx.now(), self._worker.pace.ttl_seconds, CLAIM_LIMIT)
 
     async def _turn(self, task: TaskRow) -> None:
         subject = f"{task.kind}/{task.name}"
-        now = self._clock.now()
         try:
             asked = await self._store.transact(
-                lambda tx: self._turns.take(tx, task, self._epoch, now)
+                lambda tx: self._turns.take(tx, task, tx.now(), self.name, self._at_once)
             )
-        except Fenced:
-            raise
-        except Exception as error:
-            # One object that cannot be judged must not stop the others; it is looked at again later.
-            log.exception("turn of %s failed", subject)
-            self.problems[subject] = str(error) or type(error).__name__
-            await self._durably(lambda tx: tx.finish(task, now + POISONED_PAUSE_SECONDS))
+        except Fenced as error:
+            log.warning("turn of %s dropped: %s", subject, error.message)
             return
-        self.problems.pop(subject, None)
-        for pending in asked:
-            self._perform(pending)
+        except Exception as error:
+            # One object that cannot be judged must not stop the others.
+            log.exception("turn of %s failed", subject)
+            self._stuck[subject] = str(error) or type(error).__name__
+            await self._give_up(task, self._stuck[subject])
+            return
+        self._stuck.pop(subject, None)
+        self._performing.begin(asked)
+
+    async def _give_up(self, task: TaskRow, error: str) -> None:
+        """Try the turn again later; in the end keep it for a person to see."""
+        subject = f"{task.kind}/{task.name}"
+
+        def write(tx: Tx) -> None:
+            now = tx.now()
+            if task.attempts < MOST_ATTEMPTS:
+                tx.fail(task, error, now + backoff_seconds(subject, task.attempts), now)
+                return
+            tx.fail(task, error, None, now)
+            tx.append(_abandoned(task, error), now)
+
+        try:
+            await self._store.transact(write)
+        except Fenced:
+            log.warning("%s is another worker's now", subject)
+
+    async def _take(self) -> int:
+        if not await self._store.read(lambda tx: tx.takeable(self._queues, tx.now())):
+            return 0
+        taken: list[PendingAction] = await self._store.transact(
+            lambda tx: tx.take_actions(self.name, self._queues, tx.now(), TAKE_LIMIT)
+        )
+        self._performing.begin(taken)
+        return len(taken)
 
     async def _rest(self) -> None:
-        due = await self._store.read(lambda tx: tx.next_due())
-        pause = LONGEST_SLEEP_SECONDS
-        if due is not None:
-            pause = min(pause, max(0.0, due - self._clock.now()))
+        pause = await self._store.read(self._pause)
         try:
             await asyncio.wait_for(self._woken.wait(), pause)
         except TimeoutError:
             pass
 
-    # --- actions ---------------------------------------------------------------------------------
-
-    def _perform(self, pending: PendingAction) -> None:
-        key = pending.row.key
-        task = asyncio.create_task(self._carry_out(pending), name=key)
-        self._performing[key] = task
-        task.add_done_callback(lambda _: self._performing.pop(key, None))
-
-    async def _carry_out(self, pending: PendingAction) -> None:
-        outcome = await self._outcome(pending)
-
-        def record(tx: Tx) -> None:
-            now = self._clock.now()
-            tx.check_epoch(LEASE, self._epoch)
-            tx.set_outcome(pending.row.key, outcome, now)
-            tx.wake(pending.kind, pending.name, now)
-
-        await self._durably(record)
-
-    async def _outcome(self, pending: PendingAction) -> AnyOutcome:
-        action = pending.row.action
-        perform = self._performers[type(action)]
-        try:
-            outcome: AnyOutcome = await perform(
-                action, Intent(key=pending.row.key, epoch=self._epoch)
-            )
-        except AndonError as error:
-            return failure(error)
-        except Exception as error:
-            log.exception("%s failed", pending.row.key)
-            return failure(InternalError(f"{type(action).__name__}: {error!r}"))
-        return outcome
+    def _pause(self, tx: Tx) -> float:
+        longest, now = self._worker.pace.beat_seconds, tx.now()
+        if tx.paused():
+            return longest
+        if tx.takeable(self._queues, now):
+            longest = min(longest, HELD_BACK_SECONDS)
+        due = tx.next_due()
+        return longest if due is None else min(longest, max(0.0, due - now))
 
     async def settle(self) -> None:
         """Wait until no intent is being performed."""
-        while self._performing:
-            await asyncio.gather(*self._performing.values(), return_exceptions=True)
+        await self._performing.settle()
 
 
-CHANGES_FAULT = (StepFailed, InvalidDocument)
-"""Errors that the change itself brought about; all others are the machine's."""
-
-
-def failure(error: AndonError) -> ActionFailed:
-    """Turn an error into an outcome.
-
-    >>> failure(StepFailed("exit code 1")).fault
-    'change'
-    """
-    return ActionFailed(
-        code=error.code,
-        message=error.message,
-        hint=error.hint,
-        fault="change" if isinstance(error, CHANGES_FAULT) else "machine",
-        retry=error.retry,
+def _abandoned(task: TaskRow, error: str) -> Event:
+    subject = f"{task.kind}/{task.name}"
+    return Event(
+        id=f"task/{subject}/abandoned/{task.token}",
+        stream="org",
+        type="dev.cdeventsx.andon-task.abandoned.0.1.0",
+        subject=subject,
+        data={"error": error, "attempts": task.attempts},
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from andon.api.v1.actions import AnyAction
-from andon.api.v1.control import ActionRow, Controller, Decision, Selector, View
+from andon.api.v1.control import ActionRow, Ask, Controller, Decision, Selector, View
 from andon.api.v1.records import TERMINAL, Object
 from andon.kernel.clock import Randomness
 from andon.kernel.ids import idempotency_key, new_uid
-from andon.ports.store import PendingAction, TaskRow, Tx
+from andon.ports.store import PendingAction, Place, TaskRow, Tx
 
 WAKE_LIMIT = 1000
 
-LEASE = "control-plane"
-"""The one lease under which controllers of this installation write."""
+
+def own_queue(action: AnyAction) -> Place:
+    """Place an action in the queue of its type, without group or head start."""
+    return Place(queue=type(action).__name__)
 
 
 class Turns:
@@ -23,36 +25,69 @@ class Turns:
     Args:
         controllers: One a kind (and, for Runs, a type).
         randomness: Source of new identities.
+        place_of: Where an action waits.
+        ahead_seconds: Head start of a kind's turns, by the controller's kind.
     """
 
-    def __init__(self, controllers: Sequence[Controller], randomness: Randomness) -> None:
+    def __init__(
+        self,
+        controllers: Sequence[Controller],
+        randomness: Randomness,
+        place_of: Callable[[AnyAction], Place] = own_queue,
+        ahead_seconds: Mapping[str, float] | None = None,
+    ) -> None:
         self._controllers: Mapping[str, Controller] = {one.kind: one for one in controllers}
         self._randomness = randomness
+        self._place_of = place_of
+        self._ahead_seconds = ahead_seconds or {}
 
     def controller_of(self, obj: Object) -> Controller | None:
         """Return who reconciles an object: by kind, or by kind and the label ``type``."""
         type = obj.labels.get("type", "")
         return self._controllers.get(f"{obj.kind}:{type}") or self._controllers.get(obj.kind)
 
-    def take(self, tx: Tx, task: TaskRow, epoch: int, now: float) -> list[PendingAction]:
-        """Take the turn of a claimed task; the intents to perform once it is durable.
+    def take(
+        self,
+        tx: Tx,
+        task: TaskRow,
+        now: float,
+        owner: str = "",
+        at_once: Collection[str] = (),
+    ) -> list[PendingAction]:
+        """Take the turn of a claimed task.
+
+        Args:
+            tx: The transaction of this turn.
+            task: As claimed.
+            now: The time the controller sees.
+            owner: Worker that takes the turn.
+            at_once: Queues of which this worker performs everything without waiting.
+
+        Returns:
+            The intents this worker performs once the transaction is durable; others wait to be taken.
 
         Raises:
-            Fenced: A newer epoch has taken over.
+            Fenced: Another worker has claimed the task since.
         """
-        tx.check_epoch(LEASE, epoch)
         obj = tx.get(task.kind, task.name)
         controller = self.controller_of(obj) if obj else None
         if obj is None or controller is None:
             tx.finish(task, None)
             return []
         decision = controller.reconcile(load_view(tx, obj, controller), now)
-        asked = self.apply(tx, obj, decision, epoch, now)
+        asked = self.apply(tx, obj, decision, task.token, now, owner, at_once)
         tx.finish(task, decision.wake)
         return asked
 
     def apply(
-        self, tx: Tx, obj: Object, decision: Decision, epoch: int, now: float
+        self,
+        tx: Tx,
+        obj: Object,
+        decision: Decision,
+        token: int,
+        now: float,
+        owner: str = "",
+        at_once: Collection[str] = (),
     ) -> list[PendingAction]:
         """Write a decision: status, steps, new objects, events, samples and intents together."""
         for row in decision.steps:
@@ -68,11 +103,8 @@ class Turns:
             created, is_new = tx.create(new, new_uid(now, self._randomness), now)
             if is_new:
                 self._announce(tx, None, created, now)
-        return [
-            pending
-            for ask in decision.ask
-            if (pending := self._intend(tx, obj, ask.step, ask.attempt, ask.action, epoch, now))
-        ]
+        asked = (self._intend(tx, obj, ask, token, now, owner, at_once) for ask in decision.ask)
+        return [pending for pending in asked if pending and pending.owner]
 
     def create(self, tx: Tx, decision: Decision, now: float) -> None:
         """Write what a command of a person decided: objects and events, no status of its own."""
@@ -87,22 +119,24 @@ class Turns:
         self,
         tx: Tx,
         obj: Object,
-        step: str,
-        attempt: int,
-        action: AnyAction,
-        epoch: int,
+        ask: Ask,
+        token: int,
         now: float,
+        owner: str,
+        at_once: Collection[str],
     ) -> PendingAction | None:
-        key = idempotency_key(obj.uid, obj.generation, step, attempt)
-        row = ActionRow(key=key, step=step, attempt=attempt, action=action)
-        if not tx.ask(obj.uid, row, epoch, now):
+        key = idempotency_key(obj.uid, obj.generation, ask.step, ask.attempt)
+        row = ActionRow(key=key, step=ask.step, attempt=ask.attempt, action=ask.action)
+        place = self._place_of(ask.action)
+        mine = owner if place.queue in at_once and not place.group else ""
+        if not tx.ask(obj.uid, row, token, now, place, mine):
             return None
-        return PendingAction(obj.uid, obj.kind, obj.name, row, epoch, now)
+        return PendingAction(obj.uid, obj.kind, obj.name, row, token, now, mine, place.queue)
 
     def _announce(self, tx: Tx, old: Object | None, new: Object, now: float) -> None:
         """Wake whoever cares about a change: the new object itself, and its observers."""
         if old is None and self.controller_of(new) is not None:
-            tx.wake(new.kind, new.name, now)
+            self.wake(tx, new, now)
         if old is not None and not _is_news(old, new):
             return
         for selector in self._observers(new):
@@ -121,7 +155,13 @@ class Turns:
         for kind in sorted(kinds):
             for obj in tx.list(Selector(kind=kind), limit=WAKE_LIMIT, newest_first=True):
                 if not _is_over(obj):
-                    tx.wake(obj.kind, obj.name, now)
+                    self.wake(tx, obj, now)
+
+    def wake(self, tx: Tx, obj: Object, due: float) -> None:
+        """Have an object reconciled, with the head start of its kind."""
+        type = obj.labels.get("type", "")
+        ahead = self._ahead_seconds.get(f"{obj.kind}:{type}", self._ahead_seconds.get(obj.kind, 0))
+        tx.wake(obj.kind, obj.name, due, ahead)
 
     def announce(self, tx: Tx, changed: Object, now: float) -> None:
         """Wake whoever cares about an object that a command changed."""
@@ -131,7 +171,7 @@ class Turns:
     def _wake(self, tx: Tx, selector: Selector, changed: Object, now: float) -> None:
         for obj in find(tx, selector):
             if obj.key != changed.key and not _is_over(obj):
-                tx.wake(obj.kind, obj.name, now)
+                self.wake(tx, obj, now)
 
 
 def load_view(tx: Tx, obj: Object, controller: Controller) -> View:

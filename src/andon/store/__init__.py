@@ -5,21 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
 from andon.store.database import Database
-from andon.store.dialect import Dialect, Postgres, Sqlite
+from andon.store.dialect import Dialect
 from andon.store.ledger import Finding, Verification, verify
+from andon.store.postgres import IDLE_SECONDS, Postgres
+from andon.store.sqlite import Sqlite
 from andon.store.transaction import Transaction
 
 __all__ = ["Finding", "Verification", "open_store", "verify_ledger"]
 
 
-def open_store(url: str, *, source: str) -> Store:
+def open_store(
+    url: str, *, source: str, clock: Clock | None = None, idle_seconds: float = IDLE_SECONDS
+) -> Store:
     """Open the store, making its schema if the database is empty.
 
     Args:
         url: ``postgresql://...``, ``sqlite:///path`` or a path.
         source: CloudEvents source (a URI-reference) of this installation.
+        clock: What ``Tx.now`` tells; None: the database's own time.
+        idle_seconds: On Postgres, how long a stopped worker may keep others from writing.
 
     Raises:
         Unavailable: It cannot be reached or written.
@@ -27,10 +34,10 @@ def open_store(url: str, *, source: str) -> Store:
     """
     dialect: Dialect
     if url.startswith(("postgresql://", "postgres://")):
-        dialect = Postgres(url)
+        dialect = Postgres(url, idle_seconds)
     else:
         dialect = Sqlite(Path(url.removeprefix("sqlite://")))
-    return Database(dialect, source)
+    return Database(dialect, source, clock)
 
 
 def verify_ledger(tx: Tx) -> Verification:

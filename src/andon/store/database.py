@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeGuard, TypeVar
 
+from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable
 from andon.ports.store import Tx
 from andon.store.dialect import Connection, Dialect
@@ -31,22 +32,26 @@ class Database:
     Args:
         dialect: The engine.
         source: CloudEvents source of this installation.
+        clock: What ``Tx.now`` tells; None: the database's own time.
     """
 
-    def __init__(self, dialect: Dialect, source: str) -> None:
+    def __init__(self, dialect: Dialect, source: str, clock: Clock | None = None) -> None:
         dialect.prepare()
         self._dialect = dialect
         self._source = source
+        self._clock = clock
         self._queue: queue.Queue[Work | None] = queue.Queue()
         self._listeners: list[Callable[[], None]] = []
         self._local = threading.local()
         self._open: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, "andon-reader")
+        self._claimer = ThreadPoolExecutor(1, "andon-claimer")
         self._door = threading.Lock()
         """Nobody comes in once ``close`` has begun, so nobody waits for ever."""
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="andon-writer", daemon=True)
         self._writer.start()
+        self._deafen = dialect.listen(self._tell)
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -57,6 +62,15 @@ class Database:
             self._expect_open()
             self._queue.put((fn, future))
         return await future
+
+    async def beside(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function in a durable transaction beside the writers."""
+        if not self._dialect.many_writers:
+            return await self.transact(fn)
+        with self._door:
+            self._expect_open()
+            future = self._claimer.submit(self._beside, fn)
+        return await asyncio.wrap_future(future)
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a function over a consistent snapshot."""
@@ -86,8 +100,10 @@ class Database:
                 return
             self._closed = True
             self._queue.put(None)
+        self._deafen()
         self._writer.join()
         self._readers.shutdown(wait=True)
+        self._claimer.shutdown(wait=True)
         for connection in self._open:
             connection.close()
 
@@ -126,6 +142,8 @@ class Database:
         try:
             connection = self._begin(connection, write=True)
             results, news = self._run_all(connection, group)
+            if news:
+                self._dialect.announce(connection)
             connection.run("COMMIT")
         except BaseException as error:
             self._fail(connection, group, error)
@@ -135,16 +153,25 @@ class Database:
             self._tell()
         return connection
 
-    def _begin(self, connection: Connection | None, *, write: bool) -> Connection:
+    def _begin(
+        self, connection: Connection | None, *, write: bool, beside: bool = False
+    ) -> Connection:
         """Begin; where a connection died while it was idle nothing is lost, and a new one will do."""
+
+        def begin(connection: Connection) -> None:
+            if beside:
+                self._dialect.begin_beside(connection)
+            else:
+                self._dialect.begin(connection, write=write)
+
         if connection is not None:
             try:
-                self._dialect.begin(connection, write=write)
+                begin(connection)
                 return connection
             except Exception:
                 _close_quietly(connection)
         connection = self._dialect.connect(write=write)
-        self._dialect.begin(connection, write=write)
+        begin(connection)
         return connection
 
     def _run_all(self, connection: Connection, group: list[Work]) -> tuple[list[Result], bool]:
@@ -153,7 +180,7 @@ class Database:
         results = []
         for fn, _ in group:
             before = tail.copy()
-            transaction = Transaction(connection, self._source, tail)
+            transaction = Transaction(connection, self._source, tail, self._clock)
             value, error = self._in_savepoint(connection, fn, transaction)
             if error is not None:
                 tail = before
@@ -197,28 +224,37 @@ class Database:
             return RuntimeError(f"a transaction ended by {error!r}")  # a future refuses these
         return self._dialect.translate(error) if _is_of_engine(error) else error
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- on other threads ------------------------------------------------------------------------
 
     def _read(self, fn: Callable[[Tx], T]) -> T:
+        return self._on_own_connection(fn, write=False)
+
+    def _beside(self, fn: Callable[[Tx], T]) -> T:
+        return self._on_own_connection(fn, write=True)
+
+    def _on_own_connection(self, fn: Callable[[Tx], T], *, write: bool) -> T:
+        connection = None
         try:
-            connection = self._begin(self._reader(), write=False)
+            connection = self._begin(self._mine(), write=write, beside=write)
             self._keep(connection)
-            try:
-                return fn(Transaction(connection, self._source, Tail({}, set())))
-            finally:
-                connection.run("ROLLBACK")
+            value = fn(Transaction(connection, self._source, Tail({}, set()), self._clock))
+            connection.run("COMMIT")
+            return value
         except Exception as error:
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.run("ROLLBACK")
             if not _is_of_engine(error):
                 raise
             self._keep(None)
             raise self._dialect.translate(error) from error
 
-    def _reader(self) -> Connection | None:
+    def _mine(self) -> Connection | None:
         return getattr(self._local, "connection", None)
 
     def _keep(self, connection: Connection | None) -> None:
-        """Use a connection for this thread's next read, and no longer the one before."""
-        before = self._reader()
+        """Use a connection for this thread's next work, and no longer the one before."""
+        before = self._mine()
         if before is connection:
             return
         if before is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE object (
@@ -38,17 +38,22 @@ CREATE TABLE action (
   uid TEXT NOT NULL,
   step TEXT NOT NULL,
   attempt INTEGER NOT NULL,
-  epoch INTEGER NOT NULL,
   body TEXT NOT NULL,
   outcome TEXT,
   consumed INTEGER NOT NULL,
   asked INTEGER NOT NULL,
   created_at REAL NOT NULL,
-  finished_at REAL NOT NULL
+  finished_at REAL NOT NULL,
+  queue TEXT NOT NULL,
+  batch TEXT NOT NULL,
+  rank REAL NOT NULL,
+  owner TEXT NOT NULL,
+  token INTEGER NOT NULL
 );
 CREATE INDEX action_by_object ON action (uid, asked);
 CREATE INDEX action_open ON action (uid) WHERE consumed = 0;
-CREATE INDEX action_unfinished ON action (key) WHERE outcome IS NULL;
+CREATE INDEX action_unfinished ON action (queue, rank) WHERE outcome IS NULL;
+CREATE INDEX action_under_way ON action (batch) WHERE outcome IS NULL AND batch <> '';
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY,
   stream TEXT NOT NULL,
@@ -85,26 +90,69 @@ CREATE TABLE task (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
   due REAL NOT NULL,
+  ahead REAL NOT NULL,
   claimed_due REAL NOT NULL,
   owner TEXT NOT NULL,
   lease_until REAL NOT NULL,
-  worker_epoch INTEGER NOT NULL,
-  claims INTEGER NOT NULL,
+  token INTEGER NOT NULL,
   attempts INTEGER NOT NULL,
   PRIMARY KEY (kind, name)
 );
-CREATE INDEX task_by_due ON task (due);
+CREATE INDEX task_by_due ON task (due) WHERE lease_until = 0;
 CREATE INDEX task_leased ON task (lease_until) WHERE lease_until > 0;
 CREATE TABLE lease (
   name TEXT PRIMARY KEY,
   owner TEXT NOT NULL,
-  epoch INTEGER NOT NULL,
+  token INTEGER NOT NULL,
   until REAL NOT NULL
+);
+CREATE TABLE bucket (name TEXT PRIMARY KEY, level REAL NOT NULL, at REAL NOT NULL);
+CREATE TABLE dead_letter (
+  queue TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  error TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (queue, subject)
+);
+CREATE TABLE subscriber (
+  name TEXT PRIMARY KEY,
+  spec TEXT NOT NULL,
+  cursor INTEGER NOT NULL,
+  status TEXT NOT NULL
+);
+CREATE TABLE checkpoint (
+  seq INTEGER PRIMARY KEY,
+  time REAL NOT NULL,
+  body TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  signature TEXT NOT NULL
+);
+CREATE TABLE segment (
+  stream TEXT NOT NULL,
+  first_n INTEGER NOT NULL,
+  last_n INTEGER NOT NULL,
+  prev_hash TEXT NOT NULL,
+  last_hash TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  archived_at REAL NOT NULL,
+  PRIMARY KEY (stream, first_n)
 );
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
+
+LAST_DRAWN = (
+    "SELECT MAX(token) FROM (SELECT token FROM task UNION ALL SELECT token FROM action"
+    " UNION ALL SELECT token FROM lease UNION ALL SELECT 0) AS tokens"
+)
+"""From here on tokens are drawn, after a database was copied or moved forward."""
 
 
 def statements() -> list[str]:
     """Return the statements that make an empty database ours."""
     return [part.strip() for part in TABLES.split(";") if part.strip()]
+
+
+def tables_named(*names: str) -> list[str]:
+    """Return the statements that make some of the tables, without their indexes."""
+    return [one for one in statements() if one.split(" ")[2] in names]

@@ -1,62 +1,72 @@
-"""Tasks and leases: what is due, who works on it, and who was replaced."""
+"""Tasks: what is due, and who looks at it."""
 
 from __future__ import annotations
 
-from andon.kernel.errors import Conflict, Fenced
-from andon.ports.store import TaskRow
-from andon.store.dialect import Connection, Row
+from andon.kernel.errors import Fenced
+from andon.ports.store import DeadLetter, TaskRow
+from andon.store.letters import Letters
 
 NEVER = 1e18
 """Due of a task that only something else will wake."""
+TURNS = "turns"
+"""Queue of dead letters that are turns."""
 
 
-class Tasks:
-    """The part of a transaction that queues work."""
+class Tasks(Letters):
+    """The part of a transaction that queues turns."""
 
-    _db: Connection
     news: bool
 
-    def wake(self, kind: str, name: str, due: float) -> None:
+    def wake(self, kind: str, name: str, due: float, ahead_seconds: float = 0.0) -> None:
         """Have an object reconciled at ``due`` or earlier."""
         self._db.change(
-            "INSERT INTO task (kind, name, due, claimed_due, owner, lease_until, worker_epoch,"
-            " claims, attempts) VALUES (?, ?, ?, 0, '', 0, 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
-            " due = CASE WHEN task.due < excluded.due THEN task.due ELSE excluded.due END",
-            (kind, name, due),
+            "INSERT INTO task (kind, name, due, ahead, claimed_due, owner, lease_until, token,"
+            " attempts) VALUES (?, ?, ?, ?, 0, '', 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
+            " due = CASE WHEN task.due < excluded.due THEN task.due ELSE excluded.due END,"
+            " ahead = excluded.ahead",
+            (kind, name, due, ahead_seconds),
         )
         self.news = True
 
-    def claim(
-        self, owner: str, epoch: int, now: float, lease_seconds: float, limit: int
-    ) -> list[TaskRow]:
-        """Take tasks that are due and free, whose lease is over, or whose worker was replaced."""
+    def claim(self, owner: str, now: float, lease_seconds: float, limit: int) -> list[TaskRow]:
+        """Take tasks that are due and free, or whose lease is over; nothing while paused."""
+        token, drawn = self._db.token()
         rows = self._db.run(
-            "SELECT kind, name, CASE WHEN lease_until > 0 THEN claimed_due ELSE due END FROM task"
-            " WHERE (lease_until = 0 AND due <= ?)"
-            " OR (lease_until > 0 AND (lease_until <= ? OR worker_epoch < ?))"
-            " ORDER BY 3, kind, name LIMIT ?",
-            (now, now, epoch, limit),
+            "UPDATE task SET claimed_due = CASE WHEN lease_until > 0 THEN claimed_due ELSE due END,"  # noqa: S608
+            f" due = CASE WHEN lease_until > 0 THEN due ELSE ? END, owner = ?, lease_until = ?,"
+            f" token = {token}, attempts = attempts + 1 WHERE (kind, name) IN (SELECT kind, name"
+            " FROM task WHERE ((lease_until = 0 AND due <= ?) OR (lease_until > 0 AND"
+            " lease_until <= ?)) AND NOT EXISTS (SELECT 1 FROM setting WHERE key = 'paused')"
+            f" ORDER BY (CASE WHEN lease_until > 0 THEN claimed_due ELSE due END) - ahead, kind,"
+            f" name LIMIT ?{self._db.skip_locked}) RETURNING kind, name, claimed_due, token,"
+            " attempts, ahead",
+            (NEVER, owner, now + lease_seconds, *drawn, now, now, limit),
         )
-        return [self._take(row, owner, epoch, now + lease_seconds) for row in rows]
-
-    def _take(self, row: Row, owner: str, epoch: int, until: float) -> TaskRow:
-        kind, name, due = row
-        ((claims, attempts),) = self._db.run(
-            "UPDATE task SET due = ?, claimed_due = ?, owner = ?, lease_until = ?,"
-            " worker_epoch = ?, claims = claims + 1, attempts = attempts + 1"
-            " WHERE kind = ? AND name = ? RETURNING claims, attempts",
-            (NEVER, due, owner, until, epoch, kind, name),
-        )
-        return TaskRow(kind, name, due, claims, attempts)
+        rows.sort(key=lambda row: (row[2] - row[5], row[0], row[1]))
+        return [TaskRow(*row[:5]) for row in rows]
 
     def finish(self, task: TaskRow, next_due: float | None) -> None:
         """Give a task back."""
+        self._give_back(task, next_due, ", attempts = 0")
+        if task.attempts > 1:
+            self._forget_letter(TURNS, _subject(task))
+
+    def fail(self, task: TaskRow, error: str, next_due: float | None, now: float) -> None:
+        """Give a task back whose turn could not be taken."""
+        self._give_back(task, next_due, "")
+        if next_due is None:
+            self.bury(
+                DeadLetter(
+                    queue=TURNS, subject=_subject(task), error=error, attempts=task.attempts, at=now
+                )
+            )
+
+    def _give_back(self, task: TaskRow, next_due: float | None, more: str) -> None:
         due = NEVER if next_due is None else next_due
         changed = self._db.change(
-            "UPDATE task SET due = CASE WHEN due < ? THEN due ELSE ? END, owner = '',"
-            " lease_until = 0, attempts = 0 WHERE kind = ? AND name = ? AND claims = ?"
-            " AND lease_until > 0",
-            (due, due, task.kind, task.name, task.epoch),
+            f"UPDATE task SET due = CASE WHEN due < ? THEN due ELSE ? END, owner = '',"  # noqa: S608
+            f" lease_until = 0{more} WHERE kind = ? AND name = ? AND token = ? AND lease_until > 0",
+            (due, due, task.kind, task.name, task.token),
         )
         if not changed:
             raise Fenced(f"{task.kind} {task.name} was claimed by another worker meanwhile")
@@ -71,33 +81,6 @@ class Tasks:
         known = [moment for moment in (free, leased) if moment is not None]
         return min(known) if known else None
 
-    def acquire(self, lease: str, owner: str, now: float, ttl_seconds: float) -> int:
-        """Take a lease under a new epoch."""
-        rows = self._db.run("SELECT owner, until FROM lease WHERE name = ?", (lease,))
-        if rows and rows[0][0] != owner and rows[0][1] > now:
-            raise Conflict(
-                f"{lease} is held by {rows[0][0]} for another {rows[0][1] - now:.0f} s",
-                hint="stop that one, or wait until its lease is over",
-            )
-        ((epoch,),) = self._db.run(
-            "INSERT INTO lease (name, owner, epoch, until) VALUES (?, ?, 1, ?)"
-            " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, epoch = lease.epoch + 1,"
-            " until = excluded.until RETURNING epoch",
-            (lease, owner, now + ttl_seconds),
-        )
-        return int(epoch)
 
-    def renew(self, lease: str, owner: str, epoch: int, now: float, ttl_seconds: float) -> None:
-        """Keep a lease."""
-        changed = self._db.change(
-            "UPDATE lease SET until = ? WHERE name = ? AND owner = ? AND epoch = ?",
-            (now + ttl_seconds, lease, owner, epoch),
-        )
-        if not changed:
-            raise Fenced(f"{lease}: a newer worker has taken over from epoch {epoch}")
-
-    def check_epoch(self, lease: str, epoch: int) -> None:
-        """Refuse to go on under an old epoch."""
-        rows = self._db.run("SELECT epoch FROM lease WHERE name = ?", (lease,))
-        if rows and rows[0][0] > epoch:
-            raise Fenced(f"{lease}: epoch {epoch} is over, {rows[0][0]} has taken over")
+def _subject(task: TaskRow) -> str:
+    return f"{task.kind}/{task.name}"

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple, replace
 
-from andon.api.v1.actions import OBSERVATIONS, AnyAction, AnyOutcome
-from andon.api.v1.control import ActionRow, Event, NewObject, Selector
+from andon.api.v1.control import Event, NewObject, Selector
 from andon.api.v1.records import RECORDS, Object, StepRow
+from andon.kernel.clock import Clock
 from andon.kernel.errors import Conflict, NotFound, UsageError
-from andon.ports.store import LedgerRow, PendingAction
+from andon.ports.store import LedgerRow
+from andon.store.actions import Actions
 from andon.store.dialect import Connection, Row
+from andon.store.leases import Leases
 from andon.store.ledger import seal
 from andon.store.tail import ALL, Tail
 from andon.store.tasks import Tasks
@@ -27,10 +29,6 @@ _INSERT_EVENT = (
     f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     " ON CONFLICT (id) DO NOTHING"
 )
-_ACTION = "a.key, a.step, a.attempt, a.body, a.outcome"
-
-_action = msgspec.json.Decoder(AnyAction)
-_outcome = msgspec.json.Decoder(AnyOutcome)
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
@@ -41,21 +39,29 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-class Transaction(Tasks):
+class Transaction(Tasks, Actions, Leases):
     """The ``Tx`` of ``andon.ports.store`` over a connection.
 
     Args:
         connection: Inside a transaction already.
         source: CloudEvents source of this installation.
         tail: Ends of the chains within this database transaction.
+        clock: The time; None: the database's own.
     """
 
-    def __init__(self, connection: Connection, source: str, tail: Tail) -> None:
+    def __init__(
+        self, connection: Connection, source: str, tail: Tail, clock: Clock | None = None
+    ) -> None:
         self._db = connection
         self._source = source
         self._tail = tail
+        self._clock = clock
         self.news = False
         """Whether anybody should be told after the commit."""
+
+    def now(self) -> float:
+        """Return the time leases go by."""
+        return self._clock.now() if self._clock else self._db.clock()
 
     # --- objects ---------------------------------------------------------------------------------
 
@@ -159,7 +165,7 @@ class Transaction(Tasks):
         if not changed:
             raise Conflict(f"{obj.kind} {obj.name} was changed meanwhile", hint="look again")
 
-    # --- steps and actions -----------------------------------------------------------------------
+    # --- steps -----------------------------------------------------------------------
 
     def steps(self, uid: str) -> builtins.list[StepRow]:
         """Return the steps of a Run by position."""
@@ -174,67 +180,6 @@ class Transaction(Tasks):
             " body = excluded.body",
             (uid, row.name, row.position, _text(row)),
         )
-
-    def ask(self, uid: str, row: ActionRow, epoch: int, now: float) -> bool:
-        """Commit an intent."""
-        ((asked,),) = self._db.run(
-            "SELECT COALESCE(MAX(asked), 0) + 1 FROM action WHERE uid = ?", (uid,)
-        )
-        return bool(
-            self._db.change(
-                "INSERT INTO action (key, uid, step, attempt, epoch, body, outcome, consumed, asked,"
-                " created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, NULL, 0, ?, ?, 0)"
-                " ON CONFLICT (key) DO NOTHING",
-                (row.key, uid, row.step, row.attempt, epoch, _text(row.action), asked, now),
-            )
-        )
-
-    def actions(self, uid: str) -> builtins.list[ActionRow]:
-        """Return an object's actions that were not consumed."""
-        rows = self._db.run(
-            f"SELECT {_ACTION} FROM action a WHERE a.uid = ? AND a.consumed = 0 ORDER BY a.asked",  # noqa: S608
-            (uid,),
-        )
-        return [_action_row(row) for row in rows]
-
-    def set_outcome(self, key: str, outcome: AnyOutcome, now: float) -> bool:
-        """Write an action's outcome, once."""
-        changed = self._db.change(
-            "UPDATE action SET outcome = ?, finished_at = ? WHERE key = ? AND outcome IS NULL",
-            (_text(outcome), now, key),
-        )
-        if not changed and self.action(key) is None:
-            raise NotFound(f"there is no action {key}")
-        return bool(changed)
-
-    def consume(self, keys: Sequence[str]) -> None:
-        """Put actions away; observations are of no more use."""
-        for key in keys:
-            pending = self.action(key)
-            if pending is not None and isinstance(pending.row.action, OBSERVATIONS):
-                self._db.change("DELETE FROM action WHERE key = ?", (key,))
-            else:
-                self._db.change("UPDATE action SET consumed = 1 WHERE key = ?", (key,))
-
-    def unfinished(self) -> builtins.list[PendingAction]:
-        """Return all intents without outcome."""
-        return self._pending("a.outcome IS NULL AND a.consumed = 0", ())
-
-    def action(self, key: str) -> PendingAction | None:
-        """Return one action."""
-        found = self._pending("a.key = ?", (key,))
-        return found[0] if found else None
-
-    def _pending(self, where: str, parameters: Sequence[Any]) -> builtins.list[PendingAction]:
-        rows = self._db.run(
-            f"SELECT {_ACTION}, a.uid, o.kind, o.name, a.epoch, a.created_at FROM action a"  # noqa: S608
-            f" JOIN object o ON o.uid = a.uid WHERE {where} ORDER BY a.created_at, a.key",
-            parameters,
-        )
-        return [
-            PendingAction(row[5], row[6], row[7], _action_row(row[:5]), row[8], row[9])
-            for row in rows
-        ]
 
     # --- ledger ----------------------------------------------------------------------------------
 
@@ -362,15 +307,4 @@ def _object(row: Row) -> Object:
         version=version,
         labels=_labels.decode(labels),
         created_at=created_at,
-    )
-
-
-def _action_row(row: Row) -> ActionRow:
-    key, step, attempt, body, outcome = row
-    return ActionRow(
-        key=key,
-        step=step,
-        attempt=attempt,
-        action=_action.decode(body),
-        outcome=_outcome.decode(outcome) if outcome is not None else None,
     )

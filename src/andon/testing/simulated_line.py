@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from andon.api.project import Definitions
+from andon.api.v1.actions import AnyAction
 from andon.api.v1.control import Controller
 from andon.api.v1.records import TERMINAL, Object
 from andon.app import shipping
 from andon.kernel.errors import AndonError
 from andon.ports import Commit
-from andon.ports.store import PendingAction, Store, Tx
-from andon.runtime.engine import failure
-from andon.runtime.turns import LEASE, Turns
+from andon.ports.store import Limit, PendingAction, Store, Tx
+from andon.runtime.performing import failure
+from andon.runtime.turns import Turns
+from andon.runtime.worker import PREFIX
 from andon.testing.clock import FakeClock, SeededRandomness
 from andon.testing.world import World
 
 T = TypeVar("T")
 
+WORKER = "test"
 LEASE_SECONDS = 30 * 86400.0
+QUEUES = {type.__name__: Limit() for type in get_args(AnyAction)}
 REPOSITORY = "/repositories/shop"
 PAGER = "http://pager.example/hook"
 
@@ -47,7 +51,7 @@ class SimulatedLine:
         self.world = world
         self._controllers = list(controllers)
         self.turns = Turns(self._controllers, SeededRandomness(7))
-        self.epoch = 0
+        self._starts = 0
         self.policies: dict[str, Definitions] = {}
         """Definitions by revision, so that the adopted ones are found."""
         self._under_way: list[tuple[float, PendingAction]] = []
@@ -78,13 +82,25 @@ class SimulatedLine:
         """Take the lease and perform again what was left without outcome."""
         now = self.clock.now()
         self._under_way = []
-        self.epoch = self.tx(lambda tx: tx.acquire(LEASE, "test", now, LEASE_SECONDS))
-        for pending in self.look(lambda tx: tx.unfinished()):
+        self._starts += 1
+
+        def begin(tx: Tx) -> None:
+            tx.release(WORKER)
+            tx.acquire(PREFIX + WORKER, WORKER, now, LEASE_SECONDS)
+
+        self.tx(begin)
+        for pending in self._take():
             self._perform(pending)
+
+    def _take(self) -> list[PendingAction]:
+        now = self.clock.now()
+        if not self.look(lambda tx: tx.takeable(QUEUES, now)):
+            return []
+        return self.tx(lambda tx: tx.take_actions(WORKER, QUEUES, now, 64))
 
     def restart(self) -> None:
         """Kill the control plane and start another: only what is stored is left."""
-        self.turns = Turns(self._controllers, SeededRandomness(7 + self.epoch))
+        self.turns = Turns(self._controllers, SeededRandomness(7 + self._starts))
         self.start()
 
     def ship(self, definitions: Definitions, sha: str, message: str, *, until: str = "") -> Object:
@@ -124,12 +140,17 @@ class SimulatedLine:
         self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
         for pending in due:
             self._perform(pending)
-        tasks = self.tx(lambda tx: tx.claim("test", self.epoch, now, 30, 64)) if self._due() else []
+        tasks = self.tx(lambda tx: tx.claim(WORKER, now, 30, 64)) if self._due() else []
         for task in tasks:
-            asked = self.tx(lambda tx, task=task: self.turns.take(tx, task, self.epoch, now))  # type: ignore[misc]
+            asked = self.tx(
+                lambda tx, task=task: self.turns.take(tx, task, now, WORKER, QUEUES)  # type: ignore[misc]
+            )
             for pending in asked:
                 self._begin(pending)
-        return bool(due or tasks)
+        taken = self._take()
+        for pending in taken:
+            self._begin(pending)
+        return bool(due or tasks or taken)
 
     def _due(self) -> bool:
         due = self.look(lambda tx: tx.next_due())
@@ -155,7 +176,7 @@ class SimulatedLine:
         now = self.clock.now()
 
         def record(tx: Tx) -> None:
-            tx.set_outcome(key, outcome, now)
+            tx.set_outcome(key, pending.token, outcome, now)
             tx.wake(pending.kind, pending.name, now)
 
         self.tx(record)

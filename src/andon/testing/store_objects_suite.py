@@ -1,4 +1,4 @@
-"""What every Store must do with objects, actions and tasks, and the words its suites share."""
+"""What every Store must do with objects and intents, and the words its suites share."""
 
 # ruff: noqa: D102 - the names of the tests say it
 
@@ -12,7 +12,7 @@ from andon.api.v1.actions import ActionFailed, Done, Notify, ObserveTraffic
 from andon.api.v1.control import ActionRow, Event, NewObject, Selector
 from andon.api.v1.records import HoldSpec, HoldStatus, StepRow, Subject
 from andon.kernel.errors import Conflict, Fenced, NotFound, UsageError
-from andon.ports.store import Store, Tx
+from andon.ports.store import Place, Store, Tx
 
 NOW = 1_700_000_000.0
 PRODUCERS = 12
@@ -39,6 +39,9 @@ def notice(key: str, step: str = "tell") -> ActionRow:
     return ActionRow(key=key, step=step, attempt=0, action=Notify(url="http://x/", body={"a": 1}))
 
 
+NOTICES = Place(queue="Notify")
+
+
 def look(key: str) -> ActionRow:
     """Make an intent that only looks."""
     action = ObserveTraffic(environment="prod", service="shop")
@@ -50,9 +53,9 @@ def appending(*events: Event) -> Any:
     return lambda tx: [tx.append(one, NOW) for one in events]
 
 
-def claiming(now: float = NOW, *, owner: str = "w1", epoch: int = 1, limit: int = 10) -> Any:
+def claiming(now: float = NOW, *, owner: str = "w1", limit: int = 10) -> Any:
     """Make a function that claims tasks for ten seconds."""
-    return lambda tx: tx.claim(owner, epoch, now, 10.0, limit)
+    return lambda tx: tx.claim(owner, now, 10.0, limit)
 
 
 async def write(store: Store, *calls: tuple[str, tuple[Any, ...]]) -> list[Any]:
@@ -149,34 +152,34 @@ class ObjectsOfStore:
 
     async def test_intent_is_asked_once_and_has_one_outcome(self, store: Store) -> None:
         await write(store, ("create", (hold("a"), "u1", NOW)))
-        asked = await write(store, *[("ask", ("u1", notice("k"), 1, NOW))] * 2)
+        asked = await write(store, *[("ask", ("u1", notice("k"), 1, NOW, NOTICES))] * 2)
+        assert asked == [True, False]
         failed = ActionFailed(code="Unavailable", message="no")
-        told = await write(
-            store, ("set_outcome", ("k", Done(), NOW)), ("set_outcome", ("k", failed, NOW))
-        )
-        assert (asked, told) == ([True, False], [True, False])
+        await write(store, ("set_outcome", ("k", 1, Done(), NOW)))
+        with pytest.raises(Fenced, match="ended"):
+            await write(store, ("set_outcome", ("k", 1, failed, NOW)))
         (row,) = await store.read(lambda tx: tx.actions("u1"))
         assert row.outcome == Done()
         with pytest.raises(NotFound, match="other"):
-            await write(store, ("set_outcome", ("other", Done(), NOW)))
+            await write(store, ("set_outcome", ("other", 1, Done(), NOW)))
 
     async def test_intents_without_outcome_are_unfinished(self, store: Store) -> None:
         await write(
             store,
             ("create", (hold("a"), "u1", NOW)),
-            *(("ask", ("u1", notice(key), 3, NOW)) for key in ("k2", "k1")),
-            ("set_outcome", ("k2", Done(), NOW)),
+            *(("ask", ("u1", notice(key), 3, NOW, NOTICES)) for key in ("k2", "k1")),
+            ("set_outcome", ("k2", 3, Done(), NOW)),
         )
         assert [row.key for row in await store.read(lambda tx: tx.actions("u1"))] == ["k2", "k1"]
         (pending,) = await store.read(lambda tx: tx.unfinished())
         assert (pending.row.key, pending.kind, pending.name) == ("k1", "Hold", "a")
-        assert (pending.uid, pending.epoch, pending.created_at) == ("u1", 3, NOW)
+        assert (pending.uid, pending.token, pending.created_at) == ("u1", 3, NOW)
 
     async def test_consumed_observations_vanish_and_effects_are_kept(self, store: Store) -> None:
         await write(
             store,
             ("create", (hold("a"), "u1", NOW)),
-            *(("ask", ("u1", row, 1, NOW)) for row in (notice("effect"), look("seen"))),
+            *(("ask", ("u1", row, 1, NOW, NOTICES)) for row in (notice("effect"), look("seen"))),
             ("consume", (["effect", "seen", "never-asked"],)),
         )
         assert await store.read(lambda tx: (tx.actions("u1"), tx.unfinished())) == ([], [])
@@ -199,99 +202,3 @@ class ObjectsOfStore:
         assert await store.read(lambda tx: tx.get_setting("k")) is None
         await write(store, ("put_setting", ("k", "1")), ("put_setting", ("k", "ü ? %s")))
         assert await store.read(lambda tx: tx.get_setting("k")) == "ü ? %s"
-
-
-class TasksOfStore:
-    """Tasks and leases."""
-
-    async def test_due_tasks_are_claimed_longest_due_first(self, store: Store) -> None:
-        wakes = {"late": NOW - 1, "first": NOW - 9, "not-yet": NOW + 1, "second": NOW - 5}
-        await write(store, *(("wake", ("Run", name, due)) for name, due in wakes.items()))
-        two = await store.transact(claiming(limit=2))
-        rest = await store.transact(claiming())
-        assert [task.name for task in two + rest] == ["first", "second", "late"]
-        assert (two[0].due, two[0].attempts) == (NOW - 9, 1)
-
-    async def test_claimed_task_is_free_again_when_its_lease_is_over(self, store: Store) -> None:
-        await write(store, ("wake", ("Run", "a", NOW)))
-        await store.transact(claiming())
-        await write(store, ("wake", ("Run", "b", NOW + 5)))
-        assert await store.transact(claiming(NOW + 3)) == []
-        assert await store.read(lambda tx: tx.next_due()) == NOW + 5
-        again, other = await store.transact(claiming(NOW + 10, owner="w2"))
-        assert (again.name, again.due, again.attempts, other.name) == ("a", NOW, 2, "b")
-
-    async def test_newer_epoch_takes_over_at_once(self, store: Store) -> None:
-        await write(store, ("wake", ("Run", "a", NOW)))
-        (old,) = await store.transact(claiming())
-        (new,) = await store.transact(claiming(epoch=2, owner="w2"))
-        with pytest.raises(Fenced, match="Run a"):
-            await write(store, ("finish", (old, None)))
-        await write(store, ("finish", (new, None)))
-        assert await store.transact(claiming(NOW + 99, epoch=3)) == []
-
-    async def test_task_cannot_be_finished_twice(self, store: Store) -> None:
-        await write(store, ("wake", ("Run", "a", NOW)))
-        (task,) = await store.transact(claiming())
-        await write(store, ("finish", (task, None)))
-        with pytest.raises(Fenced):
-            await write(store, ("finish", (task, None)))
-
-    @pytest.mark.parametrize(
-        ("woken", "asked", "expected"),
-        [
-            (NOW + 1, None, NOW + 1),
-            (NOW + 1, NOW + 60, NOW + 1),
-            (NOW + 90, NOW + 60, NOW + 60),
-            (None, NOW + 60, NOW + 60),
-            (None, None, None),
-        ],
-    )
-    async def test_wake_during_a_claim_is_kept_if_it_is_earlier(
-        self, store: Store, woken: float | None, asked: float | None, expected: float | None
-    ) -> None:
-        await write(store, ("wake", ("Run", "a", NOW)))
-        (task,) = await store.transact(claiming())
-        if woken is not None:
-            await write(store, ("wake", ("Run", "a", woken)))
-        assert await store.transact(claiming(NOW + 2)) == []
-        await write(store, ("finish", (task, asked)))
-        assert await store.read(lambda tx: tx.next_due()) == expected
-        if expected is not None:
-            (again,) = await store.transact(claiming(expected))
-            assert (again.due, again.attempts) == (expected, 1)
-
-    async def test_earlier_wake_wins(self, store: Store) -> None:
-        assert await store.read(lambda tx: tx.next_due()) is None
-        for due, expected in ((NOW + 9, NOW + 9), (NOW + 3, NOW + 3), (NOW + 5, NOW + 3)):
-            await write(store, ("wake", ("Run", "a", due)))
-            assert await store.read(lambda tx: tx.next_due()) == expected
-
-    async def test_claimed_task_is_next_due_when_its_lease_ends(self, store: Store) -> None:
-        await write(store, ("wake", ("Run", "a", NOW)))
-        await store.transact(claiming())
-        assert await store.read(lambda tx: tx.next_due()) == NOW + 10
-
-    async def test_held_lease_names_its_holder(self, store: Store) -> None:
-        await write(store, ("acquire", ("line", "host-1", NOW, 15.0)))
-        with pytest.raises(Conflict, match=r"host-1.*15 s"):
-            await write(store, ("acquire", ("line", "host-2", NOW, 15.0)))
-
-    async def test_every_acquisition_begins_a_new_epoch(self, store: Store) -> None:
-        first = await write(store, ("acquire", ("line", "host-1", NOW, 15.0)))
-        again = await write(store, ("acquire", ("line", "host-1", NOW + 1, 15.0)))
-        other = await write(store, ("acquire", ("line", "host-2", NOW + 16, 15.0)))
-        assert first + again + other == [1, 2, 3]
-        assert await write(store, ("acquire", ("another", "host-1", NOW, 15.0))) == [1]
-
-    async def test_renewed_lease_holds_longer_and_a_lost_one_is_fenced(self, store: Store) -> None:
-        await write(store, ("acquire", ("line", "host-1", NOW, 15.0)))
-        await write(store, ("renew", ("line", "host-1", 1, NOW + 10, 15.0)))
-        with pytest.raises(Conflict):
-            await write(store, ("acquire", ("line", "host-2", NOW + 16, 15.0)))
-        await write(store, ("acquire", ("line", "host-2", NOW + 25, 15.0)))
-        with pytest.raises(Fenced, match="epoch 1"):
-            await write(store, ("renew", ("line", "host-1", 1, NOW + 26, 15.0)))
-        with pytest.raises(Fenced, match="epoch 1 is over"):
-            await write(store, ("check_epoch", ("line", 1)))
-        await write(store, ("check_epoch", ("line", 2)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from andon.testing.store_ledger_suite import LedgerOfStore, TransactionsOfStore
-from andon.testing.store_objects_suite import ObjectsOfStore, TasksOfStore
+from andon.testing.store_objects_suite import ObjectsOfStore
+from andon.testing.store_queue_suite import ActionsOfStore, TasksOfStore
 
 
-class StoreSuite(ObjectsOfStore, TasksOfStore, LedgerOfStore, TransactionsOfStore):
+class StoreSuite(ObjectsOfStore, TasksOfStore, ActionsOfStore, LedgerOfStore, TransactionsOfStore):
     """Fixture to provide: ``store``, open and empty."""

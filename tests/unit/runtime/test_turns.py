@@ -12,8 +12,8 @@ from andon.api.v1.actions import Done, Notify
 from andon.api.v1.control import Ask, Decision, Event, NewObject, Selector, View
 from andon.api.v1.records import HoldSpec, HoldStatus, Object, Subject
 from andon.kernel.errors import Fenced
-from andon.ports.store import PendingAction, Store
-from andon.runtime.turns import LEASE, Turns
+from andon.ports.store import PendingAction, Place, Store
+from andon.runtime.turns import Turns
 from andon.store import open_store
 from andon.testing.clock import SeededRandomness
 
@@ -54,15 +54,18 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def take(store: Store, teller: Teller, epoch: int = 1) -> list[PendingAction]:
+def take(store: Store, teller: Teller, stops_seconds: float = 0) -> list[PendingAction]:
     turns = Turns([teller], SeededRandomness())
 
     async def turn() -> list[PendingAction]:
         new = NewObject(kind="Hold", name="h", spec=HOLD, status=HoldStatus())
         await store.transact(lambda tx: turns.create(tx, Decision(create=(new,)), NOW))
         await store.transact(lambda tx: tx.wake("Hold", "h", NOW))
-        (task,) = await store.transact(lambda tx: tx.claim("w", epoch, NOW, 30, 1))
-        return await store.transact(lambda tx: turns.take(tx, task, epoch, NOW))
+        (task,) = await store.beside(lambda tx: tx.claim("w", NOW, 30, 1))
+        if stops_seconds:
+            later = NOW + stops_seconds
+            await store.beside(lambda tx: tx.claim("other", later, 30, 1))
+        return await store.transact(lambda tx: turns.take(tx, task, NOW, "w", {"Notify"}))
 
     return asyncio.run(turn())
 
@@ -90,15 +93,28 @@ def test_each_intent_has_a_key_of_its_own_and_is_asked_once(store: Store):
 
 def test_an_outcome_that_was_used_is_not_seen_again(store: Store):
     (first, _) = take(store, Teller())
-    asyncio.run(store.transact(lambda tx: tx.set_outcome(first.row.key, Done(), NOW)))
+    asyncio.run(store.transact(lambda tx: tx.set_outcome(first.row.key, first.token, Done(), NOW)))
     take(store, Teller())
     left = asyncio.run(store.read(lambda tx: tx.actions(first.uid)))
     assert first.row.key not in [row.key for row in left]
 
 
-def test_a_worker_of_an_older_epoch_writes_nothing(store: Store):
-    for _ in range(2):
-        asyncio.run(store.transact(lambda tx: tx.acquire(LEASE, "w", NOW, 10)))
+def test_a_worker_whose_claim_was_taken_over_writes_nothing(store: Store):
     with pytest.raises(Fenced):
-        take(store, Teller(), epoch=1)
+        take(store, Teller(), stops_seconds=31)
     assert events(store) == []
+    assert asyncio.run(store.read(lambda tx: tx.unfinished())) == []
+
+
+def test_an_intent_of_a_limited_queue_waits_to_be_taken(store: Store):
+    turns = Turns([Teller()], SeededRandomness(), lambda _: Place(queue="Slow"))
+
+    async def turn() -> list[PendingAction]:
+        new = NewObject(kind="Hold", name="h", spec=HOLD, status=HoldStatus())
+        await store.transact(lambda tx: turns.create(tx, Decision(create=(new,)), NOW))
+        (task,) = await store.beside(lambda tx: tx.claim("w", NOW, 30, 1))
+        return await store.transact(lambda tx: turns.take(tx, task, NOW, "w", {"Notify"}))
+
+    assert asyncio.run(turn()) == []
+    waiting = asyncio.run(store.read(lambda tx: tx.unfinished()))
+    assert [(one.owner, one.queue) for one in waiting] == [("", "Slow")] * 2

@@ -8,7 +8,7 @@ import pytest
 from andon.kernel.errors import Conflict, InternalError, Unavailable
 from andon.store import open_store, verify_ledger
 from andon.store.schema import VERSION
-from andon.testing.store_objects_suite import NOW, appending, event, hold, notice, write
+from andon.testing.store_objects_suite import NOTICES, NOW, appending, event, hold, notice, write
 
 SOURCE = "/andon/test"
 
@@ -28,7 +28,7 @@ async def test_reopened_file_has_everything(tmp_path: Path) -> None:
     before = await write(
         store,
         ("create", (hold("a", state="active"), "u1", NOW)),
-        ("ask", ("u1", notice("k"), 1, NOW)),
+        ("ask", ("u1", notice("k"), 1, NOW, NOTICES)),
         ("append", (event("a"), NOW)),
         ("wake", ("Hold", "a", NOW)),
         ("acquire", ("line", "host-1", NOW, 15.0)),
@@ -40,7 +40,7 @@ async def test_reopened_file_has_everything(tmp_path: Path) -> None:
     assert [one.row.key for one in await again.read(lambda tx: tx.unfinished())] == ["k"]
     assert await again.read(lambda tx: (tx.last_seq(), tx.get_setting("k"))) == (1, "v")
     assert await again.read(lambda tx: tx.next_due()) == NOW
-    # The chain goes on where it ended, and an epoch is never given twice.
+    # The chain goes on where it ended, and a token is never given twice.
     assert await again.transact(appending(event("b"))) == [2]
     assert await write(again, ("acquire", ("line", "host-1", NOW, 15.0))) == [2]
     assert (await again.read(verify_ledger)).findings == ()
@@ -48,7 +48,7 @@ async def test_reopened_file_has_everything(tmp_path: Path) -> None:
 
 
 def test_commits_reach_the_disk_before_they_are_acknowledged(tmp_path: Path) -> None:
-    from andon.store.dialect import Sqlite
+    from andon.store.sqlite import Sqlite
 
     dialect = Sqlite(tmp_path / "control.db")
     connection = dialect.connect(write=True)

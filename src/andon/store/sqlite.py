@@ -1,0 +1,151 @@
+"""SQLite: a file that one process owns."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from andon.kernel.errors import AndonError, InternalError, Unavailable
+from andon.store.dialect import Connection, Row, Rows, check_version
+from andon.store.migrations import upgrade
+from andon.store.schema import LAST_DRAWN, VERSION, statements
+
+COUNTER = (
+    "CREATE TABLE counter (value INTEGER NOT NULL)",
+    f"INSERT INTO counter (value) {LAST_DRAWN}",
+)
+"""Tokens are drawn from here; Postgres has a sequence."""
+COUNTER_SINCE = 2
+
+
+class SqliteConnection:
+    """A connection of the standard library's driver."""
+
+    skip_locked = ""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Execute a statement."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Execute a statement."""
+        return self._connection.execute(sql, parameters).rowcount
+
+    def change_many(self, sql: str, rows: Rows) -> None:
+        """Execute a statement for each of many rows."""
+        self._connection.executemany(sql, rows)
+
+    def token(self) -> tuple[str, tuple[Any, ...]]:
+        """Draw a token."""
+        rows = self.run("UPDATE counter SET value = value + 1 RETURNING value")
+        return "?", (rows[0][0],)
+
+    def clock(self) -> float:
+        """Return the host's time, to a fraction of a millisecond."""
+        ((seconds,),) = self.run("SELECT (julianday('now') - 2440587.5) * 86400")
+        return float(seconds)
+
+    def in_transaction(self) -> bool:
+        """Say whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def close(self) -> None:
+        """Let go."""
+        self._connection.close()
+
+
+class Sqlite:
+    """A file, in WAL mode, synchronous FULL; one process owns it.
+
+    Args:
+        path: The file.
+    """
+
+    many_writers = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def connect(self, *, write: bool) -> SqliteConnection:
+        """Open a connection."""
+        try:
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=10
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA busy_timeout=10000")
+            if not write:
+                connection.execute("PRAGMA query_only=ON")
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        return SqliteConnection(connection)
+
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Begin a transaction."""
+        connection.run("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def begin_beside(self, connection: Connection) -> None:
+        """Begin a transaction of the only writer: there is no beside."""
+        self.begin(connection, write=True)
+
+    def announce(self, connection: Connection) -> None:
+        """Nobody else is there."""
+
+    def listen(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Nobody else is there."""
+        return lambda: None
+
+    def prepare(self) -> None:
+        """Make the schema if it is absent."""
+        self._create_private()
+        connection = self.connect(write=True)
+        try:
+            ((found,),) = connection.run("PRAGMA user_version")
+            check_version(found, str(self._path))
+            if found < VERSION:
+                self._make_schema(connection)
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        finally:
+            connection.close()
+
+    def _make_schema(self, connection: Connection) -> None:
+        self.begin(connection, write=True)
+        # Of two that start at once, the second waited and finds the work done.
+        ((found,),) = connection.run("PRAGMA user_version")
+        if found:
+            upgrade(connection, found)
+        for statement in () if found else statements():
+            connection.run(statement)
+        for statement in COUNTER if found < COUNTER_SINCE else ():
+            connection.run(statement)
+        connection.run(f"PRAGMA user_version={VERSION}")
+        connection.run("COMMIT")
+
+    def _create_private(self) -> None:
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise Unavailable(
+                f"the database {self._path} cannot be opened: {error.strerror}",
+                hint="`andon doctor` checks the state folder",
+            ) from None
+
+    def translate(self, error: Exception) -> AndonError:
+        """Say an engine's error in our words."""
+        text = str(error)
+        if isinstance(error, sqlite3.OperationalError):
+            full = "full" in text or "disk I/O" in text
+            hint = "free some space; work goes on by itself" if full else "`andon doctor` checks it"
+            return Unavailable(f"the database {self._path} cannot be written: {text}", hint=hint)
+        return InternalError(
+            f"the database {self._path} cannot be used: {text}",
+            hint="if it is damaged, put a backup in its place",
+        )
