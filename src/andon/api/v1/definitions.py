@@ -57,6 +57,13 @@ class Job(Spec, kw_only=True, frozen=True):
     network: Annotated[
         bool, Meta(description="May use the network; refused in the sandbox otherwise.")
     ] = False
+    concurrency: Annotated[
+        Name | None,
+        Meta(
+            description="Jobs of the same word run one at a time in the whole installation, in the "
+            "order they were asked for."
+        ),
+    ] = None
 
 
 class DeployJob(Job, kw_only=True, frozen=True):

@@ -152,6 +152,7 @@ class JobPlan(Record, kw_only=True, frozen=True):
     evidence: str = ""
     network: bool = False
     irreversible: bool = False
+    concurrency: str = ""
 
 
 class PackPlan(Record, kw_only=True, frozen=True):

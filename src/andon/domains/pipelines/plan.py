@@ -20,6 +20,7 @@ def plan_job(name: str, job: Job) -> JobPlan:
         timeout_seconds=job.timeout_seconds,
         evidence=job.evidence or name,
         network=job.network,
+        concurrency=job.concurrency or "",
         irreversible=isinstance(job, DeployJob) and job.irreversible,
     )
 

@@ -1,0 +1,95 @@
+"""Whose database this is: the state folder whose agent runs the services."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from andon.kernel.clock import Randomness
+from andon.kernel.errors import Conflict
+from andon.ports.store import Store, Tx
+
+SETTING = "home"
+IDENTITY = "identity"
+MOST_WORKERS = 64
+
+
+class Home(Struct, frozen=True, rename="camel"):
+    """A state folder, as other machines may tell it from theirs."""
+
+    id: str
+    host: str
+    state: str
+
+
+def this_home(state: Path, randomness: Randomness) -> Home:
+    """Return the identity of a state folder, made when it is first asked for."""
+    file = state / IDENTITY
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w") as made:
+            made.write(randomness.token(8).hex())
+    return Home(id=file.read_text().strip(), host=socket.gethostname(), state=str(state))
+
+
+async def expect_home(store: Store, here: Home, *, take_over: bool) -> None:
+    """Make sure that this state folder's agent is the one that the database speaks of.
+
+    Args:
+        store: The database.
+        here: This state folder.
+        take_over: Let it become the home, because the former one is lost.
+
+    Raises:
+        Conflict: Another state folder is.
+    """
+
+    def settle(tx: Tx) -> None:
+        text = tx.get_setting(SETTING)
+        home = msgspec.json.decode(text, type=Home) if text else None
+        if home is not None and home.id != here.id and not take_over:
+            raise Conflict(
+                f"this database belongs to {home.state} on {home.host}, whose agent runs the services",
+                hint="`andon worker --no-agent` shares its work from here; `andon up --take-over` "
+                "makes this the home, when that machine is lost",
+            )
+        if home is None or home.id != here.id:
+            tx.put_setting(SETTING, msgspec.json.encode(here).decode())
+
+    await store.transact(settle)
+
+
+@contextmanager
+def worker_slot(state: Path, here: Home) -> Iterator[str]:
+    """Hold a name among the workers of a state folder for as long as this process lives.
+
+    Raises:
+        Conflict: There are too many.
+    """
+    folder = state / "workers"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(MOST_WORKERS):
+        descriptor = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        try:
+            yield f"{here.host}/{here.id}/{number}"
+        finally:
+            os.close(descriptor)
+        return
+    raise Conflict(
+        f"{state} has {MOST_WORKERS} workers already", hint="`andon queue workers` lists them"
+    )
