@@ -68,7 +68,7 @@ def stopping_git(folder: Path, verb: str, *, git_too: bool) -> dict[str, str]:
         git_too: Git itself waits as well, until the file ``go`` appears in the folder.
     """
     folder.mkdir()
-    wait = f"while [ ! -e {folder}/go ]; do sleep 0.02; done" if git_too else ":"
+    wait = f"while [ ! -e {folder}/go ] && kill -0 $PPID; do sleep 0.02; done" if git_too else ":"
     (folder / "git").write_text(
         f'#!/bin/sh\ncase " $* " in\n*" {verb} "*)\n'
         f"if mkdir {folder}/stopped 2>/dev/null; then kill -STOP $PPID; {wait}; fi;;\n"

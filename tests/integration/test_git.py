@@ -278,6 +278,14 @@ async def test_key_is_found_by_a_new_process_and_history_tells_it(tmp_path: Path
     assert newest.committed_at == 1_700_000_000.0
 
 
+async def test_highest_token_is_that_of_all_services(tmp_path: Path) -> None:
+    desired = GitDesiredState(tmp_path / "desired.git", FixedClock())
+    assert desired.highest_token() == 0
+    await desired.write_desired(writing(ONE), by("1", epoch=9))
+    await desired.write_desired(writing(ONE, service="cart"), by("2", epoch=4))
+    assert desired.highest_token() == 9
+
+
 async def test_message_cannot_forge_a_trailer(tmp_path: Path) -> None:
     desired = GitDesiredState(tmp_path / "desired.git", FixedClock())
     action = writing(ONE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -114,6 +115,60 @@ def _unlock_and_retry(call: Callable[..., Any], path: str, _: Any) -> None:
         shutil.rmtree(path)
     else:
         call(path)
+
+
+@contextmanager
+def making(place: Path) -> Iterator[Path]:
+    """Make a folder beside the place that it is to take (see ``settle``), or leave nothing of it.
+
+    It is locked while it is made; what a killed process left there is not, and is removed.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for path in place.parent.iterdir():
+        if path.name.startswith(f".{place.name}."):
+            remove_abandoned(path)
+    lock, made = _locked_folder(place)
+    try:
+        made.chmod(0o755)
+        yield made
+    finally:
+        remove_tree(made)
+        os.close(lock)
+
+
+def settle(made: Path, place: Path) -> None:
+    """Let a folder take its place by rename, unless another process was quicker."""
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a folder that was being made, if its maker is gone."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        if _try_lock(lock):
+            remove_tree(path)
+    finally:
+        os.close(lock)
+
+
+def _locked_folder(place: Path) -> tuple[int, Path]:
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        try:
+            lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # Taken for abandoned before it could be locked.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            return lock, made
+        os.close(lock)
 
 
 def fsync_folder(path: Path) -> None:

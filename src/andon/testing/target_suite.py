@@ -14,7 +14,7 @@ from msgspec import structs
 from andon.api.v1.actions import DeployReplicas, Intent, ObserveReplicas, RetireReplicas
 from andon.api.v1.definitions import Health, Resources
 from andon.api.v1.records import Version
-from andon.kernel.errors import StepFailed
+from andon.kernel.errors import Fenced, StepFailed
 from andon.ports import Target
 
 SERVER = """
@@ -150,6 +150,23 @@ class TargetSuite:
     ) -> None:
         seen = await target.observe_replicas(_look(action), Intent(key="o", epoch=1))
         assert (seen.wanted, seen.ready) == (0, 0)
+
+    async def test_older_token_is_fenced_from_its_service_only(
+        self, target: Target, action: DeployReplicas
+    ) -> None:
+        ready = await target.deploy_replicas(action, Intent(key="r/1/deploy/0", epoch=6))
+        retire = RetireReplicas(environment="prod", service="shop", version=action.version)
+        more = structs.replace(action, replicas=2)
+        for refused in (
+            target.retire_replicas(retire, Intent(key="s/1/retire/0", epoch=5)),
+            target.deploy_replicas(more, Intent(key="s/1/deploy/0", epoch=5)),
+        ):
+            with pytest.raises(Fenced):
+                await refused
+        seen = await target.observe_replicas(_look(action), Intent(key="o", epoch=5))
+        assert (seen.wanted, await get(ready.endpoints[0], "/THEME")) == (1, "dark")
+        other = structs.replace(action, service="cart")
+        await target.deploy_replicas(other, Intent(key="s/1/deploy/1", epoch=5))
 
 
 def _look(action: DeployReplicas) -> ObserveReplicas:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from andon.adapters.filetree import fsync_folder
+from andon.adapters.filetree import fsync_folder, making, settle
 from andon.adapters.git.command import run
 
 
@@ -15,16 +14,10 @@ def ensure_bare(path: Path, env: Mapping[str, str] | None = None) -> None:
     """Have an empty bare repository, if there is none; it appears by rename, whole or not at all."""
     if (path / "HEAD").exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        made = Path(folder) / "made"
+    with making(path) as made:
         options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
         run(["init", *options, "--", str(made)], env=env)
-        try:
-            made.rename(path)
-        except OSError:
-            if not (path / "HEAD").exists():  # else another process was quicker
-                raise
+        settle(made, path)
     fsync_folder(path.parent)
 
 

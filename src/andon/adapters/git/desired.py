@@ -91,6 +91,10 @@ class GitDesiredState:
                 found.append(_told(sha, raw[2] if raw else b"", blob[2] if blob else None))
         return tuple(found)
 
+    def highest_token(self) -> int:
+        """Return the highest token of all writes; a database put back from a copy must draw above it."""
+        return max(self._learned(self._head()).tokens.values(), default=0)
+
     # --- writing --------------------------------------------------------------------------------
 
     def _write(self, action: WriteDesired, intent: Intent) -> DesiredWritten:

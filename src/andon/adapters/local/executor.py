@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from andon.adapters.filetree import remove_tree, work_tree
+from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.errors import Unavailable
 from andon.ports import ArtifactStore, Executor, Source
@@ -50,13 +48,14 @@ class LocalExecutor:
             remove_tree(work_tree(self._work, key))
 
     def sweep_work(self, keep: set[str]) -> None:
-        """Remove all work trees but those of the jobs with these keys, half-made ones too."""
+        """Remove all work trees but those of the jobs with these keys, and what killed workers left."""
         kept = {work_tree(self._work, key).name for key in keep}
         if not self._work.is_dir():
             return
         for path in self._work.iterdir():
-            name = path.name[1:].rpartition(".")[0] if path.name.startswith(".") else path.name
-            if name not in kept:
+            if path.name.startswith("."):
+                remove_abandoned(path)
+            elif path.name not in kept:
                 remove_tree(path)
 
     def _ensure_tree(self, action: RunJob, key: str) -> None:
@@ -64,31 +63,16 @@ class LocalExecutor:
         if tree.is_dir():
             return
         try:
-            self._work.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=f".{tree.name}.", dir=self._work))
+            with making(tree) as made:
+                self._fill(action, made)
+                settle(made, tree)
         except OSError as error:
             raise Unavailable(
-                f"No work tree can be made in {self._work}: {error.strerror}", hint="andon doctor"
+                f"The work tree {tree} cannot be made: {error.strerror}", hint="andon doctor"
             ) from error
-        try:
-            made.chmod(0o755)
-            self._fill(action, made)
-            _settle(made, tree)
-        finally:
-            remove_tree(made)
 
     def _fill(self, action: RunJob, into: Path) -> None:
         if action.digest:
             self._artifacts.unpack(action.digest, into)
         else:
             self._source.checkout(action.repository, action.sha, into)
-
-
-def _settle(made: Path, tree: Path) -> None:
-    try:
-        os.rename(made, tree)
-    except OSError as error:
-        if not tree.is_dir():  # else the same key was quicker in another thread
-            raise Unavailable(
-                f"The work tree {tree} cannot be made: {error.strerror}", hint="andon doctor"
-            ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -13,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from andon.adapters.filetree import fsync_folder, locked_if_free, remove_tree, work_tree
+from andon.adapters.filetree import fsync_folder, locked_if_free, making, settle, work_tree
 from andon.adapters.oci.layout import (
     ARTIFACT,
     CONFIG,
@@ -89,7 +88,7 @@ class OciArtifactStore:
             if not folder.is_dir():
                 with self._unpacked(digest, folder) as made:
                     _seal(made)
-                    _settle(made, folder)
+                    settle(made, folder)
             fsync_folder(artifacts)
             marker.touch()
         return folder
@@ -103,14 +102,9 @@ class OciArtifactStore:
                 f"There is no artifact {short(digest)} in {self._layout.folder}",
                 hint="ship the change again to build it",
             )
-        place.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        try:
-            made.chmod(0o755)
+        with making(place) as made:
             extract(layer, digest, made)
             yield made
-        finally:
-            remove_tree(made)
 
     def digests(self) -> frozenset[str]:
         """Return the identities of all artifacts."""
@@ -142,10 +136,9 @@ class OciArtifactStore:
                 )
             yield tree
             return
-        self._work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".checkout.", dir=self._work) as name:
-            self._source.checkout(action.repository, action.sha, Path(name))
-            yield Path(name)
+        with making(self._work / "checkout") as made:
+            self._source.checkout(action.repository, action.sha, made)
+            yield made
 
     def _pack(self, action: PackArtifact, folder: Path) -> ArtifactPacked:
         root = os.fsencode(folder)
@@ -236,11 +229,3 @@ def _seal_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _settle(made: Path, folder: Path) -> None:
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another worker was quicker
-            raise

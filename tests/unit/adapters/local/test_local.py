@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from andon.adapters.filetree import making
 from andon.adapters.git import GitSource
 from andon.adapters.local import LocalExecutor
 from andon.adapters.oci import OciArtifactStore
@@ -104,9 +105,9 @@ async def test_sweep_keeps_what_is_named_and_forget_removes(
     for key in ("u/1/a/0", "u/1/b/0"):
         action = job(repository, source, "mkdir ro && touch ro/x && chmod 500 ro")
         await executor.run_job(action, Intent(key=key, epoch=1))
-    for name in (".u_1_a_0.half", ".u_1_b_0.half"):
-        (tmp_path / "work" / name).mkdir()
-    executor.sweep_work({"u/1/a/0"})
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {"u_1_a_0", ".u_1_a_0.half"}
+    (tmp_path / "work" / ".u_1_b_0.abandoned").mkdir()
+    with making(tmp_path / "work" / "u_1_c_0") as made:
+        executor.sweep_work({"u/1/a/0"})
+        assert {path.name for path in (tmp_path / "work").iterdir()} == {"u_1_a_0", made.name}
     executor.forget_work(["u/1/a/0", "unknown"])
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {".u_1_a_0.half"}
+    assert list((tmp_path / "work").iterdir()) == []

@@ -70,6 +70,17 @@ async def test_only_what_may_pass_is_tried_again(
     assert "/hook" not in str(caught.value)
 
 
+async def test_repetition_carries_the_same_key_whoever_repeats_it(receiver: Receiver) -> None:
+    receiver.status = 503
+    with pytest.raises(Unavailable):
+        await WebhookNotifier().notify(told(receiver), KEY)
+    receiver.status = 204
+    for token in (2, 3):
+        await WebhookNotifier().notify(told(receiver), Intent(key=KEY.key, epoch=token))
+    assert [headers["Idempotency-Key"] for _, headers, _ in receiver.got] == [KEY.key] * 3
+    assert len({body for _, _, body in receiver.got}) == 1
+
+
 async def test_nobody_there_is_unavailable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
