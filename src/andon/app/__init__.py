@@ -1,5 +1,5 @@
 """Composition root: settings, the control plane, and what it answers."""
 
-from andon.app.compose import Settings, run_control_plane
+from andon.app.compose import Settings, run_control_plane, run_worker
 
-__all__ = ["Settings", "run_control_plane"]
+__all__ = ["Settings", "run_control_plane", "run_worker"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -18,14 +20,16 @@ from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.app.control_plane import ControlPlane
+from andon.app.home import expect_home, this_home, worker_slot
 from andon.app.lock import hold_state
+from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.response.controller import IncidentController
-from andon.kernel.errors import Unavailable
+from andon.kernel.errors import AndonError, Unavailable, UsageError
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -33,6 +37,9 @@ from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.turns import Turns
 from andon.runtime.worker import LEASE_SECONDS, Pace
 from andon.store import open_store
+
+JOBS_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
+LEAVE_SECONDS = 2.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -45,6 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
         lease_seconds: Within this time a dead worker's work goes on elsewhere.
+        jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
+        agentless: Take turns and tell people only, as the agent is on another machine.
+        take_over: Become the database's home, because the former one is lost.
     """
 
     state: Path
@@ -53,6 +63,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     notify: tuple[str, ...] = ()
     policy_branch: str = "main"
     lease_seconds: float = LEASE_SECONDS
+    jobs_at_once: int = JOBS_AT_ONCE
+    agentless: bool = False
+    take_over: bool = False
 
 
 Serve = Callable[[ControlPlane], Awaitable[None]]
@@ -128,52 +141,134 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
     """
     state = settings.state.resolve()
     prepare_state(state)
-    with hold_state(state, {"startedAt": SystemClock().now()}):
+    here = this_home(state, SystemRandomness())
+    with (
+        hold_state(state, {"startedAt": SystemClock().now()}),
+        worker_slot(state, here) as worker,
+    ):
         await asyncio.to_thread(ensure_agent, state)
-        store = open_store(
-            settings.database_url or str(state / "control.db"),
-            source=f"/andon/{socket.gethostname()}",
-            idle_seconds=Pace(settings.lease_seconds).idle_seconds,
-        )
+        store = open_database(settings, state)
         try:
-            await _run(settings, state, store, serve)
+            await expect_home(store, here, take_over=settings.take_over)
+            await _run(settings, state, store, worker, serve)
         finally:
             store.close()
 
 
-async def _run(settings: Settings, state: Path, store: Store, serve: Serve) -> None:
+async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Share the work of an installation until cancelled.
+
+    Args:
+        settings: The same as of its control plane; without an agent it only takes turns and tells
+            people, from whichever machine.
+        ready: Told the worker's name once it works.
+
+    Raises:
+        UsageError: The installation is on SQLite, which one process owns.
+        Conflict: The database belongs to another state folder.
+    """
+    if not is_shared(settings.database_url):
+        raise UsageError(
+            "several workers need Postgres: SQLite belongs to one process",
+            hint="`andon admin migrate --to postgresql://…` takes a running installation there",
+        )
+    state = settings.state.resolve()
+    prepare_state(state)
+    here = this_home(state, SystemRandomness())
+    with worker_slot(state, here) as worker:
+        store = open_database(settings, state)
+        try:
+            if not settings.agentless:
+                await expect_home(store, here, take_over=False)
+                await asyncio.to_thread(ensure_agent, state)
+            parts = assemble(settings, state, store, worker)
+            await parts.engine.start()
+            ready(worker)
+            try:
+                await parts.engine.run()
+            finally:
+                await leave(parts.engine)
+        finally:
+            store.close()
+
+
+def open_database(settings: Settings, state: Path) -> Store:
+    """Open the database of an installation."""
+    return open_store(
+        settings.database_url or str(state / "control.db"),
+        source=f"/andon/{socket.gethostname()}",
+        idle_seconds=Pace(settings.lease_seconds).idle_seconds,
+    )
+
+
+def is_shared(database_url: str) -> bool:
+    """Say whether several processes may use a database."""
+    return database_url.startswith(("postgresql://", "postgres://"))
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """A worker, and what others need of it."""
+
+    engine: Engine
+    turns: Turns
+    source: GitSource
+    agent: AgentClient
+    clock: SystemClock
+
+
+def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
+    """Put a worker together; nothing is started."""
     clock = SystemClock()
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
-    turns = Turns(controllers(), SystemRandomness())
-    engine = Engine(
-        store,
-        turns,
-        performers(
+    notifier = WebhookNotifier()
+    turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
+    here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
+    if not settings.agentless:
+        here = performers(
             executor=LocalExecutor(agent, source, artifacts, state / "work"),
             artifacts=artifacts,
             desired=GitDesiredState(state / "desired.git", clock),
             target=LocalTarget(agent, artifacts, state / "artifacts"),
             dataplane=agent,
-            notifier=WebhookNotifier(),
-        ),
-        worker=f"{socket.gethostname()}:{state}",
-        pace=Pace(settings.lease_seconds),
+            notifier=notifier,
+        )
+    engine = Engine(
+        store,
+        turns,
+        here,
+        worker,
+        Pace(settings.lease_seconds),
+        limits(settings.jobs_at_once),
     )
+    return Parts(engine=engine, turns=turns, source=source, agent=agent, clock=clock)
+
+
+async def leave(engine: Engine) -> None:
+    """Give back what a worker has; where the database is away, its lease will end by itself."""
+    with contextlib.suppress(AndonError, TimeoutError):
+        await asyncio.wait_for(asyncio.shield(engine.leave()), LEAVE_SECONDS)
+
+
+async def _run(settings: Settings, state: Path, store: Store, worker: str, serve: Serve) -> None:
+    parts = assemble(settings, state, store, worker)
     plane = ControlPlane(
         state=state,
         store=store,
-        turns=turns,
-        engine=engine,
-        source=source,
-        agent=agent,
-        clock=clock,
+        turns=parts.turns,
+        engine=parts.engine,
+        source=parts.source,
+        agent=parts.agent,
+        clock=parts.clock,
         notify=settings.notify,
         policy_branch=settings.policy_branch,
     )
-    await engine.start()
-    await _together(engine.run(), serve(plane), _watch(plane, settings))
+    await parts.engine.start()
+    try:
+        await _together(parts.engine.run(), serve(plane), _watch(plane, settings))
+    finally:
+        await leave(parts.engine)
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from andon.adapters.agentclient import AgentClient
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
+from andon.app import queue as letters
 from andon.app.shapes import (
     Json,
     agent_json,
@@ -366,6 +367,24 @@ class ControlPlane:
         moved = [run for run in runs if versions.get(run.name) != run.version]
         versions.update({run.name: run.version for run in moved})
         return [run_json(run) for run in moved]
+
+    # --- the queue -------------------------------------------------------------------------------
+
+    async def queue(self) -> Json:
+        """Say what waits, who works, and what was given up."""
+        return await self._store.read(letters.overview)
+
+    async def retry_letter(self, *, queue: str, subject: str, by: str) -> Json:
+        """Have a turn that was given up taken again."""
+        return await self._store.transact(
+            lambda tx: letters.retry(tx, self._turns, queue, subject, by=by)
+        )
+
+    async def drop_letter(self, *, queue: str, subject: str, by: str, reason: str) -> Json:
+        """Forget work that was given up."""
+        return await self._store.transact(
+            lambda tx: letters.drop(tx, queue, subject, by=by, reason=reason)
+        )
 
     # --- watching repositories -------------------------------------------------------------------
 

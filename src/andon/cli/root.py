@@ -36,8 +36,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
         "watch": ("watch", "Ship every new commit of a branch by itself."),
+        "queue": ("queue", "See what waits, who works on it, and what was given up."),
     },
     "Around it": {
+        "worker": ("worker", "Share the work of an installation on Postgres."),
         "schema": ("schema", "Print the JSON Schema of andon.yaml, for editors."),
         "completion": ("completion", "Print the completion script for a shell."),
         "version": ("version", "Print the version."),

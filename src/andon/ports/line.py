@@ -194,6 +194,27 @@ class LineService(Protocol):
         """
         ...
 
+    # --- the queue -------------------------------------------------------------------------------
+
+    async def queue(self) -> Json:
+        """Say what waits, what is under way, who works, and what was given up.
+
+        Returns:
+            ``{paused, workers: [{name, token, alive, leaseEndsIn}], leases: [{name, worker, token,
+            endsIn}], turns: [{subject, due, worker, attempts}], actions: [{key, subject, step, queue,
+            worker, token, askedAt}], deadLetters: [letter]}``, where a letter is
+            ``{queue, subject, error, attempts, at}``.
+        """
+        ...
+
+    async def retry_letter(self, *, queue: str, subject: str, by: str) -> Json:
+        """Have a turn that was given up taken again; the letter."""
+        ...
+
+    async def drop_letter(self, *, queue: str, subject: str, by: str, reason: str) -> Json:
+        """Forget work that was given up; the letter."""
+        ...
+
     async def watch(self, *, repository: str, branch: str, interval_seconds: float) -> Json:
         """Ship every new commit of a branch by itself: ``{repository, branch, intervalSeconds}``."""
         ...

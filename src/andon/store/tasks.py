@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from andon.kernel.errors import Fenced
-from andon.ports.store import DeadLetter, TaskRow
+from andon.ports.store import DeadLetter, QueuedTask, TaskRow
 from andon.store.letters import Letters
 
 NEVER = 1e18
@@ -71,6 +71,15 @@ class Tasks(Letters):
         if not changed:
             raise Fenced(f"{task.kind} {task.name} was claimed by another worker meanwhile")
         self.news = True
+
+    def due_tasks(self, now: float, limit: int) -> list[QueuedTask]:
+        """Return what is claimed or due."""
+        rows = self._db.run(
+            "SELECT kind, name, CASE WHEN lease_until > 0 THEN claimed_due ELSE due END, owner,"
+            " attempts FROM task WHERE lease_until > 0 OR due <= ? ORDER BY 3, kind, name LIMIT ?",
+            (now, limit),
+        )
+        return [QueuedTask(*row) for row in rows]
 
     def next_due(self) -> float | None:
         """Return when the next task can be claimed."""

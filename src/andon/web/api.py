@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from andon.ports.line import LineService
+from andon.web import queue
 from andon.web.answers import Handler, endpoint, number, read_body, required
 
 _RUN_FILTERS = ("type", "phase", "change", "service", "environment")
@@ -234,6 +235,7 @@ _READS: dict[str, Handler] = {
     "/ledger/verify": _verify,
     "/ledger/{id:path}": _ledger_event,
     "/watches": _watches,
+    **queue.READS,
     "/objects/{kind}": _objects,
     "/objects/{kind}/{name}": _object,
 }
@@ -245,6 +247,7 @@ _WRITES: dict[str, Handler] = {
     "/rollback": _rollback,
     "/approvals": _approve,
     "/watches": _watch,
+    **queue.WRITES,
 }
 
 

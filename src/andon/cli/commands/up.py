@@ -15,12 +15,15 @@ from andon.cli.output import say
 from andon.cli.processes import start_ticks
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.kernel.duration import parse_duration
+from andon.kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from andon.app import Settings
     from andon.app.control_plane import ControlPlane
 
 DEFAULT_PORT = 7411
+SHORTEST_LEASE_SECONDS = 0.5
 
 
 @click.command()
@@ -42,6 +45,21 @@ DEFAULT_PORT = 7411
     show_default=True,
     help="Branch that rules are read from; `master` where there is no `main`.",
 )
+@click.option(
+    "--lease",
+    default="10s",
+    show_default=True,
+    envvar="ANDON_LEASE",
+    help="Within this time a dead worker's work goes on elsewhere.",
+)
+@click.option(
+    "--jobs",
+    "jobs_at_once",
+    type=int,
+    default=None,
+    help="Jobs at the same time over all workers; default: two a core, 0: any number.",
+)
+@click.option("--take-over", is_flag=True, help="Become the home of a database whose home is lost.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
 @flags
 @click.pass_obj
@@ -53,6 +71,9 @@ def command(
     notify: tuple[str, ...],
     database_url: str,
     policy_branch: str,
+    lease: str,
+    jobs_at_once: int | None,
+    take_over: bool,
     foreground: bool,
 ) -> None:
     """Start the control plane in the foreground; Ctrl-C ends it, services go on."""
@@ -64,11 +85,40 @@ def command(
         watch=tuple((_repository(name), branch) for name in repositories),
         notify=notify,
         policy_branch=policy_branch,
+        lease_seconds=seconds(lease),
+        jobs_at_once=jobs(jobs_at_once),
+        take_over=take_over,
     )
     try:
         asyncio.run(_until_told(session, settings, port))
     except asyncio.CancelledError:
         say(session, "stopped; services and gateway go on without it. `andon down` ends them too.")
+
+
+def seconds(lease: str) -> float:
+    """Read the time within which a dead worker's work goes on elsewhere.
+
+    Raises:
+        UsageError: It is no duration, or one that no clock keeps.
+    """
+    try:
+        value = parse_duration(lease)
+    except ValueError as error:
+        raise UsageError(str(error), hint="--lease 10s") from None
+    if value < SHORTEST_LEASE_SECONDS:
+        raise UsageError(
+            f"a lease of {lease} is too short to renew", hint=f"{SHORTEST_LEASE_SECONDS:g}s or more"
+        )
+    return value
+
+
+def jobs(wanted: int | None) -> int:
+    """Return how many jobs go on at once."""
+    from andon.app.compose import JOBS_AT_ONCE
+
+    if wanted is not None and wanted < 0:
+        raise UsageError(f"--jobs {wanted}: fewer than none", hint="0 stands for any number")
+    return JOBS_AT_ONCE if wanted is None else wanted
 
 
 def _repository(name: str) -> str:

@@ -76,6 +76,22 @@ def extension(
     return Event(id=id, stream=stream, type=kind, subject=about, **more)
 
 
+def letter_handled(subject: str, predicate: str, *, by: str, at: float, reason: str = "") -> Event:
+    """Say that a person retried or dropped work that had been given up.
+
+    >>> letter_handled("Run/a", "retried", by="person:ann", at=1.5).id
+    'letter/Run/a/retried/1.5'
+    """
+    return extension(
+        "letter",
+        predicate,
+        id=f"letter/{subject}/{predicate}/{at}",
+        stream="org",
+        about=subject,
+        data={"by": by, "reason": reason},
+    )
+
+
 def merged_id(change: str) -> str:
     """Id of the event that starts a Change's story."""
     return f"change/{change}/merged"

@@ -17,6 +17,7 @@ from andon.ports.store.queue import (
     PendingAction,
     Place,
     Queue,
+    QueuedTask,
     TaskRow,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "Limit",
     "PendingAction",
     "Place",
+    "QueuedTask",
     "Store",
     "TaskRow",
     "Tx",

@@ -30,6 +30,24 @@ class TaskRow(Struct, frozen=True):
     attempts: int
 
 
+class QueuedTask(Struct, frozen=True):
+    """A task that is due, or claimed.
+
+    Args:
+        kind: Kind of the object.
+        name: Its name.
+        due: When it became due.
+        owner: Worker that takes its turn; empty: nobody yet.
+        attempts: How often its turn was tried since one succeeded.
+    """
+
+    kind: str
+    name: str
+    due: float
+    owner: str
+    attempts: int
+
+
 class PendingAction(Struct, frozen=True):
     """An action row with the object it belongs to.
 
@@ -219,6 +237,10 @@ class Queue(Protocol):
 
     def next_due(self) -> float | None:
         """Return when the next task can be claimed; None if there is none."""
+        ...
+
+    def due_tasks(self, now: float, limit: int) -> builtins.list[QueuedTask]:
+        """Return what is claimed or due, in the order it will be claimed."""
         ...
 
     # --- dead letters ----------------------------------------------------------------------------
