@@ -174,9 +174,9 @@ class Postgres:
         if found == VERSION:
             return
         if found:
-            upgrade(connection, found, _for_postgres)
+            upgrade(connection, found, for_postgres)
         for statement in () if found else statements():
-            connection.run(_for_postgres(statement))
+            connection.run(for_postgres(statement))
         if found < SEQUENCE_SINCE:
             connection.run("CREATE SEQUENCE token")
             connection.run(f"SELECT setval('token', ({LAST_DRAWN}) + 1)")
@@ -215,7 +215,8 @@ _TYPES = {
 }
 
 
-def _for_postgres(statement: str) -> str:
+def for_postgres(statement: str) -> str:
+    """Write a statement of our schema with the types of Postgres."""
     for ours, theirs in _TYPES.items():
         statement = statement.replace(ours, theirs)
     return statement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -12,6 +14,8 @@ from andon.kernel.errors import AndonError, InternalError, Unavailable
 from andon.store.dialect import Connection, Row, Rows, check_version
 from andon.store.migrations import upgrade
 from andon.store.schema import LAST_DRAWN, VERSION, statements
+
+log = logging.getLogger("andon.store")
 
 COUNTER = (
     "CREATE TABLE counter (value INTEGER NOT NULL)",
@@ -109,6 +113,8 @@ class Sqlite:
         try:
             ((found,),) = connection.run("PRAGMA user_version")
             check_version(found, str(self._path))
+            if 0 < found < VERSION:
+                self._keep_copy(found)
             if found < VERSION:
                 self._make_schema(connection)
         except sqlite3.Error as error:
@@ -128,6 +134,22 @@ class Sqlite:
             connection.run(statement)
         connection.run(f"PRAGMA user_version={VERSION}")
         connection.run("COMMIT")
+
+    def _keep_copy(self, found: int) -> None:
+        """Keep the file as an earlier program left it, beside it, until a person removes it."""
+        kept = self._path.with_name(f"{self._path.name}.schema-{found}")
+        making = kept.with_name(f"{kept.name}.new")
+        making.unlink(missing_ok=True)
+        os.close(os.open(making, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.closing(sqlite3.connect(making)) as copy:
+            with contextlib.closing(sqlite3.connect(self._path)) as source:
+                source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+        making.rename(kept)
+        log.warning(
+            "%s moves from schema %d to %d; as it was it is kept as %s",
+            *(self._path, found, VERSION, kept),
+        )
 
     def _create_private(self) -> None:
         try:
