@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from andon.app.control_plane import ControlPlane
 from andon.app.home import expect_home, this_home, worker_slot
 from andon.app.lock import hold_state
 from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
+from andon.app.sweeping import KEEP_DAYS, keep_sweeping
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
@@ -33,6 +35,7 @@ from andon.kernel.errors import AndonError, Unavailable, UsageError
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
+from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.turns import Turns
 from andon.runtime.worker import LEASE_SECONDS, Pace
@@ -53,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         policy_branch: Branch that rules are read from.
         lease_seconds: Within this time a dead worker's work goes on elsewhere.
         jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
+        keep_days: How long ended Changes and what belongs to them are kept; 0: for ever.
         agentless: Take turns and tell people only, as the agent is on another machine.
         take_over: Become the database's home, because the former one is lost.
     """
@@ -64,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy_branch: str = "main"
     lease_seconds: float = LEASE_SECONDS
     jobs_at_once: int = JOBS_AT_ONCE
+    keep_days: float = KEEP_DAYS
     agentless: bool = False
     take_over: bool = False
 
@@ -146,10 +151,10 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
         hold_state(state, {"startedAt": SystemClock().now()}),
         worker_slot(state, here) as worker,
     ):
-        await asyncio.to_thread(ensure_agent, state)
         store = open_database(settings, state)
         try:
             await expect_home(store, here, take_over=settings.take_over)
+            await asyncio.to_thread(ensure_agent, state)
             await _run(settings, state, store, worker, serve)
         finally:
             store.close()
@@ -182,10 +187,12 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
                 await expect_home(store, here, take_over=False)
                 await asyncio.to_thread(ensure_agent, state)
             parts = assemble(settings, state, store, worker)
+            if not settings.agentless:
+                await outrank(store, parts)
             await parts.engine.start()
             ready(worker)
             try:
-                await parts.engine.run()
+                await _together(parts.engine.run(), sweeping(settings, store, worker))
             finally:
                 await leave(parts.engine)
         finally:
@@ -213,6 +220,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     turns: Turns
     source: GitSource
     agent: AgentClient
+    desired: GitDesiredState
     clock: SystemClock
 
 
@@ -222,6 +230,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
+    desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier()
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
@@ -229,7 +238,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         here = performers(
             executor=LocalExecutor(agent, source, artifacts, state / "work"),
             artifacts=artifacts,
-            desired=GitDesiredState(state / "desired.git", clock),
+            desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts"),
             dataplane=agent,
             notifier=notifier,
@@ -242,7 +251,23 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         Pace(settings.lease_seconds),
         limits(settings.jobs_at_once),
     )
-    return Parts(engine=engine, turns=turns, source=source, agent=agent, clock=clock)
+    return Parts(
+        engine=engine, turns=turns, source=source, agent=agent, desired=desired, clock=clock
+    )
+
+
+async def outrank(store: Store, parts: Parts) -> None:
+    """Draw tokens above all that the world has seen: a restored or new database begins low."""
+    hello = await parts.agent.hello()
+    written = await asyncio.to_thread(parts.desired.highest_token)
+    seen = max(hello.epoch, written)
+    await store.transact(lambda tx: tx.draw_above(seen))
+
+
+async def sweeping(settings: Settings, store: Store, worker: str) -> None:
+    """Forget what ended long ago, on one of the workers."""
+    work = partial(keep_sweeping, store, settings.keep_days)
+    await Singleton(store, "sweeper", worker, Pace(settings.lease_seconds), work).run()
 
 
 async def leave(engine: Engine) -> None:
@@ -264,9 +289,15 @@ async def _run(settings: Settings, state: Path, store: Store, worker: str, serve
         notify=settings.notify,
         policy_branch=settings.policy_branch,
     )
+    await outrank(store, parts)
     await parts.engine.start()
     try:
-        await _together(parts.engine.run(), serve(plane), _watch(plane, settings))
+        await _together(
+            parts.engine.run(),
+            sweeping(settings, store, worker),
+            serve(plane),
+            _watch(plane, settings),
+        )
     finally:
         await leave(parts.engine)
 

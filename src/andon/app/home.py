@@ -85,6 +85,8 @@ def worker_slot(state: Path, here: Home) -> Iterator[str]:
         except BlockingIOError:
             os.close(descriptor)
             continue
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
         try:
             yield f"{here.host}/{here.id}/{number}"
         finally:
@@ -93,3 +95,15 @@ def worker_slot(state: Path, here: Home) -> Iterator[str]:
     raise Conflict(
         f"{state} has {MOST_WORKERS} workers already", hint="`andon queue workers` lists them"
     )
+
+
+def workers_here(state: Path) -> list[int]:
+    """Return the process ids of the workers that live on a state folder."""
+    found = []
+    for file in sorted((state / "workers").glob("*.lock")):
+        with file.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(int(lock.read() or 0))
+    return [pid for pid in found if pid]

@@ -34,6 +34,10 @@ class Connection(Protocol):
         """Return an expression, and its parameters, that is greater than every token so far."""
         ...
 
+    def draw_above(self, token: int) -> None:
+        """Never draw a token that is not greater than this one."""
+        ...
+
     def clock(self) -> float:
         """Return the database's time, in seconds since the Unix epoch."""
         ...

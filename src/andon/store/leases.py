@@ -68,6 +68,10 @@ class Leases:
         rows = self._db.run("SELECT name, owner, token, until FROM lease ORDER BY name")
         return [(name, owner, token, until) for name, owner, token, until in rows]
 
+    def draw_above(self, token: int) -> None:
+        """Never draw a token that is not greater than this one."""
+        self._db.draw_above(token)
+
     # --- pausing ---------------------------------------------------------------------------------
 
     def pause(self, reason: str) -> None:

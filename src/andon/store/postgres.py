@@ -47,6 +47,10 @@ class PostgresConnection:
         """Draw a token for each row, once its lock is had: in the order of the rows' changes."""
         return "nextval('token')", ()
 
+    def draw_above(self, token: int) -> None:
+        """Raise the sequence."""
+        self.run("SELECT setval('token', GREATEST(last_value, ?)) FROM token", (token + 1,))
+
     def clock(self) -> float:
         """Return the server's time."""
         ((seconds,),) = self.run("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8")

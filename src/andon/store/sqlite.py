@@ -50,6 +50,10 @@ class SqliteConnection:
         rows = self.run("UPDATE counter SET value = value + 1 RETURNING value")
         return "?", (rows[0][0],)
 
+    def draw_above(self, token: int) -> None:
+        """Raise the counter."""
+        self.change("UPDATE counter SET value = MAX(value, ?)", (token,))
+
     def clock(self) -> float:
         """Return the host's time, to a fraction of a millisecond."""
         ((seconds,),) = self.run("SELECT (julianday('now') - 2440587.5) * 86400")

@@ -161,6 +161,12 @@ class Transaction(Tasks, Actions, Leases):
             obj, spec=spec, labels=wanted, generation=generation, version=obj.version + 1
         )
 
+    def forget(self, obj: Object) -> None:
+        """Delete an object with all that belongs to it."""
+        for table in ("label", "step", "action", "sample", "object"):
+            self._db.change(f"DELETE FROM {table} WHERE uid = ?", (obj.uid,))  # noqa: S608
+        self._db.change("DELETE FROM task WHERE kind = ? AND name = ?", obj.key)
+
     def _expect(self, changed: int, obj: Object) -> None:
         if not changed:
             raise Conflict(f"{obj.kind} {obj.name} was changed meanwhile", hint="look again")

@@ -139,6 +139,11 @@ class TasksOfStore:
         tokens = first + again + other + another
         assert tokens == sorted(set(tokens))
 
+    async def test_tokens_are_drawn_above_what_the_world_has_seen(self, store: Store) -> None:
+        await write(store, ("draw_above", (5000,)), ("draw_above", (7,)))
+        (token,) = await write(store, ("acquire", ("line", "host-1", NOW, 15.0)))
+        assert token > 5000
+
     async def test_renewed_lease_holds_longer_and_a_lost_one_is_fenced(self, store: Store) -> None:
         (old,) = await write(store, ("acquire", ("line", "host-1", NOW, 15.0)))
         await write(store, ("renew", ("line", old, NOW + 10, 15.0)))

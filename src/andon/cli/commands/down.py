@@ -25,7 +25,12 @@ PATIENCE_SECONDS = 30.0
 def command(session: Session) -> None:
     """Stop the control plane and everything it runs; nothing is left, nothing is deleted."""
     state = session.state
-    answer = {"controlPlane": _end_control_plane(state), "agent": asyncio.run(_end_agent(state))}
+    control_plane = _end_control_plane(state)
+    answer = {
+        "controlPlane": control_plane,
+        "workers": _end_workers(state),
+        "agent": asyncio.run(_end_agent(state)),
+    }
     show(session, answer, lambda found: _tell(found, state))
 
 
@@ -44,6 +49,20 @@ def _end_control_plane(state: Path) -> int:
             hint=f"kill -9 {pid}, then `andon down` again",
         )
     return pid
+
+
+def _end_workers(state: Path) -> list[int]:
+    """End the other workers of this folder and return their process ids."""
+    from andon.app.home import workers_here
+
+    running = [(pid, start_ticks(pid)) for pid in workers_here(state)]
+    for pid, ticks in running:
+        if not end(pid, ticks, PATIENCE_SECONDS):
+            raise TimedOut(
+                f"a worker (process {pid}) did not end within {PATIENCE_SECONDS:g} s",
+                hint=f"kill -9 {pid}, then `andon down` again",
+            )
+    return [pid for pid, _ in running]
 
 
 async def _end_agent(state: Path) -> dict[str, Any]:
@@ -70,9 +89,10 @@ async def _end_agent(state: Path) -> dict[str, Any]:
 
 def _tell(answer: dict[str, Any], state: Path) -> list[str]:
     pid, agent = answer["controlPlane"], answer["agent"]
-    if not pid and not agent:
+    if not pid and not agent and not answer["workers"]:
         return [f"nothing is running for {state}"]
     said = [f"control plane (process {pid}) stopped"] if pid else []
+    said += [f"worker (process {one}) stopped" for one in answer["workers"]]
     if agent:
         said.append(
             f"agent (process {agent['pid']}) stopped, with the gateway, "

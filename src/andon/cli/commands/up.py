@@ -59,6 +59,13 @@ SHORTEST_LEASE_SECONDS = 0.5
     default=None,
     help="Jobs at the same time over all workers; default: two a core, 0: any number.",
 )
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(min=0),
+    default=90.0,
+    show_default=True,
+    help="How long ended changes are kept besides the ledger; 0: for ever.",
+)
 @click.option("--take-over", is_flag=True, help="Become the home of a database whose home is lost.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
 @flags
@@ -73,6 +80,7 @@ def command(
     policy_branch: str,
     lease: str,
     jobs_at_once: int | None,
+    keep_days: float,
     take_over: bool,
     foreground: bool,
 ) -> None:
@@ -87,6 +95,7 @@ def command(
         policy_branch=policy_branch,
         lease_seconds=seconds(lease),
         jobs_at_once=jobs(jobs_at_once),
+        keep_days=keep_days,
         take_over=take_over,
     )
     try:

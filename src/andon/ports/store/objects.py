@@ -64,6 +64,10 @@ class Objects(Protocol):
         """
         ...
 
+    def forget(self, obj: Object) -> None:
+        """Delete an object with its steps, actions, samples and task; the ledger keeps its story."""
+        ...
+
     def steps(self, uid: str) -> builtins.list[StepRow]:
         """Return the steps of a Run by position."""
         ...

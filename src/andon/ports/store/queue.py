@@ -208,6 +208,14 @@ class Queue(Protocol):
         """Take tasks that are due and free, or whose lease is over; nothing while paused."""
         ...
 
+    def claim_one(self, kind: str, name: str, owner: str, now: float) -> TaskRow | None:
+        """Take one task, due or not, for a turn within this very transaction.
+
+        Returns:
+            None if another claim of it goes on, there is no such task, or all is paused.
+        """
+        ...
+
     def finish(self, task: TaskRow, next_due: float | None) -> None:
         """Give a task back; an earlier wake that came meanwhile is kept.
 
@@ -293,6 +301,10 @@ class Queue(Protocol):
 
     def leases(self) -> builtins.list[tuple[str, str, int, float]]:
         """Return every lease: name, owner, token, until."""
+        ...
+
+    def draw_above(self, token: int) -> None:
+        """Never draw a token that is not greater than this one."""
         ...
 
     # --- pausing ---------------------------------------------------------------------------------
