@@ -9,6 +9,7 @@ from andon.api.v1.control import Decision, Link, NewObject, Selector
 from andon.api.v1.records import (
     TERMINAL,
     ApprovalSpec,
+    CancellationSpec,
     Empty,
     HoldSpec,
     HoldStatus,
@@ -18,9 +19,11 @@ from andon.api.v1.records import (
     RunStatus,
     Subject,
 )
+from andon.app import queries
 from andon.app.why import find_change
+from andon.domains.delivery.cancelling import foresee, too_late
 from andon.domains.delivery.change import rollout_labels
-from andon.domains.line import events
+from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, is_active, is_latched
 from andon.kernel.errors import Conflict, Denied, Held, NotFound, UsageError
@@ -224,6 +227,74 @@ def roll_back(
     )
     turns.create(tx, Decision(create=(run,)), now)
     return tx.require("Run", name)
+
+
+def cancel(
+    tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float
+) -> tuple[Object, CancellationSpec]:
+    """Have a Run end, with its clean-up; asking again changes nothing.
+
+    Args:
+        tx: A transaction.
+        turns: The controllers.
+        name: The Run, or an unambiguous beginning of its name.
+        by: Who asks.
+        reason: Why.
+        now: Seconds since the Unix epoch.
+
+    Returns:
+        The Run as it is now, and the wish that counts: the first one.
+
+    Raises:
+        NotFound: No such Run.
+        Conflict: It has ended by itself, or it is too late to take it back.
+    """
+    run = _run_to_cancel(tx, name)
+    earlier = tx.get("Cancellation", run.name)
+    over = run.status.phase in TERMINAL
+    if earlier is not None and (not over or run.status.reason == cancellation.REASON):
+        return run, earlier.spec
+    if not reason.strip():
+        raise UsageError("cancelling needs a reason", hint=f"andon runs cancel {run.name} -m 'why'")
+    if over:
+        said = f": {run.status.message}" if run.status.message else ""
+        raise Conflict(
+            f"{run.name} has ended already, {run.status.phase}{said}",
+            hint=_instead(run),
+        )
+    late = too_late(run, tx.steps(run.uid)) if run.spec.rollout is not None else ""
+    if late:
+        raise Conflict(f"{run.name} cannot be cancelled any more: {late}", hint=_instead(run))
+    wish = CancellationSpec(run=run.name, by=by, reason=reason.strip(), asked_at=now)
+    decision = Decision(
+        create=(cancellation.record(wish),), events=(cancellation.asked(wish, run),)
+    )
+    turns.create(tx, decision, now)
+    return run, wish
+
+
+def _run_to_cancel(tx: Tx, name: str) -> Object:
+    """Find a Run; a name that only occurs in another one is too little for what cannot be undone."""
+    found = queries.run(tx, name)
+    if not found.name.startswith(name):
+        raise NotFound(f"there is no run {name}", hint=f"did you mean `{found.name}`?")
+    return found
+
+
+def _instead(run: Object) -> str:
+    plan: RolloutPlan | None = run.spec.rollout
+    if plan is None or run.status.phase in {"Failed", "RolledBack", "Cancelled"}:
+        return f"andon runs show {run.name}"
+    return f"andon rollback {plan.environment} {plan.service} -m REASON"
+
+
+def outlook(run: Object) -> str:
+    """Say what becomes of a Run that is cancelled, or has become of it."""
+    if run.status.phase in TERMINAL:
+        return str(run.status.message)
+    if run.spec.rollout is not None:
+        return foresee(run)
+    return "jobs under way are ended and no other begins; clean-up jobs run"
 
 
 def _unsettled(recent: list[Object]) -> bool:

@@ -17,6 +17,7 @@ from andon.app import queue as letters
 from andon.app.shapes import (
     Json,
     agent_json,
+    cancelled_json,
     change_json,
     event_body,
     event_json,
@@ -267,6 +268,14 @@ class ControlPlane:
                 )
             )
         )
+
+    async def cancel(self, run: str, *, by: str, reason: str) -> Json:
+        """Have a Run end, with its clean-up."""
+        now = self._clock.now()
+        found, wish = await self._store.transact(
+            lambda tx: commands.cancel(tx, self._turns, run, by=by, reason=reason, now=now)
+        )
+        return cancelled_json(found, wish, commands.outlook(found))
 
     async def approve(self, change: str, *, environment: str, by: str, reason: str) -> Json:
         """Record a person's consent."""

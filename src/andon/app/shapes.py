@@ -9,6 +9,7 @@ import msgspec
 
 from andon.adapters.agentclient.wire import AgentStatus
 from andon.api.v1.records import (
+    CancellationSpec,
     ChangeSpec,
     ChangeStatus,
     HoldSpec,
@@ -73,6 +74,12 @@ def run_json(run: Object) -> Json:
         "zeroWeightAt": status.zero_weight_at,
         "finishedAt": status.finished_at,
     }
+
+
+def cancelled_json(run: Object, wish: CancellationSpec, outlook: str) -> Json:
+    """Show a Run that a person cancels: who, why, and what becomes of it."""
+    asked = {"by": wish.by, "reason": wish.reason, "askedAt": wish.asked_at, "outlook": outlook}
+    return {**run_json(run), "cancellation": asked}
 
 
 def step_json(row: StepRow) -> Json:
@@ -224,6 +231,9 @@ def _tell(row: LedgerRow) -> str:
             )
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
+        case "andon-cancellation", _:
+            by = str(content.get("by", "")).removeprefix("person:")
+            return f"{by} cancels {row.subject}: {content.get('reason', '')}"
     return (
         f"{row.subject} {verb}"
         if noun == "pipelinerun"

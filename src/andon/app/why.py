@@ -214,7 +214,7 @@ def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> 
         wanted = ", ".join(dict.fromkeys(str(lack["check"]) for lack in missing))
         return f"waiting for Evidence: {wanted}"
     for run in asked.runs:
-        if run.status.phase in {"Failed", "RolledBack"}:
+        if run.status.phase in {"Failed", "RolledBack", "Cancelled"}:
             return f"{run.name}: {run.status.message}"
     for run in asked.runs:
         if run.status.phase not in TERMINAL:

@@ -45,7 +45,7 @@ def follow(session: Session, name: str, timeout_seconds: float = 0) -> int:
         timeout_seconds: Longest wait; 0: as long as it takes.
 
     Returns:
-        The exit code: 0 done, 8 failed or rolled back, 5 superseded, 10 held for a person.
+        The exit code: 0 done, 8 failed or rolled back, 5 superseded or cancelled, 10 held for a person.
 
     Raises:
         TimedOut: It has not ended in time; it goes on by itself.

@@ -68,7 +68,9 @@ def draw_run(run: Json) -> list[Text]:
     for step in run["steps"]:
         mark, style = _MARKS.get(step["state"], ("–", "dim"))
         steps.append(f"{mark} {step['name']}  ", style=style)
-    return [title] if run["phase"] in _ENDED else [title, steps, *_canary(run), *_message(run)]
+    if run["phase"] in _ENDED:
+        return [title, *_message(run)]
+    return [title, steps, *_canary(run), *_message(run)]
 
 
 def _canary(run: Json) -> list[Text]:

@@ -31,7 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "approve": ("approve", "Consent to a change in an environment."),
     },
     "Looking closer": {
-        "runs": ("runs", "List and show Runs."),
+        "runs": ("runs", "List, show and cancel Runs."),
         "logs": ("logs", "Read the log of a Run's step."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),

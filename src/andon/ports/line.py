@@ -119,6 +119,20 @@ class LineService(Protocol):
         """Go back to the previous version; returns the ``run`` that does it."""
         ...
 
+    async def cancel(self, run: str, *, by: str, reason: str) -> Json:
+        """Have a Run end with its clean-up steps, wherever it stands; asking again changes nothing.
+
+        Args:
+            run: Its name, or an unambiguous beginning.
+            by: Who asks.
+            reason: Why.
+
+        Returns:
+            The ``run`` as it was then, with ``cancellation: {by, reason, askedAt, outlook}``;
+            ``outlook`` says what becomes of it. It ends in the phase ``Cancelled``.
+        """
+        ...
+
     async def approve(self, change: str, *, environment: str, by: str, reason: str) -> Json:
         """Record a person's consent; returns ``{name, change, environment, by, reason}``."""
         ...

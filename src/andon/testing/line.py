@@ -225,6 +225,11 @@ class StillLine:
         self._note("rollback", asked)
         return a_run(type="rollback")
 
+    async def cancel(self, run: str, **asked: Any) -> Json:
+        """Remember that a Run is to end."""
+        self._note("cancel", asked | {"run": run})
+        return a_run() | {"cancellation": asked | {"outlook": "it ends"}}
+
     async def approve(self, change: str, **asked: Any) -> Json:
         """Remember an approval."""
         return self._note("approve", asked | {"change": change})

@@ -130,6 +130,7 @@ class Scenario:
             "unlatch": self._unlatch,
             "approve": self._approve,
             "rollback": self._rollback,
+            "cancel": self._cancel,
             "expect": lambda what, item: self.check(what),
         }
 
@@ -229,6 +230,16 @@ class Scenario:
                 tx, turns, item["in"], service, by=PERSON, reason="users complain", now=now
             )
         )
+
+    def _cancel(self, run: str, item: Item) -> str | None:
+        name = self._named(run)
+        found, _ = self.line.command(
+            lambda tx, turns, now: commands.cancel(
+                tx, turns, name, by=PERSON, reason=item.get("reason", "wrong branch"), now=now
+            )
+        )
+        outlook = commands.outlook(found)
+        return None if item.get("outlook", "") in outlook else f"outlook: {outlook}"
 
     # --- names -----------------------------------------------------------------------------------
 

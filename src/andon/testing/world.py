@@ -129,7 +129,7 @@ class World:
         """Return what carries out each action."""
         return {
             actions.RunJob: self._run_job,
-            actions.CancelJob: self._done,
+            actions.CancelJob: self._cancel_job,
             actions.PackArtifact: self._pack,
             actions.WriteDesired: self._write_desired,
             actions.DeployReplicas: self._deploy,
@@ -166,7 +166,9 @@ class World:
         fault = self._fault("slow", type(action).__name__, environment=place)
         return fault.seconds if fault else 0.0
 
-    def _done(self, action: object, key: str) -> actions.Done:
+    def _cancel_job(self, action: actions.CancelJob, key: str) -> actions.Done:
+        ended = actions.JobDone(state="cancelled", message="cancelled")
+        self._answered.setdefault(action.job_key, ended)
         return actions.Done()
 
     def _run_job(self, action: actions.RunJob, key: str) -> actions.JobDone:

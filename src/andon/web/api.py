@@ -62,6 +62,12 @@ class RollbackAsk(Ask, kw_only=True, frozen=True):
     reason: str
 
 
+class CancelAsk(Ask, kw_only=True, frozen=True):
+    """Have a Run end."""
+
+    reason: str
+
+
 class ApproveAsk(Ask, kw_only=True, frozen=True):
     """Consent to a Change in an environment."""
 
@@ -133,6 +139,11 @@ async def _rollback(line: LineService, request: Request) -> Any:
     return await line.rollback(
         environment=ask.environment, service=ask.service, by=ask.by, reason=ask.reason
     )
+
+
+async def _cancel(line: LineService, request: Request) -> Any:
+    ask = await read_body(request, CancelAsk)
+    return await line.cancel(request.path_params["name"], by=ask.by, reason=ask.reason)
 
 
 async def _approve(line: LineService, request: Request) -> Any:
@@ -245,6 +256,7 @@ _WRITES: dict[str, Handler] = {
     "/holds/{name}/lift": _lift,
     "/unlatch": _unlatch,
     "/rollback": _rollback,
+    "/runs/{name}/cancel": _cancel,
     "/approvals": _approve,
     "/watches": _watch,
     **queue.WRITES,

@@ -66,6 +66,7 @@ async def test_every_command_reaches_the_line_with_what_was_said(
     latch = {"environment": "prod", "reason": "mended", "by": "ada"}
     await ask(client.post, "/unlatch", latch | {"subject": "shop"})
     await ask(client.post, "/rollback", latch | {"service": "shop"})
+    await ask(client.post, "/runs/build-2/cancel", {"reason": "wrong", "by": "ada"})
     await ask(client.post, "/approvals", latch | {"change": "shop-2"})
     await ask(client.post, "/watches", {"repository": "r", "by": "ada"})
     await ask(client.delete, "/watches", {"repository": "r", "branch": "main"})
@@ -75,6 +76,7 @@ async def test_every_command_reaches_the_line_with_what_was_said(
         ("lift", {"name": "hold-1", "reason": "over", "by": "ada"}),
         ("unlatch", latch | {"subject": "shop"}),
         ("rollback", latch | {"service": "shop"}),
+        ("cancel", {"run": "build-2", "reason": "wrong", "by": "ada"}),
         ("approve", latch | {"change": "shop-2"}),
         ("watch", {"repository": "r", "branch": "main", "interval_seconds": 5}),
         ("unwatch", {"repository": "r", "branch": "main"}),

@@ -57,6 +57,13 @@ class Job(Spec, kw_only=True, frozen=True):
     network: Annotated[
         bool, Meta(description="May use the network; refused in the sandbox otherwise.")
     ] = False
+    always: Annotated[
+        bool,
+        Meta(
+            description="A clean-up job: runs after what it needs has ended (after all other jobs if it "
+            "needs none), whatever became of them, also when the Run failed or was cancelled."
+        ),
+    ] = False
     concurrency: Annotated[
         Name | None,
         Meta(
@@ -144,10 +151,40 @@ class ServiceSpec(Spec, kw_only=True, frozen=True):
     post_deploy: tuple[DeployJob, ...] = ()
 
 
+class ScheduleEntry(Spec, kw_only=True, frozen=True):
+    """When to build the newest commit again."""
+
+    cron: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, "
+            "`@weekly`, `@monthly`, `@yearly`. See docs/schedules.md for changes of the clock.",
+        ),
+    ]
+    timezone: Annotated[
+        str, Meta(description="IANA time zone the times are meant in, such as `Europe/Berlin`.")
+    ] = "UTC"
+    missed: Annotated[
+        Literal["skip", "once"],
+        Meta(
+            description="What becomes of times at which Andon was down: `skip` leaves them out, as cron "
+            "does; `once` makes up for all of them with one Run."
+        ),
+    ] = "skip"
+
+
 class PipelineSpec(Spec, kw_only=True, frozen=True):
     """Jobs that turn a commit into artifacts and Evidence."""
 
     jobs: Annotated[dict[Name, Job], Meta(min_length=1)]
+    schedule: Annotated[
+        tuple[ScheduleEntry, ...],
+        Meta(
+            description="When the jobs run again on the newest commit, for new Evidence; read from the "
+            "policy branch. Nothing is promoted by it."
+        ),
+    ] = ()
 
 
 class Overlay(Spec, kw_only=True, frozen=True):

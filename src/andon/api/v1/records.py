@@ -14,6 +14,7 @@ from andon.api.v1.definitions import (
     Resources,
     RolloutPolicy,
     RouteSpec,
+    ScheduleEntry,
     ServiceSpec,
 )
 
@@ -152,6 +153,7 @@ class JobPlan(Record, kw_only=True, frozen=True):
     evidence: str = ""
     network: bool = False
     irreversible: bool = False
+    always: bool = False
     concurrency: str = ""
 
 
@@ -207,6 +209,8 @@ class RunSpec(Record, kw_only=True, frozen=True):
     build: BuildPlan | None = None
     rollout: RolloutPlan | None = None
     sequence: int = 0
+    schedule: str = ""
+    """The Schedule that asked for it; empty: the Change did."""
 
 
 class RunStatus(Record, kw_only=True, frozen=True):
@@ -251,6 +255,46 @@ class StepRow(Record, kw_only=True, frozen=True):
     """Name of its captured log, if it has one."""
     started_at: float = 0
     finished_at: float = 0
+
+
+class CancellationSpec(Record, kw_only=True, frozen=True):
+    """A person's wish that a Run ends; it has the Run's name, and the Run's controller fulfils it."""
+
+    run: str
+    by: str
+    reason: str
+    asked_at: float
+
+
+# --- Schedule -----------------------------------------------------------------------------------
+
+
+class ScheduleSpec(Record, kw_only=True, frozen=True):
+    """When a repository's newest commit is built again, as its policy branch says."""
+
+    repository: str
+    pipeline: str
+    entries: tuple[ScheduleEntry, ...] = ()
+
+
+class EntryStatus(Record, kw_only=True, frozen=True):
+    """How far an entry has come."""
+
+    since: float
+    """All times up to this one are dealt with."""
+    next_at: float = 0
+    last_at: float = 0
+    """The last time at which a Run was made; 0: never."""
+    last_run: str = ""
+    missed: int = 0
+    """How often times were left out because nobody was there."""
+
+
+class ScheduleStatus(Record, kw_only=True, frozen=True):
+    """Where each entry stands, by its expression and zone."""
+
+    entries: dict[str, EntryStatus] = {}
+    message: str = ""
 
 
 # --- Artifact, Evidence, Hold, Incident, Approval -----------------------------------------------
@@ -357,6 +401,8 @@ class Empty(Record, kw_only=True, frozen=True):
 RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Change": (ChangeSpec, ChangeStatus),
     "Run": (RunSpec, RunStatus),
+    "Cancellation": (CancellationSpec, Empty),
+    "Schedule": (ScheduleSpec, ScheduleStatus),
     "Artifact": (ArtifactSpec, Empty),
     "Evidence": (EvidenceSpec, Empty),
     "Hold": (HoldSpec, HoldStatus),

@@ -9,13 +9,13 @@ import click
 from andon.cli.client import part
 from andon.cli.output import clock_time, faint, moment, sha, show, state, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session
+from andon.cli.session import Session, who
 from andon.kernel.duration import format_duration
 
 
 @click.group()
 def command() -> None:
-    """List and show Runs."""
+    """List, show and cancel Runs."""
 
 
 @command.command("list")
@@ -39,6 +39,24 @@ def list_(session: Session, /, **query: Any) -> None:
 def show_(session: Session, name: str) -> None:
     """Show a Run with its steps; the beginning of its name will do."""
     show(session, session.client.get(f"/runs/{part(name)}"), tell_run)
+
+
+@command.command("cancel")
+@click.argument("name")
+@click.option("--reason", "-m", required=True, help="Why, for those who will ask.")
+@flags
+@click.pass_obj
+def cancel_(session: Session, name: str, reason: str) -> None:
+    """Have a Run end, wherever it stands, with its clean-up jobs."""
+    answer = session.client.post(f"/runs/{part(name)}/cancel", {"by": who(), "reason": reason})
+    show(session, answer, _tell_cancelled)
+
+
+def _tell_cancelled(run: dict[str, Any]) -> list[str]:
+    if run["phase"] == "Cancelled":
+        return [f"{strong(run['name'])} is {state('Cancelled')}: {run['message']}"]
+    outlook = run["cancellation"]["outlook"]
+    return [f"cancelling {strong(run['name'])}: {outlook}", f"  andon runs show {run['name']}"]
 
 
 def _tell_all(runs: list[dict[str, Any]]) -> list[str]:

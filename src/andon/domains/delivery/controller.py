@@ -7,15 +7,17 @@ the Run around (``stopping``): latch, weight to zero, desired state reverted.
 
 from __future__ import annotations
 
-from andon.api.v1.actions import CancelJob, RunJob
 from andon.api.v1.control import Decision, Selector, View
 from andon.api.v1.records import TERMINAL, Object, RolloutPlan, Subject
 from andon.domains.delivery import steps
+from andon.domains.delivery.cancelling import cancel_at_gate
 from andon.domains.delivery.entering import pass_gate
 from andon.domains.delivery.rollout import Rollout
-from andon.domains.delivery.stopping import go_back, keep_telling, stop
+from andon.domains.delivery.stopping import stop
+from andon.domains.delivery.telling import keep_telling
 from andon.domains.delivery.watching import shift_and_judge
-from andon.domains.line import events
+from andon.domains.delivery.way_back import go_back
+from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import claim
 
 RIVALS = 20
@@ -33,10 +35,11 @@ class RolloutController:
         self._type = type
 
     def select(self, obj: Object) -> dict[str, Selector]:
-        """See the environment, rivals for the same place, Holds, Evidence and Approvals."""
+        """See the environment, rivals for the same place, and what people and checks have said."""
         plan: RolloutPlan = obj.spec.rollout
         place = {"environment": plan.environment, "service": plan.service}
         return {
+            "cancellation": cancellation.selector(obj),
             "environment": Selector(kind="Environment", name=plan.environment),
             "rivals": Selector(kind="Run", labels=place, newest=RIVALS),
             "holds": Selector(kind="Hold", labels={"state": "active"}),
@@ -64,6 +67,8 @@ class RolloutController:
                 labels["digest"] = changed.labels["digest"]
             case "Approval":
                 labels["change"] = changed.labels.get("change", "")
+            case "Cancellation":
+                return cancellation.wakes(changed)
             case _:
                 return ()
         return (Selector(kind="Run", labels=labels, newest=RIVALS),)
@@ -83,6 +88,10 @@ class RolloutController:
 def forward(rollout: Rollout) -> None:
     """Walk the steps until one has to wait."""
     if not rollout.ended("gate"):
+        wish = cancellation.wish(rollout.view)
+        if wish is not None:
+            cancel_at_gate(rollout, wish)
+            return
         if not pass_gate(rollout):
             return
     elif _asked_to_stop(rollout):
@@ -110,19 +119,32 @@ def _walk(rollout: Rollout, step: str) -> bool:
 
 
 def _asked_to_stop(rollout: Rollout) -> bool:
-    """Turn around for a person, once nothing is under way any more; jobs are not waited for."""
-    asked = [run for run in rollout.later() if run.spec.type == "rollback"]
-    if not asked:
+    """Turn around for a person, once nothing is under way any more; jobs are not waited for.
+
+    Once the version before is leaving, there is nothing to turn back to: the rollout ends first.
+    """
+    asked = None if _takes_over(rollout) else _asked(rollout)
+    if asked is None:
         return False
-    under_way = [row for row in rollout.view.actions if row.outcome is None]
-    for row in under_way:
-        if isinstance(row.action, RunJob):
-            rollout.do(f"cancel/{row.step}", CancelJob(job_key=row.key))
-    if under_way:
-        return True
-    reason = asked[-1].spec.rollout.reason
-    stop(rollout, None, "Aborted", f"a person asked for a rollback: {reason}")
+    not_awaited = rollout.clean_up | rollout.end_jobs(spare=rollout.clean_up)
+    under_way = (row for row in rollout.view.actions if row.outcome is None)
+    if all(row.step in not_awaited for row in under_way):
+        stop(rollout, None, *asked)
     return True
+
+
+def _takes_over(rollout: Rollout) -> bool:
+    return rollout.rows()["retire"].state != "waiting"
+
+
+def _asked(rollout: Rollout) -> tuple[str, str] | None:
+    """Return why a person wants this rollout to end: reason and message."""
+    rollbacks = [run for run in rollout.later() if run.spec.type == "rollback"]
+    if rollbacks:
+        reason = rollbacks[-1].spec.rollout.reason
+        return "Aborted", f"a person asked for a rollback: {reason}"
+    wish = cancellation.wish(rollout.view)
+    return None if wish is None else (cancellation.REASON, cancellation.tell(wish))
 
 
 def _succeed(rollout: Rollout) -> None:

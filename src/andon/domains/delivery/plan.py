@@ -104,6 +104,7 @@ def plan_deploy_job(job: DeployJob) -> JobPlan:
         evidence=job.evidence or job.name,
         network=job.network,
         irreversible=job.irreversible,
+        always=job.always,
         concurrency=job.concurrency or "",
     )
 

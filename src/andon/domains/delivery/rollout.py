@@ -12,6 +12,13 @@ from andon.domains.line.turn import Turn
 CLOCK_STEP_SECONDS = 0.001
 
 
+def clean_up_steps(plan: RolloutPlan) -> frozenset[str]:
+    """Return the steps of the jobs that run in any case."""
+    jobs = {f"pre-{job.name}": job for job in plan.pre_deploy}
+    jobs |= {f"post-{job.name}": job for job in plan.post_deploy}
+    return frozenset(step for step, job in jobs.items() if job.always)
+
+
 class Rollout(Turn):
     """One turn of a rollout."""
 
@@ -29,6 +36,11 @@ class Rollout(Turn):
             config_hash=self.plan.version.config_hash,
             change=self.spec.change,
         )
+
+    @property
+    def clean_up(self) -> frozenset[str]:
+        """Steps that run whatever becomes of the others, once there are steps."""
+        return clean_up_steps(self.plan) & self._rows.keys()
 
     @property
     def previous(self) -> Version | None:

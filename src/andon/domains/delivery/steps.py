@@ -9,23 +9,18 @@ from andon.api.v1.actions import (
     BackendAdded,
     DesiredWritten,
     Done,
-    JobDone,
     RemoveBackend,
     ReplicasReady,
     RetireReplicas,
-    RunJob,
     WriteDesired,
 )
-from andon.api.v1.records import JobPlan, Subject, Version
+from andon.api.v1.records import Version
+from andon.domains.delivery.jobs import carry_out
 from andon.domains.delivery.plan import backend_action, deploy_action
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.stopping import fail
 from andon.domains.delivery.watching import restore_stable
-from andon.domains.line import events
-from andon.domains.line.evidence import claim
-from andon.domains.line.turn import TRYING_AGAIN, describe_failure
-
-MACHINE_ATTEMPTS = 4
+from andon.domains.line.turn import describe_failure
 
 
 def write_desired(rollout: Rollout) -> bool:
@@ -52,74 +47,10 @@ def write_desired(rollout: Rollout) -> bool:
 
 def run_job(rollout: Rollout, step: str) -> bool:
     """Run a job before or after the deployment."""
-    job = _job(rollout, step)
-    rollout.begin(step)
-    if job.irreversible and not rollout.status.past_irreversible:
-        rollout.set(past_irreversible=True)
-        rollout.say(step, "irreversible: from here on Andon will not roll back by itself")
-    outcome = rollout.do(
-        step,
-        RunJob(
-            run=rollout.run,
-            repository=rollout.plan.repository,
-            sha=rollout.plan.sha,
-            job=job,
-            environment=rollout.plan.environment,
-            env=rollout.plan.config,
-            needs=tuple(dict.fromkeys((rollout.plan.service, *rollout.plan.needs))),
-        ),
-    )
-    if outcome is None:
-        return False
-    if isinstance(outcome, JobDone) and outcome.state == "passed":
-        rollout.end(step, "passed", log=outcome.log)
-        _claim(rollout, job, "Pass", "")
-        _tell_job(rollout, step, "success", "")
-        return True
-    message, fault, log = describe_failure(outcome)
-    if fault == "machine" and rollout.retry(step, MACHINE_ATTEMPTS):
-        rollout.say(step, f"{TRYING_AGAIN}: {message}")
-        return False
-    if fault == "change":
-        _claim(rollout, job, "Fail", message)
-    _tell_job(rollout, step, "failure" if fault == "change" else "error", message)
-    fail(rollout, step, message, fault, log)
-    return False
-
-
-def _job(rollout: Rollout, step: str) -> JobPlan:
-    jobs = {f"pre-{job.name}": job for job in rollout.plan.pre_deploy}
-    jobs |= {f"post-{job.name}": job for job in rollout.plan.post_deploy}
-    return jobs[step]
-
-
-def _claim(rollout: Rollout, job: JobPlan, verdict: str, message: str) -> None:
-    subject = Subject(service=rollout.plan.service, digest=rollout.plan.version.digest)
-    rollout.create.append(
-        claim(
-            name=f"{rollout.run}-{job.evidence}",
-            subject=subject,
-            check=job.evidence,
-            verdict="Pass" if verdict == "Pass" else "Fail",
-            source=f"run:{rollout.run}/{job.name}",
-            now=rollout.now,
-            message=message,
-        )
-    )
-
-
-def _tell_job(rollout: Rollout, step: str, outcome: str, message: str) -> None:
-    rollout.events.append(
-        events.task_finished(
-            rollout.run,
-            step,
-            rollout.attempt(step),
-            rollout.stream,
-            rollout.spec.change,
-            outcome,
-            message,
-        )
-    )
+    end = carry_out(rollout, step)
+    if end is not None and not end.passed:
+        fail(rollout, step, end.message, end.fault, end.log)
+    return end is not None and end.passed
 
 
 def deploy(rollout: Rollout) -> bool:

@@ -35,7 +35,8 @@ from andon.domains.delivery.judge import (
 from andon.domains.delivery.plan import backend_action, deploy_action
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.sampling import counts_of, next_sample, plan_of, remember
-from andon.domains.delivery.stopping import call_person, fail, stop, version_scope
+from andon.domains.delivery.stopping import fail, stop, version_scope
+from andon.domains.delivery.telling import call_person
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import as_evidence
 from andon.domains.line.turn import describe_failure

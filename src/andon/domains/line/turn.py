@@ -6,16 +6,27 @@ outcome; it then moves on, all in one Decision, so that an outcome is used exact
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from msgspec.structs import replace
 
-from andon.api.v1.actions import ActionFailed, AnyAction, AnyOutcome, JobDone
-from andon.api.v1.control import Ask, Decision, Event, NewObject, View
+from andon.api.v1.actions import (
+    ActionFailed,
+    AnyAction,
+    AnyOutcome,
+    CancelJob,
+    Done,
+    JobDone,
+    RunJob,
+)
+from andon.api.v1.control import ActionRow, Ask, Decision, Event, NewObject, View
 from andon.api.v1.records import ENDED_STEP, Fault, RunStatus, StepRow, StepState
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 30.0
+OUTCOME_SECONDS = 2.0
+"""The outcome of a job that was ended is here by then, if it had begun."""
 TRYING_AGAIN = "the machine prevented it, trying again"
 
 
@@ -109,13 +120,27 @@ class Turn:
         row = self._rows.get(name)
         return row is not None and row.state in ENDED_STEP
 
-    def close_open_steps(self, state: StepState, message: str) -> None:
-        """End every step that has not ended: those that never began as ``not-run``."""
-        for row in list(self._rows.values()):
+    def close_open_steps(
+        self,
+        state: StepState,
+        message: str,
+        *,
+        waiting: StepState = "not-run",
+        spare: Container[str] = (),
+    ) -> None:
+        """End every step that has not ended.
+
+        Args:
+            state: What those that run become.
+            message: Why.
+            waiting: What those that never began become.
+            spare: Steps that go on.
+        """
+        for row in [row for row in self._rows.values() if row.name not in spare]:
             if row.state == "running":
                 self.end(row.name, state, message)
             elif row.state == "waiting":
-                self.put(replace(row, state="not-run", message=message))
+                self.put(replace(row, state=waiting, message=message))
 
     # --- actions ---------------------------------------------------------------------------------
 
@@ -174,6 +199,37 @@ class Turn:
     def _no_longer_trying(self, name: str) -> None:
         if name in self._rows and self._rows[name].message.startswith(TRYING_AGAIN):
             self.say(name, "")
+
+    def end_jobs(self, *, spare: Container[str] = ()) -> frozenset[str]:
+        """Have the jobs under way ended, with all their children.
+
+        Args:
+            spare: Steps whose jobs go on.
+
+        Returns:
+            Steps whose job will never begin: it was waiting for its turn when it was ended.
+        """
+        return frozenset(
+            row.step
+            for row in self.view.actions
+            if row.outcome is None
+            and isinstance(row.action, RunJob)
+            and row.step not in spare
+            and self._never_begins(row)
+        )
+
+    def _never_begins(self, row: ActionRow) -> bool:
+        """End a job; True once the outcome it would have had must be here."""
+        ended: dict[str, float] = self.memory.get("ended_jobs", {})
+        if row.key not in ended:
+            outcome = self.do_patiently(f"{row.step}/cancel", CancelJob(job_key=row.key))
+            if not isinstance(outcome, Done):
+                return False
+            self.memory["ended_jobs"] = ended = {**ended, row.key: self.now}
+        due = ended[row.key] + OUTCOME_SECONDS
+        if self.now < due:
+            self.wake_at(due)
+        return self.now >= due
 
     def known(self, step: str) -> bool:
         """Say whether the step's present attempt was asked for, with or without outcome yet."""

@@ -1,7 +1,8 @@
 """Carries out a build Run: jobs in the order of their needs, then one artifact per service.
 
 A job that fails by its own fault fails the Run; what needed it is *not-run*, never green. A job the
-machine interrupted is run again, a few times.
+machine interrupted is run again, a few times. When a person cancels the Run, the jobs under way are
+ended and nothing more begins. Clean-up jobs run in any case, before the Run ends.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from andon.api.v1.records import (
     PackPlan,
     Phase,
     RunSpec,
+    StepRow,
     Subject,
     Verdict,
 )
-from andon.domains.line import events
+from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import claim
 from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure
 from andon.domains.pipelines.plan import ready_jobs
@@ -43,12 +45,12 @@ class BuildController:
     kind = "Run:build"
 
     def select(self, obj: Object) -> dict[str, Selector]:
-        """See nothing besides the Run itself."""
-        return {}
+        """See the wish to cancel it."""
+        return {"cancellation": cancellation.selector(obj)}
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
-        """Care about no other object."""
-        return ()
+        """Wake a Run that is to be cancelled."""
+        return cancellation.wakes(changed)
 
     def reconcile(self, view: View, now: float) -> Decision:
         """Advance the Run as far as its facts allow."""
@@ -65,10 +67,17 @@ class _Build(Turn):
         assert self.spec.build is not None
         self.plan: BuildPlan = self.spec.build
         self.stream = events.repository_stream(self.plan.repository)
+        self.wish = cancellation.wish(view)
+        self.clean_up = {job.name for job in self.plan.jobs if job.always}
 
     def advance(self) -> Decision:
         if self.status.phase == "Pending":
+            if self.wish is not None:
+                self._finish_cancelled(cancellation.tell(self.wish))
+                return self.decision()
             self._start()
+        if self.wish is not None:
+            self._wind_down(cancellation.tell(self.wish))
         for job in self.plan.jobs:
             self._advance_job(job)
         self._start_ready_jobs()
@@ -86,15 +95,28 @@ class _Build(Turn):
         cause = events.merged_id(self.spec.change)
         self.events.append(events.run_started(self.run, self.stream, self.spec.change, cause))
 
+    def _wind_down(self, message: str) -> None:
+        """Begin nothing more but clean-up, and end what can be ended."""
+        self.set(reason=cancellation.REASON, message=message)
+        never = self.end_jobs(spare=self.clean_up)
+        under_way = {name for name in self.rows() if self.known(name)} - never
+        self.close_open_steps(
+            "cancelled", message, waiting="cancelled", spare=under_way | self.clean_up
+        )
+
     def _passed(self) -> set[str]:
         return {name for name, row in self.rows().items() if row.state == "passed"}
 
     def _start_ready_jobs(self) -> None:
-        if self._failed():
-            return
+        broken = self._broken()
+        if broken is not None:
+            running = {name for name, row in self.rows().items() if row.state == "running"}
+            message = f"{broken.name} did not pass"
+            self.close_open_steps("not-run", message, spare=running | self.clean_up)
         begun = {name for name, row in self.rows().items() if row.state != "waiting"}
+        ended = {name for name in self.rows() if self.ended(name)}
         jobs = {job.name: job for job in self.plan.jobs}
-        for name in ready_jobs(self.plan.jobs, self._passed(), begun):
+        for name in ready_jobs(self.plan.jobs, self._passed(), begun, ended):
             self.begin(name)
             self._advance_job(jobs[name])
 
@@ -117,8 +139,13 @@ class _Build(Turn):
             self.end(job.name, "passed", log=outcome.log)
             self._tell(job, "success", "")
             return
+        wound_down = self.wish is not None and not job.always
+        if wound_down and isinstance(outcome, JobDone) and outcome.state == "cancelled":
+            self.end(job.name, "cancelled", self.status.message, log=outcome.log)
+            self._tell(job, "cancel", self.status.message)
+            return
         message, fault, log = describe_failure(outcome)
-        if fault == "machine" and self.retry(job.name, MACHINE_ATTEMPTS):
+        if fault == "machine" and not wound_down and self.retry(job.name, MACHINE_ATTEMPTS):
             self.say(job.name, f"{TRYING_AGAIN}: {message}")
             return
         self.end(job.name, "failed" if fault == "change" else "interrupted", message, fault, log)
@@ -172,7 +199,7 @@ class _Build(Turn):
             self._take_artifact(pack, outcome)
         elif outcome is not None:
             message, fault, _ = describe_failure(outcome)
-            if fault == "machine" and self.retry(step, MACHINE_ATTEMPTS):
+            if fault == "machine" and self.wish is None and self.retry(step, MACHINE_ATTEMPTS):
                 self.say(step, f"{TRYING_AGAIN}: {message}")
             else:
                 self.end(step, "failed" if fault == "change" else "interrupted", message, fault)
@@ -209,24 +236,37 @@ class _Build(Turn):
         for job in self.plan.jobs:
             self._claim(job, subject, "Pass")
 
-    def _failed(self) -> bool:
-        return any(row.state in {"failed", "interrupted"} for row in self.rows().values())
+    def _broken(self) -> StepRow | None:
+        """The first step that did not pass, by its own fault or the machine's."""
+        rows = self.rows().values()
+        return next((row for row in rows if row.state in {"failed", "interrupted"}), None)
 
     def _finish_if_done(self) -> None:
-        rows = self.rows().values()
-        if self._failed():
-            if any(row.state == "running" for row in rows):
-                return
-            broken = next(row for row in rows if row.state in {"failed", "interrupted"})
-            self.close_open_steps("not-run", f"{broken.name} did not pass")
+        if not all(self.ended(name) for name in self.rows()):
+            return
+        broken = self._broken()
+        if self.wish is not None:
+            said = f"; {broken.name}: {broken.message}" if broken else ""
+            self._finish_cancelled(cancellation.tell(self.wish) + said)
+        elif broken is not None:
             self._finish(
                 "Failed",
                 "JobFailed" if broken.fault == "change" else "MachineFault",
                 f"{broken.name}: {broken.message}",
                 "failure" if broken.fault == "change" else "error",
             )
-        elif all(row.state == "passed" for row in rows):
+        else:
             self._finish("Succeeded", "Built", "", "success")
+
+    def _finish_cancelled(self, message: str) -> None:
+        self.forget(*(row.step for row in self.view.actions))
+        self.set(
+            phase="Cancelled",
+            reason=cancellation.REASON,
+            message=message,
+            finished_at=self.now,
+        )
+        self.events.append(cancellation.cancelled(self.view.object, self.stream, message))
 
     def _finish(self, phase: Phase, reason: str, message: str, outcome: str) -> None:
         self.set(phase=phase, reason=reason, message=message, finished_at=self.now)

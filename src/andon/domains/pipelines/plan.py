@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from andon.api.v1.definitions import DeployJob, Job
 from andon.api.v1.records import BuildPlan, ChangeSpec, JobPlan, PackPlan
 
@@ -22,6 +24,7 @@ def plan_job(name: str, job: Job) -> JobPlan:
         network=job.network,
         concurrency=job.concurrency or "",
         irreversible=isinstance(job, DeployJob) and job.irreversible,
+        always=job.always,
     )
 
 
@@ -42,11 +45,32 @@ def plan_build(change: ChangeSpec) -> BuildPlan:
     )
 
 
-def ready_jobs(jobs: tuple[JobPlan, ...], passed: set[str], begun: set[str]) -> tuple[str, ...]:
-    """Return the jobs whose needs have passed and that have not begun, in the order written.
+def ready_jobs(
+    jobs: tuple[JobPlan, ...],
+    passed: set[str],
+    begun: set[str],
+    ended: Set[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Return the jobs that may begin, in the order written.
+
+    A job begins when its needs have passed; a clean-up job when they have ended, however that was, and
+    if it names none, when all ordinary jobs have.
+
+    Args:
+        jobs: All jobs.
+        passed: Those that passed.
+        begun: Those that began, or never will.
+        ended: Those that ended, in whatever way.
 
     >>> jobs = (JobPlan(name="a", run=":"), JobPlan(name="b", run=":", needs=("a",)))
     >>> ready_jobs(jobs, set(), set()), ready_jobs(jobs, {"a"}, {"a"})
     (('a',), ('b',))
+    >>> ready_jobs((*jobs, JobPlan(name="c", run=":", always=True)), set(), {"a", "b"}, {"a", "b"})
+    ('c',)
     """
-    return tuple(job.name for job in jobs if job.name not in begun and passed.issuperset(job.needs))
+    ordinary = tuple(job.name for job in jobs if not job.always)
+
+    def may_begin(job: JobPlan) -> bool:
+        return ended >= set(job.needs or ordinary) if job.always else passed.issuperset(job.needs)
+
+    return tuple(job.name for job in jobs if job.name not in begun and may_begin(job))
