@@ -61,16 +61,18 @@ class Scenario:
     Args:
         script: The parsed text.
         folder: Where its documents lie.
-        database: File of the store.
+        database: File or address of the store.
         line_type: What drives the controllers.
+        world_type: What actions act on.
     """
 
     def __init__(
         self,
         script: Item,
         folder: Path,
-        database: Path,
+        database: Path | str,
         line_type: type[SimulatedLine] = SimulatedLine,
+        world_type: type[World] = World,
     ) -> None:
         self.script = script
         self.folder = folder
@@ -79,8 +81,8 @@ class Scenario:
         """Labels by Change name."""
         self.digests: dict[str, str] = {}
         clock = FakeClock()
-        world = World(clock, seed=script.get("seed", 1), **script.get("world", {}))
-        store = open_store(str(database), source="/andon/test")
+        world = world_type(clock, seed=script.get("seed", 1), **script.get("world", {}))
+        store = open_store(str(database), source="/andon/test", clock=clock)
         self.line = line_type(store, controllers(), clock, world)
 
     def _read(self, documents: str) -> bytes:

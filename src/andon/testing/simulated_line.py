@@ -15,9 +15,9 @@ from andon.api.v1.actions import AnyAction
 from andon.api.v1.control import Controller
 from andon.api.v1.records import TERMINAL, Object
 from andon.app import shipping
-from andon.kernel.errors import AndonError
+from andon.kernel.errors import AndonError, Fenced
 from andon.ports import Commit
-from andon.ports.store import Limit, PendingAction, Store, Tx
+from andon.ports.store import Limit, PendingAction, Store, TaskRow, Tx
 from andon.runtime.performing import failure
 from andon.runtime.turns import Turns
 from andon.runtime.worker import PREFIX
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 WORKER = "test"
 LEASE_SECONDS = 30 * 86400.0
+TASK_SECONDS = 30.0
 QUEUES = {type.__name__: Limit() for type in get_args(AnyAction)}
 REPOSITORY = "/repositories/shop"
 PAGER = "http://pager.example/hook"
@@ -41,11 +42,21 @@ class SimulatedLine:
         controllers: As in production.
         clock: The time.
         world: What actions act on.
+        worker: Name of the worker it plays.
     """
 
+    task_seconds = TASK_SECONDS
+    """For how long turns are claimed."""
+
     def __init__(
-        self, store: Store, controllers: Iterable[Controller], clock: FakeClock, world: World
+        self,
+        store: Store,
+        controllers: Iterable[Controller],
+        clock: FakeClock,
+        world: World,
+        worker: str = WORKER,
     ) -> None:
+        self.worker = worker
         self.store = store
         self.clock = clock
         self.world = world
@@ -62,16 +73,29 @@ class SimulatedLine:
         self._runner.close()
 
     def passing(self, point: str) -> None:
-        """Pass a point where a crash may strike: after a commit, before and after an action.
+        """Pass a point where a crash may strike.
 
         Args:
-            point: ``commit``, ``before ACTION`` or ``after ACTION``.
+            point: ``inside WORK`` (all is written, nothing committed), ``commit WORK`` (durable, but
+                nobody knows yet), ``before ACTION`` or ``after ACTION``. Work is ``start``, ``claim``,
+                ``turn CONTROLLER``, ``take``, ``retake``, ``outcome ACTION`` or what a person does.
         """
 
-    def tx(self, fn: Callable[[Tx], T]) -> T:
-        """Run a function in a transaction."""
-        result = self._runner.run(self.store.transact(fn))
-        self.passing("commit")
+    def tx(self, fn: Callable[[Tx], T], work: str = "command") -> T:
+        """Run a function in a transaction.
+
+        Args:
+            fn: The function.
+            work: What it does, as points name it.
+        """
+
+        def within(tx: Tx) -> T:
+            result = fn(tx)
+            self.passing(f"inside {work}")
+            return result
+
+        result = self._runner.run(self.store.transact(within))
+        self.passing(f"commit {work}")
         return result
 
     def look(self, fn: Callable[[Tx], T]) -> T:
@@ -85,18 +109,18 @@ class SimulatedLine:
         self._starts += 1
 
         def begin(tx: Tx) -> None:
-            tx.release(WORKER)
-            tx.acquire(PREFIX + WORKER, WORKER, now, LEASE_SECONDS)
+            tx.release(self.worker)
+            tx.acquire(PREFIX + self.worker, self.worker, now, LEASE_SECONDS)
 
-        self.tx(begin)
+        self.tx(begin, "start")
         for pending in self._take():
-            self._perform(pending)
+            self._begin(pending)
 
     def _take(self) -> list[PendingAction]:
         now = self.clock.now()
         if not self.look(lambda tx: tx.takeable(QUEUES, now)):
             return []
-        return self.tx(lambda tx: tx.take_actions(WORKER, QUEUES, now, 64))
+        return self.tx(lambda tx: tx.take_actions(self.worker, QUEUES, now, 64), "take")
 
     def restart(self) -> None:
         """Kill the control plane and start another: only what is stored is left."""
@@ -140,46 +164,87 @@ class SimulatedLine:
         self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
         for pending in due:
             self._perform(pending)
-        tasks = self.tx(lambda tx: tx.claim(WORKER, now, 30, 64)) if self._due() else []
+        tasks = self._claim(now) if self._due() else []
         for task in tasks:
-            asked = self.tx(
-                lambda tx, task=task: self.turns.take(tx, task, now, WORKER, QUEUES)  # type: ignore[misc]
-            )
-            for pending in asked:
+            for pending in self._turn(task, now):
                 self._begin(pending)
         taken = self._take()
         for pending in taken:
             self._begin(pending)
-        return bool(due or tasks or taken)
+        return bool(due or tasks or taken) or self._remember()
+
+    def _claim(self, now: float) -> list[TaskRow]:
+        return self.tx(lambda tx: tx.claim(self.worker, now, self.task_seconds, 64), "claim")
+
+    def _turn(self, task: TaskRow, now: float) -> list[PendingAction]:
+        try:
+            return self.tx(
+                lambda tx: self.turns.take(tx, task, now, self.worker, QUEUES),
+                f"turn {self._controller_of(task)}",
+            )
+        except Fenced:
+            return []
+
+    def _controller_of(self, task: TaskRow) -> str:
+        found = self.look(lambda tx: tx.get(task.kind, task.name))
+        controller = self.turns.controller_of(found) if found else None
+        return controller.kind if controller else "nobody"
+
+    def _remember(self) -> bool:
+        """Perform what is ours and lies idle: a commit whose answer was lost left it behind."""
+        known = {pending.row.key for _, pending in self._under_way}
+        idle = [
+            one
+            for one in self.look(lambda tx: tx.unfinished())
+            if one.owner == self.worker and one.row.key not in known
+        ]
+        for pending in idle:
+            self._begin(pending)
+        return bool(idle)
 
     def _due(self) -> bool:
         due = self.look(lambda tx: tx.next_due())
         return due is not None and due <= self.clock.now()
 
     def _begin(self, pending: PendingAction) -> None:
-        seconds = self.world.takes_seconds(pending.row.action)
+        seconds = self.world.takes_seconds(pending.row.action, pending.row.key)
         if seconds:
             self._under_way.append((self.clock.now() + seconds, pending))
         else:
             self._perform(pending)
 
     def _perform(self, pending: PendingAction) -> None:
-        key = pending.row.key
-        name = type(pending.row.action).__name__
-        outcome: Any
-        self.passing(f"before {name}")
         try:
-            outcome = self.world.perform(pending.row.action, key)
-        except AndonError as error:
-            outcome = failure(error)
-        self.passing(f"after {name}")
+            token, outcome = self._outcome(pending)
+            self._record(pending, token, outcome)
+        except Fenced:
+            pass  # another worker performs it now
+
+    def _outcome(self, pending: PendingAction) -> tuple[int, Any]:
+        """Perform; when the world has seen something newer, with a newer token if it is still ours."""
+        action, key, token = pending.row.action, pending.row.key, pending.token
+        name = type(action).__name__
+        self.passing(f"before {name}")
+        while True:
+            try:
+                outcome: Any = self.world.perform(action, key, token)
+            except Fenced:
+                old = token
+                token = self.tx(lambda tx, old=old: tx.retake(key, old), "retake")  # type: ignore[misc]
+                continue
+            except AndonError as error:
+                outcome = failure(error)
+            self.passing(f"after {name}")
+            return token, outcome
+
+    def _record(self, pending: PendingAction, token: int, outcome: Any) -> None:
         now = self.clock.now()
 
         def record(tx: Tx) -> None:
-            tx.set_outcome(key, pending.token, outcome, now)
+            tx.set_outcome(pending.row.key, token, outcome, now)
             tx.wake(pending.kind, pending.name, now)
 
-        self.tx(record)
+        self.tx(record, f"outcome {type(pending.row.action).__name__}")
 
     def run_until(self, done: Callable[[], bool], within_seconds: float = 3600) -> bool:
         """Let time pass until something is so; False if it is not in time."""

@@ -18,6 +18,7 @@ from andon.api.v1.records import Version
 from andon.kernel.digest import sha256
 from andon.kernel.errors import (
     Conflict,
+    Fenced,
     InternalError,
     NotFound,
     StepFailed,
@@ -28,6 +29,12 @@ from andon.testing.clock import FakeClock
 
 ONCE = (actions.RunJob, actions.PackArtifact, actions.WriteDesired, actions.Notify)
 """Actions whose repetition under the same key finds the first one's outcome."""
+UNFENCED: tuple[type[actions.Action], ...] = (
+    actions.PackArtifact,
+    actions.Notify,
+    *actions.OBSERVATIONS,
+)
+"""Actions that overwrite nothing."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -85,7 +92,10 @@ class World:
     ) -> None:
         self.clock = clock
         self.faults: list[Fault] = []
-        self.struck: dict[int, int] = {}
+        self.struck: dict[int, set[str]] = {}
+        """Which intents a fault struck: one that is performed again is struck again, and counts once."""
+        self.tokens: dict[str, int] = {}
+        """The highest fencing token each resource has seen."""
         self.messages: dict[str, str] = {}
         """Commit message by sha, so that faults can name a change."""
         self.contents: dict[tuple[str, str], str] = {}
@@ -98,11 +108,15 @@ class World:
         self.performed: list[tuple[str, actions.Action]] = []
         self._answered: dict[str, actions.Outcome] = {}
         """Outcomes by key of what must not happen twice."""
+        self._ends: dict[str, float] = {}
+        """When what is slow is done, by key."""
         self.source = "world-1"
         self._random = random.Random(seed)  # noqa: S311 - traffic, not secrets
         self._rate = requests_per_second
         self._traffic_in = traffic_in
         self._counted_at = clock.now()
+        self._key = ""
+        """Of the intent that is being performed."""
 
     # --- faults ----------------------------------------------------------------------------------
 
@@ -113,9 +127,10 @@ class World:
             fits = fits and fault.environment in {"", environment}
             if not fits or (fault.change and not change.startswith(fault.change)):
                 continue
-            if fault.times and self.struck.get(number, 0) >= fault.times:
+            struck = self.struck.setdefault(number, set())
+            if fault.times and self._key not in struck and len(struck) >= fault.times:
                 continue
-            self.struck[number] = self.struck.get(number, 0) + 1
+            struck.add(self._key)
             return fault
         return None
 
@@ -142,12 +157,15 @@ class World:
             actions.Notify: self._notify,
         }
 
-    def perform(self, action: actions.Action, key: str) -> actions.Outcome:
+    def perform(self, action: actions.Action, key: str, token: int) -> actions.Outcome:
         """Carry out an action as the port would.
 
         Raises:
+            Fenced: The resource has seen a newer token.
             AndonError: As the scenario's faults say.
         """
+        self._admit(action, key, token)
+        self._key = key
         self.count_traffic()
         self.performed.append((key, action))
         if key in self._answered:
@@ -160,11 +178,26 @@ class World:
             self._answered[key] = outcome
         return outcome
 
-    def takes_seconds(self, action: actions.Action) -> float:
-        """Say how long an action is under way."""
+    def _admit(self, action: actions.Action, key: str, token: int) -> None:
+        """Refuse an older token than the last: of a service's place, or of the Run whose jobs these are."""
+        if isinstance(action, UNFENCED):
+            return
+        place = f"{getattr(action, 'environment', '')}/{getattr(action, 'service', '')}"
+        if isinstance(action, (actions.RunJob, actions.CancelJob)):
+            place = key.split("/")[0]
+        if token < self.tokens.get(place, 0):
+            raise Fenced(f"{place}: token {token} is over, it obeys {self.tokens[place]}")
+        self.tokens[place] = token
+
+    def takes_seconds(self, action: actions.Action, key: str) -> float:
+        """Say how long an action is still under way: it goes on when who asked for it is killed."""
+        self._key = key
         place = getattr(action, "environment", "")
         fault = self._fault("slow", type(action).__name__, environment=place)
-        return fault.seconds if fault else 0.0
+        if fault is None:
+            return 0.0
+        ends = self._ends.setdefault(key, self.clock.now() + fault.seconds)
+        return max(0.0, ends - self.clock.now())
 
     def _cancel_job(self, action: actions.CancelJob, key: str) -> actions.Done:
         ended = actions.JobDone(state="cancelled", message="cancelled")
