@@ -71,7 +71,7 @@ class TestPostgres(StoreSuite):
         await write(store, ("append", (event("a"), NOW)))
         await store.read(lambda tx: tx.last_seq())
         end_connections(url)
-        assert await write(store, ("append", (event("b"), NOW))) == [2]
+        assert await store.transact(appending(event("b"))) == [2]
         assert await store.read(lambda tx: tx.last_seq()) == 2
         store.close()
 
@@ -82,13 +82,13 @@ class TestPostgres(StoreSuite):
         store = open_store(url, source=SOURCE)
 
         def cut(tx: Tx) -> None:
-            tx.append(event("a"), NOW)
+            appending(event("a"))(tx)
             end_connections(url)
             tx.append(event("b"), NOW)
 
         with pytest.raises(Unavailable, match="Postgres"):
             await store.transact(cut)
-        assert await write(store, ("append", (event("c"), NOW))) == [1]
+        assert await store.transact(appending(event("c"))) == [1]
         store.close()
 
     async def test_newer_schema_is_refused(self, server: PostgresServer) -> None:

@@ -9,12 +9,12 @@ from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
 from andon.store.database import Database
 from andon.store.dialect import Dialect
-from andon.store.ledger import Finding, Verification, verify
 from andon.store.postgres import IDLE_SECONDS, Postgres
 from andon.store.sqlite import Sqlite
 from andon.store.transaction import Transaction
+from andon.store.verification import Finding, Verification, verify
 
-__all__ = ["Finding", "Verification", "open_store", "verify_ledger"]
+__all__ = ["Finding", "Verification", "dialect_of", "is_postgres", "open_store", "verify_ledger"]
 
 
 def open_store(
@@ -32,15 +32,23 @@ def open_store(
         Unavailable: It cannot be reached or written.
         Conflict: A newer program made it.
     """
-    dialect: Dialect
-    if url.startswith(("postgresql://", "postgres://")):
-        dialect = Postgres(url, idle_seconds)
-    else:
-        dialect = Sqlite(Path(url.removeprefix("sqlite://")))
-    return Database(dialect, source, clock)
+    return Database(dialect_of(url, idle_seconds), source, clock)
+
+
+def dialect_of(url: str, idle_seconds: float = IDLE_SECONDS) -> Dialect:
+    """Return the engine of an address; nothing is opened."""
+    if is_postgres(url):
+        return Postgres(url, idle_seconds)
+    return Sqlite(Path(url.removeprefix("sqlite://")))
+
+
+def is_postgres(url: str) -> bool:
+    """Say whether an address names a server."""
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 def verify_ledger(tx: Tx) -> Verification:
     """Recompute every chain of the ledger, without holding it in memory."""
     transaction = cast(Transaction, tx)
-    return verify(transaction.every_event(), transaction.heads(), transaction.last_seq())
+    rows = transaction.raw_events()
+    return verify(rows, transaction.heads(), transaction.last_seq(), transaction.segments())

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeGuard, TypeVar
 
 from andon.kernel.clock import Clock
-from andon.kernel.errors import Unavailable
+from andon.kernel.errors import AndonError, Unavailable
 from andon.ports.store import Tx
 from andon.store.dialect import Connection, Dialect
 from andon.store.tail import Tail
 from andon.store.transaction import Transaction
+from andon.store.turn import Turn
 
 T = TypeVar("T")
 
@@ -37,10 +38,10 @@ class Database:
 
     def __init__(self, dialect: Dialect, source: str, clock: Clock | None = None) -> None:
         dialect.prepare()
-        self._dialect = dialect
-        self._source = source
+        self.dialect = dialect
+        self.source = source
         self._clock = clock
-        self._queue: queue.Queue[Work | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._listeners: list[Callable[[], None]] = []
         self._local = threading.local()
         self._open: list[Connection] = []
@@ -49,6 +50,7 @@ class Database:
         self._door = threading.Lock()
         """Nobody comes in once ``close`` has begun, so nobody waits for ever."""
         self._closed = False
+        self._frozen: AndonError | None = None
         self._writer = threading.Thread(target=self._write, name="andon-writer", daemon=True)
         self._writer.start()
         self._deafen = dialect.listen(self._tell)
@@ -60,12 +62,14 @@ class Database:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._door:
             self._expect_open()
+            if self._frozen is not None:
+                raise self._frozen
             self._queue.put((fn, future))
         return await future
 
     async def beside(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a durable transaction beside the writers."""
-        if not self._dialect.many_writers:
+        if not self.dialect.many_writers:
             return await self.transact(fn)
         with self._door:
             self._expect_open()
@@ -82,6 +86,19 @@ class Database:
     def _expect_open(self) -> None:
         if self._closed:
             raise Unavailable("the store is closed")
+
+    async def freeze(self, why: AndonError) -> None:
+        """Refuse to write from now on; what was asked before is on disk when this returns."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._door:
+            self._expect_open()
+            self._frozen = why
+            self._queue.put((lambda tx: None, future))
+        await future
+
+    def thaw(self) -> None:
+        """Write again."""
+        self._frozen = None
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Be called after each commit that woke tasks or appended events."""
@@ -143,7 +160,7 @@ class Database:
             connection = self._begin(connection, write=True)
             results, news = self._run_all(connection, group)
             if news:
-                self._dialect.announce(connection)
+                self.dialect.announce(connection)
             connection.run("COMMIT")
         except BaseException as error:
             self._fail(connection, group, error)
@@ -160,9 +177,9 @@ class Database:
 
         def begin(connection: Connection) -> None:
             if beside:
-                self._dialect.begin_beside(connection)
+                self.dialect.begin_beside(connection)
             else:
-                self._dialect.begin(connection, write=write)
+                self.dialect.begin(connection, write=write)
 
         if connection is not None:
             try:
@@ -170,39 +187,32 @@ class Database:
                 return connection
             except Exception:
                 _close_quietly(connection)
-        connection = self._dialect.connect(write=write)
+        connection = self.dialect.connect(write=write)
         begin(connection)
         return connection
 
     def _run_all(self, connection: Connection, group: list[Work]) -> tuple[list[Result], bool]:
-        tail = Tail({}, set())
+        tail = Tail()
         news = False
-        results = []
+        results: list[Result] = []
         for fn, _ in group:
-            before = tail.copy()
-            transaction = Transaction(connection, self._source, tail, self._clock)
-            value, error = self._in_savepoint(connection, fn, transaction)
-            if error is not None:
-                tail = before
-            news = news or (error is None and transaction.news)
-            results.append((value, error))
+            tail.mark()
+            turn = Turn(connection)
+            transaction = Transaction(turn, self.source, tail, self._clock)
+            try:
+                value = fn(transaction)
+                turn.keep()
+            except BaseException as error:
+                if not connection.in_transaction():
+                    raise
+                turn.undo()
+                tail.go_back()
+                results.append((None, self._ours(error)))
+            else:
+                results.append((value, None))
+                news = news or transaction.news
         tail.write(connection)
         return results, news
-
-    def _in_savepoint(
-        self, connection: Connection, fn: Callable[[Tx], Any], transaction: Transaction
-    ) -> Result:
-        connection.run("SAVEPOINT one")
-        try:
-            value = fn(transaction)
-        except BaseException as error:
-            if not connection.in_transaction():
-                raise
-            connection.run("ROLLBACK TO SAVEPOINT one")
-            connection.run("RELEASE SAVEPOINT one")
-            return None, self._ours(error)
-        connection.run("RELEASE SAVEPOINT one")
-        return value, None
 
     def _fail(self, connection: Connection | None, group: list[Work], error: BaseException) -> None:
         """The whole group failed: nothing of it is written, everybody is told."""
@@ -222,7 +232,7 @@ class Database:
         """Translate what came from the engine; leave everything else."""
         if isinstance(error, StopIteration):
             return RuntimeError(f"a transaction ended by {error!r}")  # a future refuses these
-        return self._dialect.translate(error) if _is_of_engine(error) else error
+        return self.dialect.translate(error) if is_of_engine(error) else error
 
     # --- on other threads ------------------------------------------------------------------------
 
@@ -237,17 +247,17 @@ class Database:
         try:
             connection = self._begin(self._mine(), write=write, beside=write)
             self._keep(connection)
-            value = fn(Transaction(connection, self._source, Tail({}, set()), self._clock))
+            value = fn(Transaction(connection, self.source, Tail(writable=False), self._clock))
             connection.run("COMMIT")
             return value
         except Exception as error:
             if connection is not None:
                 with contextlib.suppress(Exception):
                     connection.run("ROLLBACK")
-            if not _is_of_engine(error):
+            if not is_of_engine(error):
                 raise
             self._keep(None)
-            raise self._dialect.translate(error) from error
+            raise self.dialect.translate(error) from error
 
     def _mine(self) -> Connection | None:
         return getattr(self._local, "connection", None)
@@ -294,5 +304,6 @@ def _close_quietly(connection: Connection) -> None:
         connection.close()
 
 
-def _is_of_engine(error: BaseException) -> TypeGuard[Exception]:
+def is_of_engine(error: BaseException) -> TypeGuard[Exception]:
+    """Say whether an error came from a driver."""
     return type(error).__module__.split(".")[0] in {"sqlite3", "psycopg"}

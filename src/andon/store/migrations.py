@@ -33,6 +33,8 @@ def _tokens_and_workers(connection: Connection, translated: Callable[[str], str]
     """1 to 2: tokens instead of epochs, queues, several workers, checkpoints, subscribers."""
     for statement in (
         "DROP INDEX action_unfinished",
+        "DROP INDEX action_open",
+        "CREATE INDEX action_open ON action (uid, asked) WHERE consumed = 0",
         "ALTER TABLE action RENAME COLUMN epoch TO token",
         "ALTER TABLE action ADD COLUMN queue TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE action ADD COLUMN batch TEXT NOT NULL DEFAULT ''",
@@ -48,7 +50,7 @@ def _tokens_and_workers(connection: Connection, translated: Callable[[str], str]
         "CREATE INDEX task_by_due ON task (due) WHERE lease_until = 0",
         "ALTER TABLE lease RENAME COLUMN epoch TO token",
         "DELETE FROM lease",
-        *tables_named("bucket", "dead_letter", "subscriber", "checkpoint", "segment"),
+        *tables_named("bucket", "dead_letter", "subscriber", "checkpoint", "segment", "archived"),
     ):
         connection.run(translated(statement))
     _name_queues(connection)

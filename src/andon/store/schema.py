@@ -51,7 +51,7 @@ CREATE TABLE action (
   token INTEGER NOT NULL
 );
 CREATE INDEX action_by_object ON action (uid, asked);
-CREATE INDEX action_open ON action (uid) WHERE consumed = 0;
+CREATE INDEX action_open ON action (uid, asked) WHERE consumed = 0;
 CREATE INDEX action_unfinished ON action (queue, rank) WHERE outcome IS NULL;
 CREATE INDEX action_under_way ON action (batch) WHERE outcome IS NULL AND batch <> '';
 CREATE TABLE event (
@@ -132,12 +132,16 @@ CREATE TABLE segment (
   stream TEXT NOT NULL,
   first_n INTEGER NOT NULL,
   last_n INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
   prev_hash TEXT NOT NULL,
   last_hash TEXT NOT NULL,
   digest TEXT NOT NULL,
+  erased INTEGER NOT NULL,
   archived_at REAL NOT NULL,
   PRIMARY KEY (stream, first_n)
 );
+CREATE TABLE archived (id TEXT PRIMARY KEY, stream TEXT NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import builtins
 import difflib
-from collections.abc import Iterator, Sequence
-from itertools import starmap
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
-from andon.api.v1.control import Event, NewObject, Selector
+from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.records import RECORDS, Object, StepRow
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Conflict, NotFound, UsageError
-from andon.ports.store import LedgerRow
 from andon.store.actions import Actions
 from andon.store.dialect import Connection, Row
+from andon.store.events import Events
 from andon.store.leases import Leases
-from andon.store.ledger import seal
-from andon.store.tail import ALL, Tail
+from andon.store.subscribers import Subscribers
+from andon.store.tail import Tail
 from andon.store.tasks import Tasks
 
 _OBJECT = "o.uid, o.kind, o.name, o.generation, o.version, o.spec, o.status, o.labels, o.created_at"
-_EVENT = "seq, stream, n, id, type, subject, chain, time, body, body_digest, prev_hash, hash"
-_INSERT_EVENT = (
-    f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-    " ON CONFLICT (id) DO NOTHING"
-)
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
@@ -39,7 +33,7 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-class Transaction(Tasks, Actions, Leases):
+class Transaction(Tasks, Actions, Leases, Subscribers, Events):
     """The ``Tx`` of ``andon.ports.store`` over a connection.
 
     Args:
@@ -187,88 +181,7 @@ class Transaction(Tasks, Actions, Leases):
             (uid, row.name, row.position, _text(row)),
         )
 
-    # --- ledger ----------------------------------------------------------------------------------
-
-    def append(self, event: Event, now: float) -> int | None:
-        """Append an event to its stream."""
-        seq, _ = self._tail.head(self._db, ALL)
-        n, prev_hash = self._tail.head(self._db, event.stream)
-        row = seal(event, self._source, now, seq + 1, n + 1, prev_hash)
-        if not self._db.change(_INSERT_EVENT, astuple(row)):
-            return None
-        self._tail.move(ALL, row.seq, "")
-        self._tail.move(row.stream, row.n, row.hash)
-        for link in event.links:
-            self._db.change(
-                "INSERT INTO link (source, target, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (event.id, link.target, link.kind),
-            )
-        self.news = True
-        return row.seq
-
-    def events(
-        self,
-        *,
-        after: int = 0,
-        stream: str = "",
-        chain: str = "",
-        subject: str = "",
-        type: str = "",
-        limit: int = 1000,
-    ) -> builtins.list[LedgerRow]:
-        """Return events by ``seq``."""
-        where: builtins.list[str] = ["seq > ?"]
-        parameters: builtins.list[Any] = [after]
-        for column, value in (("stream", stream), ("chain", chain), ("subject", subject)):
-            if value:
-                where.append(f"{column} = ?")
-                parameters.append(value)
-        if type.endswith("."):
-            where.append("type >= ? AND type < ?")
-            parameters += [type, type[:-1] + "/"]
-        elif type:
-            where.append("type = ?")
-            parameters.append(type)
-        rows = self._db.run(
-            f"SELECT {_EVENT} FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",  # noqa: S608
-            (*parameters, limit),
-        )
-        return [LedgerRow(*row) for row in rows]
-
-    def event(self, id: str) -> LedgerRow | None:
-        """Return one event."""
-        rows = self._db.run(f"SELECT {_EVENT} FROM event WHERE id = ?", (id,))  # noqa: S608
-        return LedgerRow(*rows[0]) if rows else None
-
-    def linked(self, id: str) -> tuple[builtins.list[str], builtins.list[str]]:
-        """Return the ids an event points to, and those that point to it."""
-        to = self._db.run(
-            "SELECT DISTINCT target FROM link WHERE source = ? ORDER BY target", (id,)
-        )
-        of = self._db.run(
-            "SELECT DISTINCT source FROM link WHERE target = ? ORDER BY source", (id,)
-        )
-        return [row[0] for row in to], [row[0] for row in of]
-
-    def heads(self) -> dict[str, tuple[int, str]]:
-        """Return each stream's last position and hash."""
-        self._tail.write(self._db)
-        rows = self._db.run("SELECT stream, n, hash FROM head WHERE stream <> ''")
-        return {stream: (n, hash) for stream, n, hash in rows}
-
-    def last_seq(self) -> int:
-        """Return the ``seq`` of the newest event; 0 if there is none."""
-        return self._tail.head(self._db, ALL)[0]
-
-    def every_event(self, page: int = 1000) -> Iterator[LedgerRow]:
-        """Yield all events in the order of ``seq``, without holding them all."""
-        seq = 0
-        while rows := self._db.run(
-            f"SELECT {_EVENT} FROM event WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
-            (seq, page),
-        ):
-            yield from starmap(LedgerRow, rows)
-            seq = rows[-1][0]
+    # --- samples ---------------------------------------------------------------------------------
 
     def add_samples(self, uid: str, bodies: Sequence[dict[str, Any]]) -> None:
         """Keep raw observations of a Run."""

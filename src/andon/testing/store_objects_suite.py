@@ -49,8 +49,15 @@ def look(key: str) -> ActionRow:
 
 
 def appending(*events: Event) -> Any:
-    """Make a function that appends these; it answers their positions."""
-    return lambda tx: [tx.append(one, NOW) for one in events]
+    """Make a function that appends these; it answers their positions, None for those there before."""
+
+    def append(tx: Tx, one: Event) -> int | None:
+        before = tx.last_seq()
+        tx.append(one, NOW)
+        after = tx.last_seq()
+        return after if after > before else None
+
+    return lambda tx: [append(tx, one) for one in events]
 
 
 def claiming(now: float = NOW, *, owner: str = "w1", limit: int = 10) -> Any:

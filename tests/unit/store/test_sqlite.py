@@ -8,6 +8,7 @@ import pytest
 from andon.kernel.errors import Conflict, InternalError, Unavailable
 from andon.store import open_store, verify_ledger
 from andon.store.schema import VERSION
+from andon.store.verification import ERASED
 from andon.testing.store_objects_suite import NOTICES, NOW, appending, event, hold, notice, write
 
 SOURCE = "/andon/test"
@@ -90,7 +91,13 @@ async def test_erased_body_is_seen_and_the_chain_still_proves_the_rest(tmp_path:
     with sqlite3.connect(path) as other:
         other.execute("UPDATE event SET body = x'' WHERE seq = 3")
     found = await store.read(verify_ledger)
-    assert (found.events, found.erased, found.findings) == (5, 1, ())
+    assert (found.events, found.erased) == (5, 1)
+    assert [one.what for one in found.findings] == [
+        "its body was taken out, and no event says by whom and why"
+    ]
+    await store.transact(appending(event("said", stream="ledger", type=ERASED, subject="2")))
+    found = await store.read(verify_ledger)
+    assert (found.events, found.erased, found.findings) == (6, 1, ())
     # What is left of an erased event is still covered.
     with other:
         other.execute("UPDATE event SET subject = 'cart' WHERE seq = 3")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from andon.ports.store.ledger import Ledger, LedgerRow
+from andon.ports.store.ledger import Checkpoint, Ledger, LedgerRow, Segment
 from andon.ports.store.objects import Objects
+from andon.ports.store.outbox import Delivering, Outbox, Subscriber, Subscription
 from andon.ports.store.queue import (
     DeadLetter,
     Limit,
@@ -22,13 +23,18 @@ from andon.ports.store.queue import (
 )
 
 __all__ = [
+    "Checkpoint",
     "DeadLetter",
+    "Delivering",
     "LedgerRow",
     "Limit",
     "PendingAction",
     "Place",
     "QueuedTask",
+    "Segment",
     "Store",
+    "Subscriber",
+    "Subscription",
     "TaskRow",
     "Tx",
 ]
@@ -36,7 +42,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-class Tx(Objects, Queue, Ledger, Protocol):
+class Tx(Objects, Queue, Ledger, Outbox, Protocol):
     """One transaction; a snapshot when it came from ``Store.read``, which may not write."""
 
     def now(self) -> float:

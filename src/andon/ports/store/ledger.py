@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -42,11 +43,57 @@ class LedgerRow(Struct, frozen=True):
     hash: str
 
 
+class Checkpoint(Struct, frozen=True):
+    """Ends of all chains, signed.
+
+    Args:
+        seq: Position in the ledger that it covers everything up to.
+        time: When it was made.
+        body: JSON of ``seq``, ``time``, ``heads`` and the digest of the checkpoint before; signed.
+        key_id: Key it is signed with.
+        signature: In hexadecimal digits.
+    """
+
+    seq: int
+    time: float
+    body: str
+    key_id: str
+    signature: str
+
+
+class Segment(Struct, frozen=True):
+    """The beginning of a stream, or what followed it, that was moved into the blob store.
+
+    Args:
+        stream: Chain.
+        first_n: Position of its first event in that chain.
+        last_n: Of its last.
+        first_seq: Position of the first in the ledger.
+        last_seq: Of the last.
+        prev_hash: Hash before the first.
+        last_hash: Hash of the last.
+        digest: Of the blob; other streams' segments may be in the same one.
+        erased: How many of them have no body any more.
+        archived_at: When.
+    """
+
+    stream: str
+    first_n: int
+    last_n: int
+    first_seq: int
+    last_seq: int
+    prev_hash: str
+    last_hash: str
+    digest: str
+    erased: int
+    archived_at: float
+
+
 class Ledger(Protocol):
     """The part of a transaction that appends events and reads them."""
 
-    def append(self, event: Event, now: float) -> int | None:
-        """Append an event to its stream; its ``seq``, or None if that id is already there."""
+    def append(self, event: Event, now: float) -> None:
+        """Append an event to its stream, unless one of that id is in the ledger."""
         ...
 
     def events(
@@ -85,4 +132,59 @@ class Ledger(Protocol):
 
     def last_seq(self) -> int:
         """Return the ``seq`` of the newest event; 0 if there is none."""
+        ...
+
+    def erase(self, id: str) -> None:
+        """Take out an event's body; its digest and the chain stay.
+
+        Raises:
+            NotFound: No such event in the database.
+        """
+        ...
+
+    def restore(self, rows: Sequence[LedgerRow], links: Sequence[tuple[str, str, str]]) -> None:
+        """Write events exactly as they were elsewhere, behind all others.
+
+        Args:
+            rows: Verified, in the order of ``seq``.
+            links: Source, target and kind of each of their links.
+        """
+        ...
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep a signed checkpoint, unless there is one of that ``seq``."""
+        ...
+
+    def checkpoints(self, *, newest: int = 0) -> builtins.list[Checkpoint]:
+        """Return the checkpoints by ``seq``; all, or so many of the newest."""
+        ...
+
+    def segments(self) -> builtins.list[Segment]:
+        """Return what was archived, by stream and position."""
+        ...
+
+    def replace_blob(self, old: str, new: str, erased: str) -> None:
+        """Let segments be in another blob, as a body in it was erased.
+
+        Args:
+            old: Digest of the blob they were in.
+            new: Digest of the one they are in.
+            erased: Stream of the erased event.
+        """
+        ...
+
+    def archived_in(self, id: str) -> Segment | None:
+        """Return the segment that an archived event is in."""
+        ...
+
+    def archive(self, segments: Sequence[Segment]) -> None:
+        """Let rows be in the blob store instead, which must hold them durably already.
+
+        Raises:
+            Conflict: They are not there any more, or changed meanwhile.
+        """
+        ...
+
+    def delivered_seq(self) -> int | None:
+        """Return the ``seq`` up to which every subscriber has been told; None: there is none."""
         ...
