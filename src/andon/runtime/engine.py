@@ -56,7 +56,7 @@ class Engine:
         self._store = Patience(store)
         self._turns = turns
         self._worker = Worker(store, worker, pace or Pace())
-        self._performing = Performing(self._store, performers)
+        self._performing = Performing(self._store, performers, self._follow)
         limits = limits or {}
         self._queues = {name: limits.get(name, Limit()) for name in self._performing.queues}
         self._at_once = frozenset(name for name, most in self._queues.items() if most == Limit())
@@ -138,13 +138,25 @@ class Engine:
         while True:
             self._woken.clear()
             if not await self.step():
-                await self._rest()
+                await self._rest(self._pause_seconds)
 
     async def step(self) -> int:
         """Take the turns that are due now, and intents that wait; how many there were."""
-        tasks = await self._store.beside(self._claim)
+        due_in, takeable = await self._store.read(self._look)
+        tasks = await self._store.beside(self._claim) if due_in <= 0 else []
         await asyncio.gather(*(self._turn(task) for task in tasks))
-        return len(tasks) + await self._take()
+        self._pause_seconds = HELD_BACK_SECONDS if takeable else due_in
+        return len(tasks) + (await self._take() if takeable else 0)
+
+    _pause_seconds = 0.0
+
+    def _look(self, tx: Tx) -> tuple[float, bool]:
+        """Return in how many seconds a claim may find something, and whether taking intents may."""
+        longest, now = self._worker.pace.beat_seconds, tx.now()
+        if tx.paused():
+            return longest, False
+        due = tx.next_due()
+        return longest if due is None else min(longest, due - now), tx.takeable(self._queues, now)
 
     def _claim(self, tx: Tx) -> list[TaskRow]:
         return tx.claim(self.name, tx.now(), self._worker.pace.ttl_seconds, CLAIM_LIMIT)
@@ -167,6 +179,14 @@ class Engine:
         self._stuck.pop(subject, None)
         self._performing.begin(asked)
 
+    def _follow(self, tx: Tx, pending: PendingAction, now: float) -> list[PendingAction]:
+        """Take the turn that an outcome leads to along with it, unless it is being taken."""
+        task = tx.claim_one(pending.kind, pending.name, self.name, now)
+        if task is None:
+            tx.wake(pending.kind, pending.name, now)
+            return []
+        return self._turns.take(tx, task, now, self.name, self._at_once)
+
     async def _give_up(self, task: TaskRow, error: str) -> None:
         """Try the turn again later; in the end keep it for a person to see."""
         subject = f"{task.kind}/{task.name}"
@@ -185,29 +205,17 @@ class Engine:
             log.warning("%s is another worker's now", subject)
 
     async def _take(self) -> int:
-        if not await self._store.read(lambda tx: tx.takeable(self._queues, tx.now())):
-            return 0
         taken: list[PendingAction] = await self._store.transact(
             lambda tx: tx.take_actions(self.name, self._queues, tx.now(), TAKE_LIMIT)
         )
         self._performing.begin(taken)
         return len(taken)
 
-    async def _rest(self) -> None:
-        pause = await self._store.read(self._pause)
+    async def _rest(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._woken.wait(), pause)
+            await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:
             pass
-
-    def _pause(self, tx: Tx) -> float:
-        longest, now = self._worker.pace.beat_seconds, tx.now()
-        if tx.paused():
-            return longest
-        if tx.takeable(self._queues, now):
-            longest = min(longest, HELD_BACK_SECONDS)
-        due = tx.next_due()
-        return longest if due is None else min(longest, max(0.0, due - now))
 
     async def settle(self) -> None:
         """Wait until no intent is being performed."""

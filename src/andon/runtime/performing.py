@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from andon.runtime.patience import Patience
 log = logging.getLogger("andon.runtime")
 
 Perform = Callable[[Any, Intent], Awaitable[Any]]
+Follow = Callable[[Tx, PendingAction, float], list[PendingAction]]
+"""Takes, in the transaction of an outcome, the turn it leads to; the intents to perform next."""
 
 FENCED_TRIES = 5
 """So often an applier may have seen something newer while the action is still ours."""
@@ -26,12 +29,17 @@ class Performing:
     Args:
         store: The durable store, with patience.
         performers: The port method that takes each type of action.
+        follow: What an outcome leads to.
     """
 
-    def __init__(self, store: Patience, performers: Mapping[type[Action], Perform]) -> None:
+    def __init__(
+        self, store: Patience, performers: Mapping[type[Action], Perform], follow: Follow
+    ) -> None:
         self._store = store
         self._performers = performers
+        self._follow = follow
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._of_object: Counter[str] = Counter()
 
     @property
     def queues(self) -> frozenset[str]:
@@ -49,6 +57,7 @@ class Performing:
             key = pending.row.key
             task = asyncio.create_task(self._carry_out(pending), name=key)
             self._under_way[key] = task
+            self._of_object[pending.uid] += 1
             task.add_done_callback(lambda done: self._ended(done))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -68,16 +77,40 @@ class Performing:
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     async def _carry_out(self, pending: PendingAction) -> None:
+        asked: list[PendingAction] = []
         try:
             token, outcome = await self._outcome(pending)
-            await self._store.transact(lambda tx: self._record(tx, pending, token, outcome))
+            # What comes together is used together, in a turn that is claimed once for all of it.
+            alone = self._of_object[pending.uid] == 1
+            asked = await self._record(pending, token, outcome, alone=alone)
         except Fenced as error:
             log.warning("dropped: %s", error.message)
+        finally:
+            self._of_object -= Counter({pending.uid: 1})
+        self.begin(asked)
 
-    def _record(self, tx: Tx, pending: PendingAction, token: int, outcome: AnyOutcome) -> None:
-        now = tx.now()
-        tx.set_outcome(pending.row.key, token, outcome, now)
-        tx.wake(pending.kind, pending.name, now)
+    async def _record(
+        self, pending: PendingAction, token: int, outcome: AnyOutcome, *, alone: bool
+    ) -> list[PendingAction]:
+        """Make the outcome durable; the intents of the turn that was taken with it."""
+
+        def write(tx: Tx) -> list[PendingAction]:
+            now = tx.now()
+            tx.set_outcome(pending.row.key, token, outcome, now)
+            if alone:
+                return self._follow(tx, pending, now)
+            tx.wake(pending.kind, pending.name, now)
+            return []
+
+        try:
+            return await self._store.transact(write)
+        except Fenced:
+            raise
+        except Exception:
+            if not alone:
+                raise
+            # The turn could not be taken: that is no reason to lose the outcome.
+            return await self._record(pending, token, outcome, alone=False)
 
     async def _outcome(self, pending: PendingAction) -> tuple[int, AnyOutcome]:
         """Perform; when an applier has seen something newer, with a newer token if it is still ours."""

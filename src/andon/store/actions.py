@@ -41,20 +41,19 @@ class Actions(Buckets):
         self, uid: str, row: ActionRow, token: int, now: float, place: Place, owner: str = ""
     ) -> bool:
         """Commit an intent."""
-        ((asked,),) = self._db.run(
-            "SELECT COALESCE(MAX(asked), 0) + 1 FROM action WHERE uid = ?", (uid,)
-        )
         body = _json.encode(row.action).decode()
         made = self._db.change(
             "INSERT INTO action (key, uid, step, attempt, body, outcome, consumed, asked,"
             " created_at, finished_at, queue, batch, rank, owner, token)"
-            " VALUES (?, ?, ?, ?, ?, NULL, 0, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            " VALUES (?, ?, ?, ?, ?, NULL, 0,"
+            " (SELECT COALESCE(MAX(asked), 0) + 1 FROM action WHERE uid = ?), ?, 0, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO NOTHING",
             (
-                *(row.key, uid, row.step, row.attempt, body, asked, now),
+                *(row.key, uid, row.step, row.attempt, body, uid, now),
                 *(place.queue, place.group, now - place.ahead_seconds, owner, token),
             ),
         )
-        self.news = self.news or bool(made)
+        self.news = self.news or bool(made and not owner)
         return bool(made)
 
     def actions(self, uid: str) -> builtins.list[ActionRow]:
@@ -157,12 +156,19 @@ class Actions(Buckets):
 
     def consume(self, keys: Sequence[str]) -> None:
         """Put actions away; observations are of no more use."""
-        for key in keys:
-            pending = self.action(key)
-            if pending is not None and isinstance(pending.row.action, OBSERVATIONS):
-                self._db.change("DELETE FROM action WHERE key = ?", (key,))
-            else:
-                self._db.change("UPDATE action SET consumed = 1 WHERE key = ?", (key,))
+        if not keys:
+            return
+        names = ", ".join("?" * len(keys))
+        found = self._db.run(f"SELECT key, body FROM action WHERE key IN ({names})", keys)  # noqa: S608
+        seen = [key for key, body in found if isinstance(_action.decode(body), OBSERVATIONS)]
+        used = [key for key, _ in found if key not in seen]
+        for statement, some in (
+            ("DELETE FROM action", seen),
+            ("UPDATE action SET consumed = 1", used),
+        ):
+            if some:
+                names = ", ".join("?" * len(some))
+                self._db.change(f"{statement} WHERE key IN ({names})", some)
 
     def unfinished(self) -> builtins.list[PendingAction]:
         """Return all intents without outcome."""

@@ -45,6 +45,17 @@ class Tasks(Letters):
         rows.sort(key=lambda row: (row[2] - row[5], row[0], row[1]))
         return [TaskRow(*row[:5]) for row in rows]
 
+    def claim_one(self, kind: str, name: str, owner: str, now: float) -> TaskRow | None:
+        """Take one task, due or not, whose turn ends with this transaction."""
+        token, drawn = self._db.token()
+        rows = self._db.run(
+            f"UPDATE task SET claimed_due = ?, due = ?, owner = ?, lease_until = ?, token = {token},"  # noqa: S608
+            " attempts = attempts + 1 WHERE kind = ? AND name = ? AND lease_until = 0 AND NOT EXISTS"
+            " (SELECT 1 FROM setting WHERE key = 'paused') RETURNING token, attempts",
+            (now, NEVER, owner, now, *drawn, kind, name),
+        )
+        return TaskRow(kind, name, now, *rows[0]) if rows else None
+
     def finish(self, task: TaskRow, next_due: float | None) -> None:
         """Give a task back."""
         self._give_back(task, next_due, ", attempts = 0")
@@ -70,7 +81,15 @@ class Tasks(Letters):
         )
         if not changed:
             raise Fenced(f"{task.kind} {task.name} was claimed by another worker meanwhile")
-        self.news = True
+        self.news = self.news or self._is_waiting(task)
+
+    def _is_waiting(self, task: TaskRow) -> bool:
+        return bool(
+            self._db.run(
+                "SELECT 1 FROM task WHERE kind = ? AND name = ? AND due < ?",
+                (task.kind, task.name, NEVER),
+            )
+        )
 
     def due_tasks(self, now: float, limit: int) -> list[QueuedTask]:
         """Return what is claimed or due."""
