@@ -16,8 +16,10 @@ from andon.api.v1.definitions import (
     PipelineSpec,
     RolloutStep,
     RouteSpec,
+    ScheduleEntry,
     ServiceSpec,
 )
+from andon.kernel.cron import parse_cron, time_zone, time_zones
 
 Broken = frozenset[tuple[str, str]]
 
@@ -164,11 +166,7 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
         case ServiceSpec():
             yield from _check_service(definition, definition.spec, names)
         case PipelineSpec():
-            jobs = definition.spec.jobs
-            for name, job in jobs.items():
-                for number, needed in enumerate(job.needs):
-                    path = ("spec", "jobs", name, "needs", number)
-                    yield from _unknown(definition, path, "job", needed, jobs)
+            yield from _check_pipeline(definition, definition.spec)
         case EnvironmentSpec():
             yield from _check_environment(definition, definition.spec, names)
         case ObjectiveSpec(service=service):
@@ -184,6 +182,32 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 path = ("spec", "listen", environment)
                 known = names.of("Environment")
                 yield from _unknown(definition, path, "Environment", environment, known)
+
+
+def _check_pipeline(definition: Definition, spec: PipelineSpec) -> Iterator[Problem]:
+    path: Path
+    for name, job in spec.jobs.items():
+        for number, needed in enumerate(job.needs):
+            path = ("spec", "jobs", name, "needs", number)
+            yield from _unknown(definition, path, "job", needed, spec.jobs)
+            if needed in spec.jobs and spec.jobs[needed].always and not job.always:
+                message = f"`{needed}` is a clean-up job (`always`): it runs after the others"
+                yield _problem(definition, path, message, f"make `{name}` one too, or need another")
+    for number, entry in enumerate(spec.schedule):
+        yield from _check_entry(definition, ("spec", "schedule", number), entry)
+
+
+def _check_entry(definition: Definition, path: Path, entry: ScheduleEntry) -> Iterator[Problem]:
+    try:
+        parse_cron(entry.cron)
+    except ValueError as error:
+        hint = "such as `30 3 * * mon-fri` or `@daily`"
+        yield _problem(definition, (*path, "cron"), str(error), hint)
+    try:
+        time_zone(entry.timezone)
+    except ValueError as error:
+        hint = did_you_mean(entry.timezone, time_zones(), "known time zones")
+        yield _problem(definition, (*path, "timezone"), str(error), hint)
 
 
 def _check_service(definition: Definition, spec: ServiceSpec, names: _Names) -> Iterator[Problem]:

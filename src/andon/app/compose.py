@@ -30,6 +30,7 @@ from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
+from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError, Unavailable, UsageError
 from andon.ports.store import Store
@@ -81,6 +82,7 @@ def controllers() -> list[Controller]:
     return [
         ChangeController(plan_build),
         BuildController(),
+        ScheduleController(plan_build),
         RolloutController("rollout"),
         RolloutController("rollback"),
         EnvironmentController(),

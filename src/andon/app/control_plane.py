@@ -174,6 +174,10 @@ class ControlPlane:
         )
         return [change_json(one) for one in found]
 
+    async def schedules(self) -> list[Json]:
+        """List what is scheduled, the next one first."""
+        return await self._store.read(queries.schedules)
+
     async def incidents(self) -> list[Json]:
         """List incidents, newest first."""
         found = await self._store.read(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from andon.api.v1.control import Selector
+from andon.api.v1.definitions import ScheduleEntry
 from andon.api.v1.records import (
     TERMINAL,
     ChangeSpec,
+    EntryStatus,
     EnvironmentRecordStatus,
     Object,
     RolloutPlan,
+    ScheduleSpec,
     Subject,
     Version,
 )
@@ -27,6 +31,8 @@ from andon.app.shapes import (
 )
 from andon.domains.delivery.plan import environments_in_order, plan_rollout
 from andon.domains.line.gate import is_active
+from andon.domains.pipelines.schedule import entry_key
+from andon.kernel.cron import time_zone
 from andon.kernel.errors import NotFound, UsageError
 from andon.ports.store import Tx
 
@@ -209,6 +215,43 @@ def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Jso
     names = [one.name for one in found]
     start = names.index(after) + 1 if after in names else 0
     return [run_json(one) for one in found[start : start + limit]]
+
+
+def schedules(tx: Tx) -> list[Json]:
+    """List what is scheduled, the next one first."""
+    found = [
+        _entry(tx, one, entry)
+        for one in tx.list(Selector(kind="Schedule"))
+        for entry in one.spec.entries
+    ]
+    return sorted(found, key=lambda row: float(row["nextAt"]))
+
+
+def _entry(tx: Tx, schedule: Object, entry: ScheduleEntry) -> Json:
+    spec: ScheduleSpec = schedule.spec
+    known = schedule.status.entries.get(entry_key(entry)) or EntryStatus(since=0)
+    last = tx.get("Run", known.last_run) if known.last_run else None
+    return {
+        "schedule": schedule.name,
+        "repository": spec.repository,
+        "pipeline": spec.pipeline,
+        "cron": entry.cron,
+        "timezone": entry.timezone,
+        "missed": entry.missed,
+        "nextAt": known.next_at,
+        "nextLocal": _local(known.next_at, entry.timezone),
+        "lastAt": known.last_at,
+        "lastRun": known.last_run,
+        "lastPhase": last.status.phase if last else "",
+        "lastMessage": last.status.message if last else "",
+        "missedCount": known.missed,
+    }
+
+
+def _local(moment: float, zone: str) -> str:
+    if not moment:
+        return ""
+    return datetime.fromtimestamp(moment, time_zone(zone)).isoformat(timespec="minutes")
 
 
 def change_with_runs(tx: Tx, change: Object) -> Json:

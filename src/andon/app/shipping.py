@@ -21,6 +21,8 @@ from andon.api.v1.records import (
     ChangeStatus,
     EnvironmentRecordStatus,
     Object,
+    ScheduleSpec,
+    ScheduleStatus,
 )
 from andon.domains.line import events
 from andon.kernel.errors import InvalidDocument, NotFound
@@ -44,6 +46,8 @@ class Loaded(Struct, frozen=True):
     policy_revision: str
     next_policy: str
     """Policy revision that holds for the Changes after this one."""
+    next_rules: Definitions
+    """What that revision says."""
 
 
 def read_definitions(source: Source, repository: str, sha: str) -> Definitions:
@@ -78,6 +82,8 @@ def load(
     revision = adopted or commit.sha
     policy = own if revision == commit.sha else read_definitions(source, repository, revision)
     head = _policy_head(source.heads(repository), policy_branch)
+    known = {revision: policy, commit.sha: own}
+    next_policy, next_rules = _next_policy(source, repository, head or revision, revision, known)
     return Loaded(
         commit=commit,
         repository=repository,
@@ -85,7 +91,8 @@ def load(
         own=own,
         policy=policy,
         policy_revision=revision,
-        next_policy=_next_policy(source, repository, head, revision),
+        next_policy=next_policy,
+        next_rules=next_rules,
     )
 
 
@@ -94,15 +101,16 @@ def _policy_head(heads: Mapping[str, str], branch: str) -> str | None:
     return heads.get(branch) or (heads.get("master") if branch == DEFAULT_BRANCH else None)
 
 
-def _next_policy(source: Source, repository: str, head: str | None, revision: str) -> str:
+def _next_policy(
+    source: Source, repository: str, head: str, revision: str, known: Mapping[str, Definitions]
+) -> tuple[str, Definitions]:
     """Return the policy branch's head, unless its rules cannot be read: then the old ones stay."""
-    if head is None:
-        return revision
+    if head in known:
+        return head, known[head]
     try:
-        read_definitions(source, repository, head)
+        return head, read_definitions(source, repository, head)
     except InvalidDocument:
-        return revision
-    return head
+        return revision, known[revision]
 
 
 def policy_setting(repository: str) -> str:
@@ -176,6 +184,7 @@ def put_change(
     tx.put_setting("sequence", str(sequence))
     _put_environments(tx, turns, spec.environments, now)
     _adopt(tx, turns, loaded, now)
+    _put_schedule(tx, turns, loaded, now)
     change = NewObject(
         kind="Change",
         name=name,
@@ -207,6 +216,29 @@ def _put_environments(
             continue
         new = NewObject(kind="Environment", name=name, spec=spec, status=EnvironmentRecordStatus())
         turns.create(tx, Decision(create=(new,)), now)
+
+
+def _put_schedule(tx: Tx, turns: Turns, loaded: Loaded, now: float) -> None:
+    """Write down when the repository wants to be built again, and have it looked at."""
+    rules = loaded.next_rules
+    spec = ScheduleSpec(
+        repository=loaded.repository,
+        pipeline=rules.pipeline_name,
+        entries=rules.pipeline.schedule,
+    )
+    base, number = slug(loaded.repository), 1
+    name = base
+    while (found := tx.get("Schedule", name)) and found.spec.repository != loaded.repository:
+        number += 1
+        name = f"{base}-{number}"
+    if found is None and spec.entries:
+        labels = {"repository": base}
+        new = NewObject(
+            kind="Schedule", name=name, spec=spec, status=ScheduleStatus(), labels=labels
+        )
+        turns.create(tx, Decision(create=(new,)), now)
+    elif found is not None and found.spec != spec:
+        turns.wake(tx, tx.put_spec(found, spec), now)
 
 
 def _adopt(tx: Tx, turns: Turns, loaded: Loaded, now: float) -> None:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Looking closer": {
         "runs": ("runs", "List, show and cancel Runs."),
         "logs": ("logs", "Read the log of a Run's step."),
+        "schedules": ("schedules", "List what is built again, and when."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
         "watch": ("watch", "Ship every new commit of a branch by itself."),

@@ -175,6 +175,16 @@ class LineService(Protocol):
         """List Changes, newest first."""
         ...
 
+    async def schedules(self) -> list[Json]:
+        """List what is scheduled, the next one first.
+
+        Returns:
+            ``{schedule, repository, pipeline, cron, timezone, missed, nextAt, nextLocal, lastAt,
+            lastRun, lastPhase, lastMessage, missedCount}`` each; ``nextLocal`` is ISO 8601 in the
+            entry's own zone, ``missedCount`` how often times were left out.
+        """
+        ...
+
     async def incidents(self) -> list[Json]:
         """List incidents, newest first.
 

@@ -268,6 +268,10 @@ class StillLine:
         """Return the Change."""
         return [a_change()]
 
+    async def schedules(self) -> list[Json]:
+        """Return nothing scheduled."""
+        return []
+
     async def incidents(self) -> list[Json]:
         """There were none."""
         return []

@@ -18,13 +18,14 @@ from andon.api.project import Definitions, read_project
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller, Selector
 from andon.api.v1.records import Object
-from andon.app import commands, why
+from andon.app import commands, queries, why
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
 from andon.domains.line.gate import is_active
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
+from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError
 from andon.store import open_store, verify_ledger
@@ -43,6 +44,7 @@ def controllers() -> list[Controller]:
     return [
         ChangeController(plan_build),
         BuildController(),
+        ScheduleController(plan_build),
         RolloutController("rollout"),
         RolloutController("rollback"),
         EnvironmentController(),
@@ -80,7 +82,8 @@ class Scenario:
         self.labels: dict[str, str] = {}
         """Labels by Change name."""
         self.digests: dict[str, str] = {}
-        clock = FakeClock()
+        start = script.get("start")
+        clock = FakeClock(start.timestamp()) if start else FakeClock()
         world = world_type(clock, seed=script.get("seed", 1), **script.get("world", {}))
         store = open_store(str(database), source="/andon/test", clock=clock)
         self.line = line_type(store, controllers(), clock, world)
@@ -127,6 +130,7 @@ class Scenario:
             "faults": self._faults,
             "lose": lambda what, item: self.line.world.lose_everything(),
             "restart": lambda what, item: self.line.restart(),
+            "down": self._down,
             "hold": self._hold,
             "lift": self._lift,
             "unlatch": self._unlatch,
@@ -174,6 +178,11 @@ class Scenario:
                     one.status.phase == phase for one in self._all("Incident").values()
                 )
         raise AssertionError(f"nobody knows how to wait until {' '.join(words)}")
+
+    def _down(self, seconds: float, item: Item) -> None:
+        """Nobody is there for so long."""
+        self.line.clock.advance(seconds)
+        self.line.restart()
 
     def _phase_or_reason(self, run: str, word: str) -> bool:
         found = self.line.look(lambda tx: tx.get("Run", run))
@@ -371,6 +380,13 @@ class Scenario:
                     f"{topic} of {place}: {found}"
                     for place, lines in wanted.items()
                     if (found := getattr(self, topic)(*place.split("/"))) != list(lines)
+                ]
+            case "schedules":
+                told = {one["cron"]: one for one in self.line.look(queries.schedules)}
+                return [
+                    f"schedule {cron}: {found}"
+                    for cron, part in wanted.items()
+                    if not part.items() <= (found := told.get(cron, {})).items()
                 ]
             case "why":
                 return [

@@ -141,6 +141,7 @@ class SimulatedLine:
             policy=self.policies[revision],
             policy_revision=revision,
             next_policy=sha,
+            next_rules=definitions,
         )
         change, _ = self.tx(
             lambda tx: shipping.put_change(

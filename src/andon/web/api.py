@@ -181,6 +181,10 @@ async def _change(line: LineService, request: Request) -> Any:
     return await line.change(request.path_params["name"])
 
 
+async def _schedules(line: LineService, _: Request) -> Any:
+    return await line.schedules()
+
+
 async def _incidents(line: LineService, _: Request) -> Any:
     return await line.incidents()
 
@@ -241,6 +245,7 @@ _READS: dict[str, Handler] = {
     "/runs/{name}/log": _run_log,
     "/changes": _changes,
     "/changes/{name}": _change,
+    "/schedules": _schedules,
     "/incidents": _incidents,
     "/ledger": _ledger,
     "/ledger/verify": _verify,

@@ -103,3 +103,30 @@ def test_deploy_jobs_need_only_each_other():
     assert len(found) == 2
     assert "spec.preDeploy[2].name: another job of `preDeploy` is already called `a`" in found[0]
     assert "spec.preDeploy[2].needs[0]: no job is called `t`" in found[1]
+
+
+def test_a_wrong_schedule_is_shown_at_its_place():
+    text = b"""\
+apiVersion: andon/v1
+kind: Pipeline
+metadata: { name: shop }
+spec:
+  schedule:
+    - cron: "0 0 30 2 *"
+      timezone: Europe/Berlin
+    - cron: "61 * * * *"
+      timezone: Europe/Belrin
+  jobs:
+    unit: { run: "true", needs: [sweep] }
+    sweep: { run: "true", always: true }
+"""
+    told = [str(problem) for problem in check_project({"andon.yaml": text}).problems]
+    assert [one.split(": ")[:2] for one in told] == [
+        ["andon.yaml:11:34", "spec.jobs.unit.needs[0]"],
+        ["andon.yaml:6:13", "spec.schedule[0].cron"],
+        ["andon.yaml:8:13", "spec.schedule[1].cron"],
+        ["andon.yaml:9:17", "spec.schedule[1].timezone"],
+    ]
+    assert "never fires" in told[1]
+    assert "expected 0 to 59" in told[2]
+    assert "did you mean `Europe/Berlin`?" in told[3]

@@ -39,6 +39,7 @@ def client(served: Any) -> Client:
         "/runs/rollout-prod-storefront-2",
         "/changes",
         "/changes/shop-2",
+        "/schedules",
         "/incidents",
         "/ledger",
         "/ledger/verify",

@@ -294,7 +294,6 @@ class ScheduleStatus(Record, kw_only=True, frozen=True):
     """Where each entry stands, by its expression and zone."""
 
     entries: dict[str, EntryStatus] = {}
-    message: str = ""
 
 
 # --- Artifact, Evidence, Hold, Incident, Approval -----------------------------------------------

@@ -93,6 +93,8 @@ class _Build(Turn):
         names += [_pack_step(pack) for pack in self.plan.packs]
         self.plan_steps(tuple(names))
         cause = events.merged_id(self.spec.change)
+        if self.spec.schedule:
+            cause = f"run/{self.run}/queued"
         self.events.append(events.run_started(self.run, self.stream, self.spec.change, cause))
 
     def _wind_down(self, message: str) -> None:
@@ -205,8 +207,16 @@ class _Build(Turn):
                 self.end(step, "failed" if fault == "change" else "interrupted", message, fault)
 
     def _take_artifact(self, pack: PackPlan, packed: ArtifactPacked) -> None:
-        change = self.spec.change
         self.end(_pack_step(pack), "passed", short(packed.digest))
+        if not self.spec.schedule:
+            self._keep_artifact(pack, packed)
+        subject = Subject(service=pack.service, digest=packed.digest)
+        for job in self.plan.jobs:
+            self._claim(job, subject, "Pass")
+
+    def _keep_artifact(self, pack: PackPlan, packed: ArtifactPacked) -> None:
+        """Make the Change's artifact; what a schedule built again is never promoted."""
+        change = self.spec.change
         self.create.append(
             NewObject(
                 kind="Artifact",
@@ -232,9 +242,6 @@ class _Build(Turn):
                 change, pack.service, packed.digest, self.plan.repository, self.run
             )
         )
-        subject = Subject(service=pack.service, digest=packed.digest)
-        for job in self.plan.jobs:
-            self._claim(job, subject, "Pass")
 
     def _broken(self) -> StepRow | None:
         """The first step that did not pass, by its own fault or the machine's."""
