@@ -1,0 +1,132 @@
+"""A Sink over NATS JetStream, confirmed once a stream has stored the message."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
+
+from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, Error, MaxPayloadError
+from nats.js.errors import APIError, NoStreamResponseError
+
+from andon.adapters.cloudevents import header, message
+from andon.kernel.errors import Denied, Unavailable, UsageError
+from andon.ports.sinks import NotTaken, Outgoing
+from andon.ports.store.outbox import Subscription
+
+TIMEOUT_SECONDS = 10.0
+DEFAULT_SUBJECT = "andon"
+
+
+class NatsSink:
+    """Publishes with the event's id as ``Nats-Msg-Id``: within its window a stream keeps it once.
+
+    Args:
+        spec: ``nats://user:password@host:port/SUBJECT`` or ``tls://``; the event's type follows the
+            subject, so that ``SUBJECT.>`` is everything. Without one it is ``andon``.
+        timeout_seconds: How long connecting and one delivery may take.
+
+    Raises:
+        UsageError: The address is none.
+    """
+
+    def __init__(self, spec: Subscription, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._mode = spec.mode
+        self._server, self._subject = _parts(spec.url)
+        self._timeout_seconds = timeout_seconds
+        self._client: Client | None = None
+        self._lost = asyncio.Event()
+
+    async def deliver(self, event: Outgoing) -> None:
+        """Hand over an event."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._publish(await self._open(), event)
+        except NoStreamResponseError as error:
+            raise NotTaken(
+                f"no stream takes the subject {self._subject}.{event.type}",
+                hint=f"a JetStream stream with the subject {self._subject}.> would",
+            ) from error
+        except MaxPayloadError as error:
+            raise Denied(
+                f"the server does not take so large a message: {_reason(error)}"
+            ) from error
+        except APIError as error:
+            raise NotTaken(f"the stream did not take the event: {error.description}") from error
+        except (Error, OSError, TimeoutError) as error:
+            await self.close()
+            raise Unavailable(f"the server does not answer: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(self._timeout_seconds):
+                    await client.close()
+
+    async def _open(self) -> Client:
+        if self._client is None or not self._client.is_connected:
+            await self.close()
+            # Kept before it is connected, so that an attempt that is cancelled is closed, too.
+            self._client, self._lost = Client(), asyncio.Event()
+            await self._client.connect(
+                self._server,
+                name="andon",
+                allow_reconnect=False,
+                connect_timeout=int(self._timeout_seconds),
+                error_cb=_left_to_the_delivery,
+                closed_cb=self._closed,
+            )
+        return self._client
+
+    async def _closed(self) -> None:
+        self._lost.set()
+
+    async def _publish(self, client: Client, event: Outgoing) -> None:
+        form = message(event, self._mode)
+        headers = {
+            "content-type": form.content_type,
+            **{f"ce-{name}": header(value) for name, value in form.attributes.items()},
+            "Nats-Msg-Id": header(event.id),
+        }
+        confirmed = asyncio.ensure_future(
+            client.jetstream().publish(
+                f"{self._subject}.{event.type}",
+                form.body,
+                timeout=self._timeout_seconds,
+                headers=headers,
+            )
+        )
+        # The client itself would wait for a confirmation that can no longer come.
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({confirmed, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not confirmed.done():
+                raise ConnectionClosedError
+            confirmed.result()
+        finally:
+            confirmed.cancel()
+            lost.cancel()
+
+
+async def _left_to_the_delivery(error: Exception) -> None:
+    """Say nothing: whoever delivers next is told."""
+
+
+def _parts(text: str) -> tuple[str, str]:
+    url = urlsplit(text)
+    subject = url.path.strip("/") or DEFAULT_SUBJECT
+    plain = subject.isascii() and subject.isprintable()
+    wild = any(part in ("", "*", ">") for part in subject.split("."))
+    if url.scheme not in ("nats", "tls") or not url.hostname or wild or not plain or " " in subject:
+        raise UsageError(
+            "the NATS address is not usable",
+            hint="nats://user:password@host:port/SUBJECT, or tls:// in place of nats://",
+        )
+    return urlunsplit(url._replace(path="", query="", fragment="")), subject
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

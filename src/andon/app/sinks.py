@@ -1,0 +1,74 @@
+"""Which sink an address means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from andon.adapters.eventwebhook import WebhookSink
+from andon.kernel.clock import Clock
+from andon.kernel.errors import Unavailable, UsageError
+from andon.ports.sinks import Sink
+from andon.ports.store.outbox import Subscription
+
+WEBHOOK = ("http", "https")
+
+
+def scheme(url: str) -> str:
+    """Return the part of an address before ``://``, in lower case."""
+    return url.partition("://")[0].lower()
+
+
+def sinks(clock: Clock) -> Callable[[Subscription], Sink]:
+    """Return what opens the way to a subscriber; nothing is sent before the first delivery."""
+
+    def open_sink(spec: Subscription) -> Sink:
+        match scheme(spec.url):
+            case "http" | "https":
+                return WebhookSink(spec, clock)
+            case "amqp" | "amqps":
+                return _amqp(spec)
+            case "nats" | "tls":
+                return _nats(spec)
+        raise UsageError(
+            f"nothing can be sent to an address of the kind {scheme(spec.url)!r}",
+            hint="known: https, http, amqps, amqp, nats, tls (NATS)",
+        )
+
+    return open_sink
+
+
+def _amqp(spec: Subscription) -> Sink:
+    try:
+        from andon.adapters.amqp import AmqpSink
+    except ImportError:
+        raise Unavailable("AMQP needs the extra `amqp`", hint="pip install 'andon[amqp]'") from None
+    return AmqpSink(spec)
+
+
+def _nats(spec: Subscription) -> Sink:
+    try:
+        from andon.adapters.nats import NatsSink
+    except ImportError:
+        raise Unavailable("NATS needs the extra `nats`", hint="pip install 'andon[nats]'") from None
+    return NatsSink(spec)
+
+
+def masked(url: str) -> str:
+    """Return an address without what may be secret: passwords, and the path of a webhook.
+
+    >>> masked("https://hooks.example.com:8443/T0/secret?key=1")
+    'https://hooks.example.com:8443/…'
+    >>> masked("amqp://ann:pw@mq:5672/line?exchange=events")
+    'amqp://ann:…@mq:5672/line?exchange=events'
+    """
+    parts = urlsplit(url)
+    user, at, place = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    shown = f"{name}:…" if colon else name
+    # A NATS token stands alone before the @.
+    shown = "…" if at and not colon and scheme(url) in ("nats", "tls") else shown
+    if scheme(url) in WEBHOOK:
+        hidden = "/…" if parts.path.strip("/") or parts.query else ""
+        return f"{parts.scheme}://{place}{hidden}"
+    return parts._replace(netloc=f"{shown}{at}{place}").geturl()

@@ -1,0 +1,341 @@
+"""Subscriptions as people manage them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from andon.adapters.eventwebhook import new_secret, read_secret
+from andon.app.couriers import LEASE, OpenSink, Way, wants
+from andon.app.shapes import Json
+from andon.app.sinks import WEBHOOK, masked, scheme
+from andon.domains.line import events
+from andon.kernel.clock import Clock, Randomness
+from andon.kernel.errors import Conflict, NotFound, UsageError
+from andon.ports.store import DeadLetter, Store, Tx
+from andon.ports.store.outbox import Delivering, Mode, Subscriber, Subscription
+
+SECRET_BYTES = 32
+SECRETS = 2
+"""While a secret is being replaced, so many sign."""
+COUNTED = 1000
+"""Events looked at to tell how far a subscriber is behind."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_STARTS = "--from takes now, start or a sequence of the ledger"
+
+
+class Subscriptions:
+    """Answers for the subscriptions of an installation.
+
+    Args:
+        store: The durable store.
+        clock: The time.
+        randomness: Where secrets come from.
+        open_sink: Makes the way to a subscriber.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, randomness: Randomness, open_sink: OpenSink
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+        self._open_sink = open_sink
+
+    async def add(
+        self,
+        name: str,
+        *,
+        url: str,
+        types: Sequence[str] = (),
+        stream: str = "",
+        start: str = "now",
+        mode: Mode = "structured",
+        secret: str = "",
+        by: str = "",
+    ) -> Json:
+        """Tell somebody outside what happens.
+
+        Args:
+            name: Unique.
+            url: Where.
+            types: Beginnings of event types; empty: all.
+            stream: Only this chain; empty: all.
+            start: ``now``, ``start`` or the sequence of the first event to be told.
+            mode: ``structured`` or ``binary``.
+            secret: What webhooks are signed with; empty: a new one.
+            by: Who asks.
+
+        Returns:
+            The subscription; ``secret`` is in this answer only, if it was made here.
+
+        Raises:
+            Conflict: There is one of that name.
+            UsageError: Something cannot be put that way.
+            Unavailable: Its extra is not installed.
+        """
+        self._check_name(name)
+        secrets, made = self._secret(url, secret)
+        spec = Subscription(
+            name=name,
+            url=url,
+            types=tuple(types),
+            stream=stream,
+            mode=mode,
+            secrets=secrets,
+            created_at=self._clock.now(),
+            created_by=by,
+        )
+        self._open_sink(spec)
+
+        def write(tx: Tx) -> Subscriber:
+            if tx.subscriber(name) is not None:
+                raise Conflict(
+                    f"there is a subscription {name} already",
+                    hint=f"andon subscriptions show {name}",
+                )
+            return self._put(
+                tx, Subscriber(spec=spec, cursor=_start(tx, start)), "added", by, to=masked(url)
+            )
+
+        added = await self._store.transact(write)
+        answer = await self._store.read(lambda tx: subscription_json(tx, added))
+        return {**answer, "secret": made} if made else answer
+
+    def _check_name(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be a subscription's name",
+                hint="lower-case letters, digits and - between them, at most 63",
+            )
+
+    def _secret(self, url: str, given: str) -> tuple[tuple[str, ...], str]:
+        """Return the secrets to keep, and the one to tell."""
+        if scheme(url) not in WEBHOOK:
+            if given:
+                raise UsageError(
+                    "only webhooks are signed", hint="put user and password into the address"
+                )
+            return (), ""
+        if given:
+            read_secret(given)
+            return (given.strip(),), ""
+        made = new_secret(self._randomness.token(SECRET_BYTES))
+        return (made,), made
+
+    async def list(self) -> list[Json]:
+        """List subscriptions with how it goes."""
+        return await self._store.read(
+            lambda tx: [subscription_json(tx, one) for one in tx.subscribers()]
+        )
+
+    async def show(self, name: str) -> Json:
+        """Return one subscription and its dead letters."""
+
+        def answer(tx: Tx) -> Json:
+            letters = [_letter_json(one) for one in tx.dead_letters(LEASE + name)]
+            return {**subscription_json(tx, _require(tx, name)), "letters": letters}
+
+        return await self._store.read(answer)
+
+    async def pause(self, name: str, *, by: str, reason: str) -> Json:
+        """Send nothing until ``resume``; what happens meanwhile is sent then."""
+        said = reason.strip() or f"paused by {by}"
+        return await self._change(
+            name,
+            lambda _, one: replace(one, status=replace(one.status, paused=said)),
+            "paused",
+            by,
+            reason=said,
+        )
+
+    async def resume(self, name: str, *, by: str) -> Json:
+        """Go on, at once."""
+        return await self._change(name, lambda _, one: _afresh(one), "resumed", by)
+
+    async def replay(self, name: str, *, start: str, by: str) -> Json:
+        """Tell everything again from a sequence on; the events keep their ids."""
+
+        def back(tx: Tx, one: Subscriber) -> Subscriber:
+            afresh = _afresh(one) if not one.status.paused else one
+            return replace(afresh, cursor=_start(tx, start))
+
+        return await self._change(name, back, "replayed", by, start=start)
+
+    async def rotate(self, name: str, *, by: str, secret: str = "", drop_old: bool = False) -> Json:
+        """Sign with a new secret and, until ``drop_old``, with the one before as well.
+
+        Returns:
+            The subscription; ``secret`` is in this answer only, if it was made here.
+        """
+        found = await self._store.read(lambda tx: _require(tx, name))
+        if not found.spec.secrets:
+            raise UsageError(f"{name} is not signed", hint="only webhooks are")
+        new, made = ((), "") if drop_old else self._secret(found.spec.url, secret)
+
+        def turn(_: Tx, one: Subscriber) -> Subscriber:
+            kept = one.spec.secrets[:1] if drop_old else (*new, *one.spec.secrets)[:SECRETS]
+            return replace(one, spec=replace(one.spec, secrets=kept))
+
+        answer = await self._change(name, turn, "rotated", by)
+        return {**answer, "secret": made} if made else answer
+
+    async def remove(self, name: str, *, by: str) -> Json:
+        """Forget a subscription and its dead letters."""
+
+        def write(tx: Tx) -> Json:
+            found = _require(tx, name)
+            answer = subscription_json(tx, found)
+            self._put(tx, found, "removed", by)
+            tx.remove_subscriber(name)
+            return answer
+
+        return await self._store.transact(write)
+
+    async def retry(self, name: str, *, event: str = "") -> Json:
+        """Try dead letters once more, now; those that are confirmed are dead no longer.
+
+        Args:
+            name: Of the subscription.
+            event: Id of one event; empty: all of them.
+
+        Returns:
+            ``{delivered: [id], failed: [{event, error}]}``.
+        """
+        queue = LEASE + name
+        found, letters = await self._store.read(
+            lambda tx: (_require(tx, name), tx.dead_letters(queue))
+        )
+        chosen = [one for one in letters if event in ("", one.subject)]
+        if event and not chosen:
+            raise NotFound(
+                f"{name} has no dead letter {event}", hint=f"andon subscriptions show {name}"
+            )
+        delivered: list[str] = []
+        failed: list[Json] = []
+        way = Way(self._open_sink)
+        for letter in chosen:
+            error = await self._try(way, found.spec, letter)
+            if error:
+                failed.append({"event": letter.subject, "error": error})
+            else:
+                delivered.append(letter.subject)
+        await way.close()
+        return {"delivered": delivered, "failed": failed}
+
+    async def _try(self, way: Way, spec: Subscription, letter: DeadLetter) -> str:
+        row = await self._store.read(lambda tx: tx.event(letter.subject))
+        if row is None or not row.body:
+            return "its body is no longer there"
+        error = await way.hand_over(spec, row)
+        if error is not None:
+            return error.message
+        await self._store.transact(lambda tx: tx.unbury(letter.queue, letter.subject))
+        return ""
+
+    async def _change(
+        self,
+        name: str,
+        change: Callable[[Tx, Subscriber], Subscriber],
+        verb: str,
+        by: str,
+        **more: Any,
+    ) -> Json:
+        def write(tx: Tx) -> Json:
+            changed = change(tx, _require(tx, name))
+            return subscription_json(tx, self._put(tx, changed, verb, by, **more))
+
+        return await self._store.transact(write)
+
+    def _put(self, tx: Tx, one: Subscriber, verb: str, by: str, **more: Any) -> Subscriber:
+        """Write a subscription and say so in the ledger, which wakes the couriers."""
+        tx.put_subscriber(one)
+        now = tx.now()
+        tx.append(
+            events.extension(
+                "subscription",
+                verb,
+                id=f"subscription/{one.spec.name}/{verb}/{tx.last_seq() + 1}",
+                stream="org",
+                about=one.spec.name,
+                content={"by": by, **more},
+            ),
+            now,
+        )
+        return one
+
+
+def subscription_json(tx: Tx, one: Subscriber) -> Json:
+    """Show a subscription, without its secrets."""
+    spec, status = one.spec, one.status
+    rows = tx.events(after=one.cursor, stream=spec.stream, limit=COUNTED)
+    behind = [row for row in rows if wants(spec, row)]
+    return {
+        "name": spec.name,
+        "url": masked(spec.url),
+        "types": list(spec.types),
+        "stream": spec.stream,
+        "mode": spec.mode,
+        "signedWith": len(spec.secrets),
+        "state": _state(status),
+        "paused": status.paused,
+        "cursor": one.cursor,
+        "lag": len(behind),
+        "lagMore": len(rows) == COUNTED,
+        "waitingSince": behind[0].time if behind else 0,
+        "delivered": status.delivered,
+        "deliveredAt": status.delivered_at,
+        "attempts": status.attempts,
+        "error": status.error,
+        "failedAt": status.failed_at,
+        "nextAt": status.next_at,
+        "dead": len(tx.dead_letters(LEASE + spec.name)),
+        "createdAt": spec.created_at,
+        "createdBy": spec.created_by,
+    }
+
+
+def _state(status: Delivering) -> str:
+    if status.paused:
+        return "paused"
+    return "failing" if status.attempts else "active"
+
+
+def _letter_json(letter: DeadLetter) -> Json:
+    return {
+        "event": letter.subject,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "at": letter.at,
+    }
+
+
+def _require(tx: Tx, name: str) -> Subscriber:
+    found = tx.subscriber(name)
+    if found is None:
+        raise NotFound(
+            f"there is no subscription {name}", hint="`andon subscriptions list` shows them"
+        )
+    return found
+
+
+def _afresh(one: Subscriber) -> Subscriber:
+    status = replace(one.status, paused="", attempts=0, refused=0, error="", next_at=0)
+    return replace(one, status=status)
+
+
+def _start(tx: Tx, text: str) -> int:
+    """Return the cursor for ``now``, ``start`` or the sequence of the first event to be told."""
+    last = tx.last_seq()
+    if text == "now":
+        return last
+    if text == "start":
+        return 0
+    if not text.isdigit() or not text.isascii() or len(text) > 18:
+        raise UsageError(f"{text!r} is no place in the ledger", hint=_STARTS)
+    if int(text) > last + 1:
+        raise UsageError(f"the ledger ends at {last}, before {text}", hint=_STARTS)
+    return max(0, int(text) - 1)
