@@ -40,7 +40,8 @@ class Rollout(Turn):
     @property
     def clean_up(self) -> frozenset[str]:
         """Steps that run whatever becomes of the others, once there are steps."""
-        return clean_up_steps(self.plan) & self._rows.keys()
+        rows = self.rows()
+        return frozenset(step for step in clean_up_steps(self.plan) if step in rows)
 
     @property
     def previous(self) -> Version | None:
