@@ -66,7 +66,8 @@ class Proxy:
             far, forth = await asyncio.open_connection("127.0.0.1", self._port)
             writers.append(forth)
             await _first(self._forth(near, forth), self._back(far, back))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # A handler that ends cancelled makes the standard library complain.
             pass
         finally:
             for writer in writers:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
+import nats  # noqa: F401 - first, or its parts import each other in a circle
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 from nats.js.errors import APIError, NoStreamResponseError
@@ -75,6 +76,8 @@ class NatsSink:
                 self._server,
                 name="andon",
                 allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
                 connect_timeout=int(self._timeout_seconds),
                 error_cb=_left_to_the_delivery,
                 closed_cb=self._closed,
