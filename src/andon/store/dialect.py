@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from andon.kernel.errors import AndonError, Conflict
@@ -51,13 +51,27 @@ class Connection(Protocol):
         ...
 
 
+class OwnConnection(Connection, Protocol):
+    """A connection that nobody shares, for copies of the whole."""
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Write many rows into a table."""
+        ...
+
+    def last_token(self) -> int:
+        """Return a token at least as great as every one that was drawn."""
+        ...
+
+
 class Dialect(Protocol):
     """A database engine."""
 
+    url: str
+    """Where the database is, for a process of its own."""
     many_writers: bool
     """Whether transactions that lock their own rows may go on beside the writer."""
 
-    def connect(self, *, write: bool) -> Connection:
+    def connect(self, *, write: bool) -> OwnConnection:
         """Open a connection.
 
         Raises:
@@ -71,6 +85,14 @@ class Dialect(Protocol):
 
     def begin_beside(self, connection: Connection) -> None:
         """Begin a writing transaction beside the writer."""
+        ...
+
+    def begin_alone(self, connection: Connection) -> None:
+        """Begin a long writing transaction that fills the database; its schema is made before.
+
+        Raises:
+            Conflict: Another process is doing so.
+        """
         ...
 
     def announce(self, connection: Connection) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from andon.kernel.errors import AndonError, InternalError, Unavailable
+from andon.kernel.errors import AndonError, Conflict, InternalError, Unavailable
 from andon.store.dialect import Connection, Row, Rows, check_version
 from andon.store.migrations import upgrade
 from andon.store.schema import LAST_DRAWN, VERSION, statements
 
 WRITER_LOCK = 0x616E646F6E
 """Advisory lock of whoever writes: the letters of our name."""
+COPY_LOCK = 0x616E646F
+"""Advisory lock of whoever fills a database with a copy."""
 IDLE_SECONDS = 5.0
 """A transaction that does nothing for so long is ended: its worker was stopped, others wait."""
 LISTEN_SECONDS = 1.0
@@ -43,6 +45,15 @@ class PostgresConnection:
         with self._connection.cursor() as cursor:
             cursor.executemany(sql.replace("?", "%s"), rows)
 
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Write many rows into a table, by COPY."""
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+
     def token(self) -> tuple[str, tuple[Any, ...]]:
         """Draw a token for each row, once its lock is had: in the order of the rows' changes."""
         return "nextval('token')", ()
@@ -50,6 +61,11 @@ class PostgresConnection:
     def draw_above(self, token: int) -> None:
         """Raise the sequence."""
         self.run("SELECT setval('token', GREATEST(last_value, ?)) FROM token", (token + 1,))
+
+    def last_token(self) -> int:
+        """Return where the sequence stands."""
+        ((value,),) = self.run("SELECT last_value FROM token")
+        return int(value)
 
     def clock(self) -> float:
         """Return the server's time."""
@@ -76,7 +92,7 @@ class Postgres:
     many_writers = True
 
     def __init__(self, url: str, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._url = url
+        self._url = self.url = url
         self._idle_seconds = idle_seconds
         self._channel = ""
         self._own: set[int] = set()
@@ -115,6 +131,20 @@ class Postgres:
     def begin_beside(self, connection: Connection) -> None:
         """Begin a transaction that locks its own rows."""
         connection.run("BEGIN")
+
+    def begin_alone(self, connection: Connection) -> None:
+        """Begin a transaction that nobody else fills this database beside."""
+        connection.run("SET idle_in_transaction_session_timeout = 0")
+        connection.run("BEGIN")
+        ((free,),) = connection.run(
+            "SELECT pg_try_advisory_xact_lock(?, hashtext(current_schema()))", (COPY_LOCK,)
+        )
+        if not free:
+            raise Conflict(
+                "another copy into that database is under way", hint="wait for it to end"
+            )
+        self.prepare()
+        connection.run("SELECT pg_advisory_xact_lock(?)", (WRITER_LOCK,))
 
     def announce(self, connection: Connection) -> None:
         """Have others told once this transaction is committed."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,12 @@ class SqliteConnection:
         """Execute a statement for each of many rows."""
         self._connection.executemany(sql, rows)
 
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Write many rows into a table."""
+        marks = ", ".join("?" * len(columns))
+        names = ", ".join(columns)
+        self._connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
     def token(self) -> tuple[str, tuple[Any, ...]]:
         """Draw a token."""
         rows = self.run("UPDATE counter SET value = value + 1 RETURNING value")
@@ -53,6 +59,11 @@ class SqliteConnection:
     def draw_above(self, token: int) -> None:
         """Raise the counter."""
         self.change("UPDATE counter SET value = MAX(value, ?)", (token,))
+
+    def last_token(self) -> int:
+        """Return the counter."""
+        ((value,),) = self.run("SELECT value FROM counter")
+        return int(value)
 
     def clock(self) -> float:
         """Return the host's time, to a fraction of a millisecond."""
@@ -79,9 +90,12 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.url = str(path)
 
     def connect(self, *, write: bool) -> SqliteConnection:
         """Open a connection."""
+        if write:
+            self._create_private()
         try:
             connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, timeout=10
@@ -101,6 +115,11 @@ class Sqlite:
 
     def begin_beside(self, connection: Connection) -> None:
         """Begin a transaction of the only writer: there is no beside."""
+        self.begin(connection, write=True)
+
+    def begin_alone(self, connection: Connection) -> None:
+        """Begin a transaction of the only writer."""
+        self.prepare()
         self.begin(connection, write=True)
 
     def announce(self, connection: Connection) -> None:
