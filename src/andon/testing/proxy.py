@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -43,6 +42,7 @@ class Proxy:
         for task in self._pairs:
             task.cancel()
         await asyncio.gather(*self._pairs, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted connections are closed by the next turn of the loop
 
     def hold(self) -> None:
         """Keep answers back from now on; what is said still arrives."""
@@ -71,9 +71,7 @@ class Proxy:
             pass
         finally:
             for writer in writers:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+                writer.transport.abort()
 
     async def _forth(self, near: asyncio.StreamReader, forth: asyncio.StreamWriter) -> None:
         while said := await near.read(65536):
