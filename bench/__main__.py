@@ -24,12 +24,12 @@ def main(asked: list[str]) -> int:
     missed = 0
     for name in asked or known:
         for ratio in importlib.import_module(f"bench.{name}").measure():
-            good = ratio.value >= ratio.bar
-            missed += not good
-            mark = "ok    " if good else "MISSED"
+            missed += not ratio.good
+            mark = "ok    " if ratio.good else "MISSED"
+            bar = f"bar {'at most' if ratio.most else 'at least'} {ratio.bar:,.3g}"
             print(
                 f"{mark} {name}: {ratio.name}: {ratio.value:,.3g} {ratio.unit}"
-                f" (bar {ratio.bar:,.3g})",
+                f" ({bar if ratio.bar else 'no bar'})",
                 flush=True,
             )
     return MISSED if missed else 0

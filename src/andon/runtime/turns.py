@@ -178,7 +178,7 @@ def load_view(tx: Tx, obj: Object, controller: Controller) -> View:
     """Load what a controller declared it must see."""
     return View(
         object=obj,
-        steps=tuple(tx.steps(obj.uid)),
+        steps=tx.steps_by_name(obj.uid),
         actions=tuple(tx.actions(obj.uid)),
         related={
             name: tuple(find(tx, selector)) for name, selector in controller.select(obj).items()

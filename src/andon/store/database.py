@@ -14,6 +14,7 @@ from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
 from andon.ports.store import Tx
 from andon.store.dialect import Connection, Dialect
+from andon.store.memo import Memo, Specs
 from andon.store.tail import Tail
 from andon.store.transaction import Transaction
 from andon.store.turn import Turn
@@ -41,6 +42,9 @@ class Database:
         self.dialect = dialect
         self.source = source
         self._clock = clock
+        self._specs = Specs()
+        self._memo = Memo(self._specs)
+        """The writer's."""
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._listeners: list[Callable[[], None]] = []
         self._local = threading.local()
@@ -198,7 +202,7 @@ class Database:
         for fn, _ in group:
             tail.mark()
             turn = Turn(connection)
-            transaction = Transaction(turn, self.source, tail, self._clock)
+            transaction = Transaction(turn, self.source, tail, self._clock, self._memo)
             try:
                 value = fn(transaction)
                 turn.keep()
@@ -207,6 +211,7 @@ class Database:
                     raise
                 turn.undo()
                 tail.go_back()
+                self._memo.forget()
                 results.append((None, self._ours(error)))
             else:
                 results.append((value, None))
@@ -220,6 +225,7 @@ class Database:
             with contextlib.suppress(Exception):
                 connection.run("ROLLBACK")
             _close_quietly(connection)
+        self._memo.forget()
         _answer(group, [(None, self._ours(error))] * len(group))
 
     def _tell(self) -> None:
@@ -247,7 +253,9 @@ class Database:
         try:
             connection = self._begin(self._mine(), write=write, beside=write)
             self._keep(connection)
-            value = fn(Transaction(connection, self.source, Tail(writable=False), self._clock))
+            memo = Memo(self._specs)
+            tail = Tail(writable=False)
+            value = fn(Transaction(connection, self.source, tail, self._clock, memo))
             connection.run("COMMIT")
             return value
         except Exception as error:

@@ -32,6 +32,8 @@ def upgrade(connection: Connection, found: int, translated: Callable[[str], str]
 def _tokens_and_workers(connection: Connection, translated: Callable[[str], str]) -> None:
     """1 to 2: tokens instead of epochs, queues, several workers, checkpoints, subscribers."""
     for statement in (
+        "ALTER TABLE step ADD COLUMN written INTEGER NOT NULL DEFAULT 1",
+        "CREATE INDEX step_by_written ON step (uid, written)",
         "DROP INDEX action_unfinished",
         "DROP INDEX action_open",
         "CREATE INDEX action_open ON action (uid, asked) WHERE consumed = 0",

@@ -11,10 +11,10 @@ CREATE TABLE object (
   name TEXT NOT NULL,
   generation INTEGER NOT NULL,
   version INTEGER NOT NULL,
-  spec TEXT NOT NULL,
   status TEXT NOT NULL,
   labels TEXT NOT NULL,
   created_at REAL NOT NULL,
+  spec TEXT NOT NULL,
   UNIQUE (kind, name)
 );
 CREATE INDEX object_by_kind ON object (kind, uid);
@@ -31,8 +31,10 @@ CREATE TABLE step (
   name TEXT NOT NULL,
   position INTEGER NOT NULL,
   body TEXT NOT NULL,
+  written INTEGER NOT NULL,
   PRIMARY KEY (uid, name)
 );
+CREATE INDEX step_by_written ON step (uid, written);
 CREATE TABLE action (
   key TEXT PRIMARY KEY,
   uid TEXT NOT NULL,

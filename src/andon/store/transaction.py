@@ -12,17 +12,20 @@ from msgspec.structs import replace
 
 from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.records import RECORDS, Object, StepRow
+from andon.api.v1.steps import Steps
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Conflict, NotFound, UsageError
 from andon.store.actions import Actions
 from andon.store.dialect import Connection, Row
 from andon.store.events import Events
 from andon.store.leases import Leases
+from andon.store.memo import Memo, Specs
 from andon.store.subscribers import Subscribers
 from andon.store.tail import Tail
 from andon.store.tasks import Tasks
 
-_OBJECT = "o.uid, o.kind, o.name, o.generation, o.version, o.spec, o.status, o.labels, o.created_at"
+_HEAD = "o.uid, o.kind, o.name, o.generation, o.version, o.status, o.labels, o.created_at"
+_OBJECT = f"{_HEAD}, o.spec"
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
@@ -41,12 +44,19 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         source: CloudEvents source of this installation.
         tail: Ends of the chains within this database transaction.
         clock: The time; None: the database's own.
+        memo: What is remembered from transaction to transaction.
     """
 
     def __init__(
-        self, connection: Connection, source: str, tail: Tail, clock: Clock | None = None
+        self,
+        connection: Connection,
+        source: str,
+        tail: Tail,
+        clock: Clock | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self._db = connection
+        self._memo = memo or Memo(Specs())
         self._source = source
         self._tail = tail
         self._clock = clock
@@ -62,10 +72,10 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
     def get(self, kind: str, name: str) -> Object | None:
         """Return an object, or None."""
         rows = self._db.run(
-            f"SELECT {_OBJECT} FROM object o WHERE o.kind = ? AND o.name = ?",  # noqa: S608
+            f"SELECT {_HEAD} FROM object o WHERE o.kind = ? AND o.name = ?",  # noqa: S608
             (kind, name),
         )
-        return _object(rows[0]) if rows else None
+        return self._object(rows[0]) if rows else None
 
     def require(self, kind: str, name: str) -> Object:
         """Return an object, or say which names come near."""
@@ -105,7 +115,28 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             f" ORDER BY o.uid {order} LIMIT ?",
             (*parameters, limit),
         )
-        return [_object(row) for row in rows]
+        return [self._object(row) for row in rows]
+
+    def _object(self, row: Row) -> Object:
+        uid, kind, name, generation, version, status, labels, created_at, *spec = row
+        known = self._memo.specs.get(uid, generation)
+        if known is None:
+            ((text,),) = (
+                (spec,) if spec else self._db.run("SELECT spec FROM object WHERE uid = ?", (uid,))
+            )
+            known = _specs[kind].decode(text)
+            self._memo.specs.keep(uid, generation, known, len(text))
+        return Object(
+            kind=kind,
+            name=name,
+            uid=uid,
+            spec=known,
+            status=_statuses[kind].decode(status),
+            generation=generation,
+            version=version,
+            labels=_labels.decode(labels),
+            created_at=created_at,
+        )
 
     def create(self, new: NewObject, uid: str, now: float) -> tuple[Object, bool]:
         """Create an object unless there is one."""
@@ -172,13 +203,27 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         rows = self._db.run("SELECT body FROM step WHERE uid = ? ORDER BY position, name", (uid,))
         return [_step.decode(row[0]) for row in rows]
 
+    def steps_by_name(self, uid: str) -> Steps:
+        """Return the steps of a Run, loading what was written since they were last asked for."""
+        steps, seen = self._memo.book(uid)
+        rows = self._db.run(
+            "SELECT body, written FROM step WHERE uid = ? AND written > ? ORDER BY position, name",
+            (uid, seen),
+        )
+        for body, written in rows:
+            steps.put(_step.decode(body))
+            seen = max(seen, written)
+        self._memo.keep_book(uid, steps, seen)
+        return steps
+
     def put_step(self, uid: str, row: StepRow) -> None:
         """Write a step."""
         self._db.change(
-            "INSERT INTO step (uid, name, position, body) VALUES (?, ?, ?, ?)"
+            "INSERT INTO step (uid, name, position, body, written) VALUES (?, ?, ?, ?,"
+            " (SELECT COALESCE(MAX(written), 0) + 1 FROM step WHERE uid = ?))"
             " ON CONFLICT (uid, name) DO UPDATE SET position = excluded.position,"
-            " body = excluded.body",
-            (uid, row.name, row.position, _text(row)),
+            " body = excluded.body, written = excluded.written",
+            (uid, row.name, row.position, _text(row), uid),
         )
 
     # --- samples ---------------------------------------------------------------------------------
@@ -212,18 +257,3 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
-
-
-def _object(row: Row) -> Object:
-    uid, kind, name, generation, version, spec, status, labels, created_at = row
-    return Object(
-        kind=kind,
-        name=name,
-        uid=uid,
-        spec=_specs[kind].decode(spec),
-        status=_statuses[kind].decode(status),
-        generation=generation,
-        version=version,
-        labels=_labels.decode(labels),
-        created_at=created_at,
-    )

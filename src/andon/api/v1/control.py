@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from andon.api.v1.actions import AnyAction, AnyOutcome
 from andon.api.v1.records import Object, StepRow
+from andon.api.v1.steps import Steps
 
 
 class Selector(Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class View(Struct, frozen=True, kw_only=True):
     """All that a controller knows when it decides."""
 
     object: Object
-    steps: tuple[StepRow, ...] = ()
+    steps: Steps = field(default_factory=Steps)
     actions: tuple[ActionRow, ...] = ()
     """Actions of this object that are under way or whose outcome was not consumed yet."""
     related: dict[str, tuple[Object, ...]] = {}

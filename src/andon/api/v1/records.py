@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -165,13 +166,37 @@ class PackPlan(Record, kw_only=True, frozen=True):
     job: str = ""
 
 
-class BuildPlan(Record, kw_only=True, frozen=True):
+class BuildPlan(Record, kw_only=True, frozen=True, dict=True):
     """Steps of a build Run."""
 
     repository: str
     sha: str
     jobs: tuple[JobPlan, ...]
     packs: tuple[PackPlan, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, JobPlan]:
+        """Jobs by name."""
+        return {job.name: job for job in self.jobs}
+
+    @cached_property
+    def needed_by(self) -> dict[str, list[JobPlan]]:
+        """Jobs that need a job, by its name."""
+        found: dict[str, list[JobPlan]] = {job.name: [] for job in self.jobs}
+        for job in self.jobs:
+            for need in job.needs:
+                found.setdefault(need, []).append(job)
+        return found
+
+    @cached_property
+    def clean_up(self) -> frozenset[str]:
+        """Names of jobs that run whatever became of the others."""
+        return frozenset(job.name for job in self.jobs if job.always)
+
+    @cached_property
+    def ordinary(self) -> frozenset[str]:
+        """Names of all other jobs."""
+        return frozenset(self.by_name) - self.clean_up
 
 
 class RolloutPlan(Record, kw_only=True, frozen=True):

@@ -22,6 +22,7 @@ from andon.api.v1.actions import (
 )
 from andon.api.v1.control import ActionRow, Ask, Decision, Event, NewObject, View
 from andon.api.v1.records import ENDED_STEP, Fault, RunStatus, StepRow, StepState
+from andon.api.v1.steps import Steps
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 30.0
@@ -43,7 +44,7 @@ class Turn:
         self.now = now
         self.status: RunStatus = view.object.status
         self.memory: dict[str, Any] = dict(self.status.memory)
-        self._rows = {row.name: row for row in view.steps}
+        self._rows = view.steps
         self._changed: dict[str, StepRow] = {}
         self._asked: list[Ask] = []
         self._consumed: list[str] = []
@@ -64,13 +65,16 @@ class Turn:
 
     # --- steps -----------------------------------------------------------------------------------
 
-    def rows(self) -> dict[str, StepRow]:
+    def rows(self) -> Steps:
         """Return the steps as this turn leaves them, by name."""
         return self._rows
 
     def put(self, row: StepRow) -> StepRow:
         """Write a step."""
-        self._rows[row.name] = self._changed[row.name] = row
+        if not self._changed:
+            self._rows = self._rows.copy()
+        self._rows.put(row)
+        self._changed[row.name] = row
         return row
 
     def plan_steps(self, names: tuple[str, ...]) -> None:

@@ -7,6 +7,8 @@ ended and nothing more begins. Clean-up jobs run in any case, before the Run end
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from andon.api.v1.actions import (
     AnyOutcome,
     ArtifactPacked,
@@ -26,15 +28,19 @@ from andon.api.v1.records import (
     Phase,
     RunSpec,
     StepRow,
+    StepState,
     Subject,
     Verdict,
 )
 from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import claim
 from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure
-from andon.domains.pipelines.plan import ready_jobs
+from andon.domains.pipelines.plan import may_begin
 from andon.kernel.digest import short
+from andon.kernel.ids import idempotency_key
 
+AT_ONCE = 64
+"""So many jobs of one Run are under way."""
 MACHINE_ATTEMPTS = 4
 """A job or pack that the machine prevented is tried so often."""
 
@@ -68,7 +74,7 @@ class _Build(Turn):
         self.plan: BuildPlan = self.spec.build
         self.stream = events.repository_stream(self.plan.repository)
         self.wish = cancellation.wish(view)
-        self.clean_up = {job.name for job in self.plan.jobs if job.always}
+        self._just_ended: list[str] = []
 
     def advance(self) -> Decision:
         if self.status.phase == "Pending":
@@ -78,10 +84,16 @@ class _Build(Turn):
             self._start()
         if self.wish is not None:
             self._wind_down(cancellation.tell(self.wish))
-        for job in self.plan.jobs:
-            self._advance_job(job)
-        self._start_ready_jobs()
-        if self._passed().issuperset(job.name for job in self.plan.jobs):
+        anyhow = self.wish is not None or len(self.rows().open("running")) >= AT_ONCE
+        for row in list(self.rows().open("running")):
+            if row.name in self.plan.by_name:
+                self._advance_job(self.plan.by_name[row.name])
+        self._close_what_will_not_run()
+        if not anyhow:
+            self._start_jobs(self._freed_jobs())
+        if anyhow or self._broken() or self._is_still():
+            self._start_jobs(self._waiting_jobs())
+        if self._all_jobs_passed():
             for pack in self.plan.packs:
                 self._advance_pack(pack)
         self._finish_if_done()
@@ -100,27 +112,51 @@ class _Build(Turn):
     def _wind_down(self, message: str) -> None:
         """Begin nothing more but clean-up, and end what can be ended."""
         self.set(reason=cancellation.REASON, message=message)
-        never = self.end_jobs(spare=self.clean_up)
+        never = self.end_jobs(spare=self.plan.clean_up)
         under_way = {name for name in self.rows() if self.known(name)} - never
         self.close_open_steps(
-            "cancelled", message, waiting="cancelled", spare=under_way | self.clean_up
+            "cancelled", message, waiting="cancelled", spare=under_way | self.plan.clean_up
         )
 
-    def _passed(self) -> set[str]:
-        return {name for name, row in self.rows().items() if row.state == "passed"}
+    def _all_jobs_passed(self) -> bool:
+        # Counted first: a Run may have thousands of steps, and a turn for each.
+        rows = self.rows()
+        return rows.count("passed") >= len(self.plan.jobs) and all(
+            rows[job.name].state == "passed" for job in self.plan.jobs
+        )
 
-    def _start_ready_jobs(self) -> None:
+    def _close_what_will_not_run(self) -> None:
         broken = self._broken()
         if broken is not None:
-            running = {name for name, row in self.rows().items() if row.state == "running"}
+            running = {row.name for row in self.rows().open("running")}
             message = f"{broken.name} did not pass"
-            self.close_open_steps("not-run", message, spare=running | self.clean_up)
-        begun = {name for name, row in self.rows().items() if row.state != "waiting"}
-        ended = {name for name in self.rows() if self.ended(name)}
-        jobs = {job.name: job for job in self.plan.jobs}
-        for name in ready_jobs(self.plan.jobs, self._passed(), begun, ended):
-            self.begin(name)
-            self._advance_job(jobs[name])
+            self.close_open_steps("not-run", message, spare=running | self.plan.clean_up)
+
+    def _is_still(self) -> bool:
+        """Say whether no ordinary job runs: then all that wait are looked at, whatever happened."""
+        running = self.rows().open("running")
+        return all(row.name in self.plan.clean_up for row in running)
+
+    def _waiting_jobs(self) -> list[JobPlan]:
+        jobs = self.plan.by_name
+        return [jobs[row.name] for row in self.rows().open("waiting") if row.name in jobs]
+
+    def _freed_jobs(self) -> list[JobPlan]:
+        """Jobs that needed one that ended in this turn, in the order written."""
+        found = {job.name: job for name in self._just_ended for job in self.plan.needed_by[name]}
+        return sorted(found.values(), key=lambda job: self.rows()[job.name].position)
+
+    def _start_jobs(self, among: Iterable[JobPlan]) -> None:
+        for job in among:
+            if len(self.rows().open("running")) >= AT_ONCE:
+                return
+            waiting = self._state(job.name) == "waiting"
+            if waiting and may_begin(job, self.plan.ordinary, self._state):
+                self.begin(job.name)
+                self._advance_job(job)
+
+    def _state(self, name: str) -> StepState:
+        return self.rows()[name].state
 
     def _advance_job(self, job: JobPlan) -> None:
         if self.rows()[job.name].state != "running":
@@ -134,10 +170,6 @@ class _Build(Turn):
 
     def _take_job_outcome(self, job: JobPlan, outcome: AnyOutcome) -> None:
         if isinstance(outcome, JobDone) and outcome.state == "passed":
-            self.memory["job_keys"] = {
-                **self.memory.get("job_keys", {}),
-                job.name: self._key(job.name),
-            }
             self.end(job.name, "passed", log=outcome.log)
             self._tell(job, "success", "")
             return
@@ -154,12 +186,11 @@ class _Build(Turn):
         self._tell(job, "failure" if fault == "change" else "error", message)
 
     def _key(self, step: str) -> str:
-        attempt = self.attempt(step)
-        return next(
-            row.key for row in self.view.actions if row.step == step and row.attempt == attempt
-        )
+        run = self.view.object
+        return idempotency_key(run.uid, run.generation, step, self.attempt(step))
 
     def _tell(self, job: JobPlan, outcome: str, message: str) -> None:
+        self._just_ended.append(job.name)
         attempt = self.attempt(job.name)
         self.events.append(
             events.task_finished(
@@ -194,7 +225,7 @@ class _Build(Turn):
                 repository=self.plan.repository,
                 sha=self.plan.sha,
                 path=pack.path,
-                job_key=self.memory.get("job_keys", {}).get(pack.job, ""),
+                job_key=self._key(pack.job) if pack.job else "",
             ),
         )
         if isinstance(outcome, ArtifactPacked):
@@ -245,11 +276,13 @@ class _Build(Turn):
 
     def _broken(self) -> StepRow | None:
         """The first step that did not pass, by its own fault or the machine's."""
+        if not self.rows().count("failed", "interrupted"):
+            return None
         rows = self.rows().values()
-        return next((row for row in rows if row.state in {"failed", "interrupted"}), None)
+        return next(row for row in rows if row.state in {"failed", "interrupted"})
 
     def _finish_if_done(self) -> None:
-        if not all(self.ended(name) for name in self.rows()):
+        if self.rows().count("waiting", "running"):
             return
         broken = self._broken()
         if self.wish is not None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from andon.api.v1.definitions import DeployJob, Job
-from andon.api.v1.records import BuildPlan, ChangeSpec, JobPlan, PackPlan
+from andon.api.v1.records import (
+    ENDED_STEP,
+    BuildPlan,
+    ChangeSpec,
+    JobPlan,
+    PackPlan,
+    StepState,
+)
 
 
 def plan_job(name: str, job: Job) -> JobPlan:
@@ -45,32 +52,25 @@ def plan_build(change: ChangeSpec) -> BuildPlan:
     )
 
 
-def ready_jobs(
-    jobs: tuple[JobPlan, ...],
-    passed: set[str],
-    begun: set[str],
-    ended: Set[str] = frozenset(),
-) -> tuple[str, ...]:
-    """Return the jobs that may begin, in the order written.
+def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState]) -> bool:
+    """Say whether a job that waits may begin.
 
     A job begins when its needs have passed; a clean-up job when they have ended, however that was, and
     if it names none, when all ordinary jobs have.
 
     Args:
-        jobs: All jobs.
-        passed: Those that passed.
-        begun: Those that began, or never will.
-        ended: Those that ended, in whatever way.
+        job: The job.
+        ordinary: Names of all jobs that are no clean-up.
+        state: Tells the state of a job.
 
-    >>> jobs = (JobPlan(name="a", run=":"), JobPlan(name="b", run=":", needs=("a",)))
-    >>> ready_jobs(jobs, set(), set()), ready_jobs(jobs, {"a"}, {"a"})
-    (('a',), ('b',))
-    >>> ready_jobs((*jobs, JobPlan(name="c", run=":", always=True)), set(), {"a", "b"}, {"a", "b"})
-    ('c',)
+    >>> states = {"a": "passed", "b": "failed"}
+    >>> may_begin(JobPlan(name="c", run=":", needs=("a",)), {"a", "b", "c"}, states.__getitem__)
+    True
+    >>> may_begin(JobPlan(name="d", run=":", needs=("b",)), {"a", "b", "d"}, states.__getitem__)
+    False
+    >>> may_begin(JobPlan(name="e", run=":", always=True), {"a", "b"}, states.__getitem__)
+    True
     """
-    ordinary = tuple(job.name for job in jobs if not job.always)
-
-    def may_begin(job: JobPlan) -> bool:
-        return ended >= set(job.needs or ordinary) if job.always else passed.issuperset(job.needs)
-
-    return tuple(job.name for job in jobs if job.name not in begun and may_begin(job))
+    if job.always:
+        return all(state(name) in ENDED_STEP for name in job.needs or ordinary)
+    return all(state(name) == "passed" for name in job.needs)

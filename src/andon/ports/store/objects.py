@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.records import Object, StepRow
+from andon.api.v1.steps import Steps
 
 
 class Objects(Protocol):
@@ -70,6 +71,13 @@ class Objects(Protocol):
 
     def steps(self, uid: str) -> builtins.list[StepRow]:
         """Return the steps of a Run by position."""
+        ...
+
+    def steps_by_name(self, uid: str) -> Steps:
+        """Return the steps of a Run, for the turn of its controller.
+
+        They are the store's own, and good until this transaction writes a step.
+        """
         ...
 
     def put_step(self, uid: str, row: StepRow) -> None:
