@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -32,7 +33,5 @@ def rfc3339(seconds: float) -> str:
     >>> rfc3339(0.25)
     '1970-01-01T00:00:00.250000Z'
     """
-    from datetime import UTC, datetime
-
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from andon.kernel.clock import Clock
-from andon.ports.store import Store, Tx
+from andon.ports.store import Finding, Store, Verification
 from andon.store.database import Database
 from andon.store.dialect import Dialect
+from andon.store.parallel import verify_ledger
 from andon.store.postgres import IDLE_SECONDS, Postgres
 from andon.store.sqlite import Sqlite
-from andon.store.transaction import Transaction
-from andon.store.verification import Finding, Verification, verify
 
 __all__ = ["Finding", "Verification", "dialect_of", "is_postgres", "open_store", "verify_ledger"]
 
@@ -45,10 +43,3 @@ def dialect_of(url: str, idle_seconds: float = IDLE_SECONDS) -> Dialect:
 def is_postgres(url: str) -> bool:
     """Say whether an address names a server."""
     return url.startswith(("postgresql://", "postgres://"))
-
-
-def verify_ledger(tx: Tx) -> Verification:
-    """Recompute every chain of the ledger, without holding it in memory."""
-    transaction = cast(Transaction, tx)
-    rows = transaction.raw_events()
-    return verify(rows, transaction.heads(), transaction.last_seq(), transaction.segments())

@@ -17,8 +17,18 @@ from andon.store.tail import ALL, Tail
 
 _CHECKPOINT = "seq, time, body, key_id, signature"
 _SEGMENT = "stream, first_n, last_n, first_seq, last_seq, prev_hash, last_hash, digest, erased, archived_at"
-_LOWEST = -(2**63)
-PAGE = 1000
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+PAGE = 500
+
+
+def rows_between(db: Connection, after: int, upto: int) -> Iterator[Raw]:
+    """Yield rows as they are, behind ``after`` up to ``upto``, without holding them all."""
+    while rows := db.run(
+        f"SELECT {EVENT} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",  # noqa: S608
+        (after, upto, PAGE),
+    ):
+        yield from rows
+        after = rows[-1][0]
 
 
 class Events:
@@ -87,15 +97,9 @@ class Events:
         """Return the ``seq`` of the newest event; 0 if there is none."""
         return self._tail.head(self._written(), ALL)[0]
 
-    def raw_events(self, after: int = _LOWEST, upto: int = 2**63 - 1) -> Iterator[Raw]:
-        """Yield rows as they are, in the order of ``seq``, without holding them all."""
-        db = self._written()
-        while rows := db.run(
-            f"SELECT {EVENT} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",  # noqa: S608
-            (after, upto, PAGE),
-        ):
-            yield from rows
-            after = rows[-1][0]
+    def raw_events(self) -> Iterator[Raw]:
+        """Yield all rows as they are, in the order of ``seq``, without holding them all."""
+        return rows_between(self._written(), LOWEST, HIGHEST)
 
     def hash_at(self, stream: str, n: int) -> str | None:
         """Return the hash of one event, by its place."""

@@ -117,22 +117,22 @@ def draft(event: Event, source: str, now: float) -> Draft:
     Raises:
         UsageError: Its columns hold what no database keeps.
     """
+    try:
+        event.stream.encode()
+        body = _json.encode(cloud_event(event, source, now))
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the event {event.id!a} holds what is no text: {error.reason}") from None
+    links = tuple([(link.target, link.kind) for link in event.links])
+    if b"\\u0000" in body or "\0" in event.stream:
+        _refuse_zeros(event)
     names = (event.id, event.stream, event.type, event.subject, event.chain)
-    links = tuple((link.target, link.kind) for link in event.links)
-    columns = "".join((*names, *(part for link in links for part in link)))
-    if "\0" in columns or not columns.isascii():
-        _expect_text(event.id, columns)
-    body = _json.encode(cloud_event(event, source, now))
     return Draft(*names, float(now), body, links)
 
 
-def _expect_text(id: str, columns: str) -> None:
-    try:
-        columns.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"the event {id!a} holds what is no text: {error.reason}") from None
-    if "\0" in columns:
-        raise UsageError(f"the event {id!a} holds a character 0")
+def _refuse_zeros(event: Event) -> None:
+    names = (event.id, event.stream, event.type, event.subject, event.chain)
+    if "\0" in "".join((*names, *(link.target + link.kind for link in event.links))):
+        raise UsageError(f"the event {event.id!a} has a character 0 in a name")
 
 
 def sealed(draft: Draft, seq: int, n: int, prev_hash: str) -> Raw:

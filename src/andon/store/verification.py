@@ -12,59 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from andon.ports.store import LedgerRow, Segment
+from andon.ports.store import Finding, LedgerRow, Segment, Verification
 from andon.store.ledger import FIRST, Raw
 
 ERASED = "dev.cdeventsx.andon-ledger.erased.0.1.0"
 """Type of the event that says whose body was taken out; its subject is the id of that event."""
 
 _json = msgspec.json.Encoder(order="sorted")
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """Something in the ledger that is not as it was written.
-
-    Args:
-        stream: Chain; empty: the ledger as a whole.
-        n: Position in it.
-        seq: Position in the ledger.
-        what: What is wrong.
-        id: Id of the event there, if there is one.
-    """
-
-    stream: str
-    n: int
-    seq: int
-    what: str
-    id: str = ""
-
-    def __str__(self) -> str:
-        place = f"{self.stream} #{self.n} (seq {self.seq})" if self.stream else f"seq {self.seq}"
-        return f"{place}{f' {self.id}' if self.id else ''}: {self.what}"
-
-
-class Verification(Struct, frozen=True, kw_only=True):
-    """The result of recomputing every chain.
-
-    Args:
-        events: Events whose rows were read.
-        streams: Chains.
-        erased: Events whose body was taken out; what is left of them still fits the chain.
-        findings: What is wrong, by place.
-        archived: Events that are in archived segments.
-        segments: Such segments.
-        checkpoints: Signed checkpoints that hold.
-        signed_seq: Everything up to here is covered by one of them.
-    """
-
-    events: int
-    streams: int
-    erased: int
-    findings: tuple[Finding, ...]
-    archived: int = 0
-    segments: int = 0
-    checkpoints: int = 0
-    signed_seq: int = 0
 
 
 class Place(Struct, array_like=True, frozen=True):

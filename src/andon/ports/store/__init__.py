@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from andon.ports.store.ledger import Checkpoint, Ledger, LedgerRow, Segment
+from andon.ports.store.ledger import (
+    Checkpoint,
+    Finding,
+    Ledger,
+    LedgerRow,
+    Segment,
+    Verification,
+)
 from andon.ports.store.objects import Objects
 from andon.ports.store.outbox import Delivering, Outbox, Subscriber, Subscription
 from andon.ports.store.queue import (
@@ -26,6 +33,7 @@ __all__ = [
     "Checkpoint",
     "DeadLetter",
     "Delivering",
+    "Finding",
     "LedgerRow",
     "Limit",
     "PendingAction",
@@ -37,6 +45,7 @@ __all__ = [
     "Subscription",
     "TaskRow",
     "Tx",
+    "Verification",
 ]
 
 T = TypeVar("T")
@@ -71,6 +80,10 @@ class Store(Protocol):
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a function over a consistent snapshot, on a reader's thread."""
+        ...
+
+    async def verify(self) -> Verification:
+        """Recompute every chain; a long ledger in processes of their own, beside all other work."""
         ...
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
