@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from andon.api.v1.actions import Action
 from andon.api.v1.control import Controller, Decision, NewObject
@@ -19,6 +19,13 @@ from andon.runtime.turns import Turns
 from andon.store import open_store
 
 LOOK_SECONDS = 0.05
+
+
+class Cost(NamedTuple):
+    """What something took, by the clock and of the processor, in seconds."""
+
+    wall: float
+    processor: float
 
 
 class Line:
@@ -67,14 +74,11 @@ class Line:
                 self._running.result()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def run(self, run: NewObject) -> float:
-        """Return the seconds from creating a Run to its last durable turn, by the database."""
+    async def run(self, run: NewObject) -> Cost:
+        """Return what a Run costs from its creation to its last durable turn."""
+        before = time.process_time()
         await self.create(run)
         await self.until(lambda tx: tx.require("Run", run.name).status.finished_at)
+        spent = time.process_time() - before
         ended = await self.store.read(lambda tx: tx.require("Run", run.name))
-        return float(ended.status.finished_at - ended.created_at)
-
-
-def spend() -> float:
-    """Return the processor seconds this process has spent."""
-    return time.process_time()
+        return Cost(ended.status.finished_at - ended.created_at, spent)

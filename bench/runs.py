@@ -3,7 +3,9 @@
 Real BuildController, engine and SQLite store, with all it does for a job: two step rows, the intent,
 the outcome, the event in the ledger. Jobs end at once. Two shapes: a chain, in which each job needs the
 one before; and a wide Run, whose jobs need nothing, so that as many as may are under way. Small and
-large Runs alternate, as many steps of each; each side counts its median.
+large Runs alternate; each side counts its median. The ratio is of processor time, of all threads: the
+wait for the disk is the same for both, and what else the machine does is not the Run's cost. Times by
+the clock are told beside it.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from andon.api.v1.actions import Intent, JobDone, RunJob
 from andon.api.v1.control import NewObject
 from andon.api.v1.records import BuildPlan, JobPlan, RunSpec, RunStatus
 from andon.domains.pipelines.controller import BuildController
-from bench.line import Line
+from bench.line import Cost, Line
 from bench.ratio import Ratio
 
 SMALL, LARGE = 50, 5_000
-ROUNDS = 3
-SMALL_RUNS = 12
+ROUNDS = 2
+SMALL_RUNS = 10
 BAR = 1.3
 
 
@@ -51,22 +53,28 @@ def build(name: str, steps: int, *, chain: bool) -> NewObject:
     )
 
 
-async def _measure(folder: Path, *, chain: bool) -> tuple[float, float]:
-    """Return the seconds of a step in a small and in a large Run."""
+async def _measure(folder: Path, *, chain: bool) -> tuple[Cost, Cost]:
+    """Return what a step costs in a small and in a large Run."""
     small, large = [], []
     async with Line(folder / "a.db", [BuildController()], {RunJob: pass_at_once}) as line:
         await line.run(build("warm", SMALL, chain=chain))
         for n in range(ROUNDS):
             for m in range(SMALL_RUNS):
-                run = build(f"small-{n}-{m}", SMALL, chain=chain)
-                small.append(await line.run(run) / SMALL)
-            large.append(await line.run(build(f"large-{n}", LARGE, chain=chain)) / LARGE)
-    return statistics.median(small), statistics.median(large)
+                small.append(await line.run(build(f"small-{n}-{m}", SMALL, chain=chain)))
+            large.append(await line.run(build(f"large-{n}", LARGE, chain=chain)))
+    return _of_a_step(small, SMALL), _of_a_step(large, LARGE)
+
+
+def _of_a_step(costs: list[Cost], steps: int) -> Cost:
+    wall, processor = (statistics.median(kind) / steps for kind in zip(*costs, strict=True))
+    return Cost(wall, processor)
 
 
 def measure() -> Iterator[Ratio]:
     for chain, shape in ((True, "chain"), (False, "wide")):
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
             small, large = asyncio.run(_measure(Path(folder), chain=chain))
-        yield Ratio(f"{shape}, a step of {SMALL}", small * 1000, 0, "ms")
-        yield Ratio(f"{shape}, a step of {LARGE} / of {SMALL}", large / small, BAR, most=True)
+        yield Ratio(f"{shape}, a step of {SMALL}, by the clock", small.wall * 1000, 0, "ms")
+        yield Ratio(f"{shape}, a step of {LARGE}, by the clock", large.wall * 1000, 0, "ms")
+        ratio = large.processor / small.processor
+        yield Ratio(f"{shape}, a step of {LARGE} / of {SMALL}, processor", ratio, BAR, most=True)
