@@ -20,9 +20,13 @@ from andon.adapters.oci import OciArtifactStore
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
+from andon.app.admin import Admin
 from andon.app.control_plane import ControlPlane
-from andon.app.home import expect_home, this_home, worker_slot
+from andon.app.home import Home, expect_home, this_home, worker_slot
+from andon.app.installation import Installation
 from andon.app.lock import hold_state
+from andon.app.moving import settle_in
+from andon.app.place import database_of
 from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
 from andon.app.sweeping import KEEP_DAYS, keep_sweeping
 from andon.domains.delivery.change import ChangeController
@@ -74,7 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     take_over: bool = False
 
 
-Serve = Callable[[ControlPlane], Awaitable[None]]
+Serve = Callable[[ControlPlane, Admin], Awaitable[None]]
 
 
 def controllers() -> list[Controller]:
@@ -153,13 +157,33 @@ async def run_control_plane(settings: Settings, serve: Serve) -> None:
         hold_state(state, {"startedAt": SystemClock().now()}),
         worker_slot(state, here) as worker,
     ):
-        store = open_database(settings, state)
+        installation = Installation()
         try:
-            await expect_home(store, here, take_over=settings.take_over)
-            await asyncio.to_thread(ensure_agent, state)
-            await _run(settings, state, store, worker, serve)
+            await _live(settings, state, here, worker, serve, installation)
+            while installation.switching:
+                await _live(settings, state, here, worker, serve, installation)
         finally:
-            store.close()
+            await installation.close()
+
+
+async def _live(
+    settings: Settings,
+    state: Path,
+    here: Home,
+    worker: str,
+    serve: Serve,
+    installation: Installation,
+) -> None:
+    """Live one generation, on one database."""
+    installation.new_generation()
+    store = open_database(settings, state)
+    try:
+        await expect_home(store, here, take_over=settings.take_over)
+        await settle_in(store, state, here, database_of(state, settings.database_url))
+        await asyncio.to_thread(ensure_agent, state)
+        await _run(settings, state, here, store, worker, serve, installation)
+    finally:
+        store.close()
 
 
 async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -174,7 +198,7 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
         UsageError: The installation is on SQLite, which one process owns.
         Conflict: The database belongs to another state folder.
     """
-    if not is_shared(settings.database_url):
+    if not is_shared(database_of(settings.state.resolve(), settings.database_url)):
         raise UsageError(
             "several workers need Postgres: SQLite belongs to one process",
             hint="`andon admin migrate --to postgresql://…` takes a running installation there",
@@ -204,7 +228,7 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
 def open_database(settings: Settings, state: Path) -> Store:
     """Open the database of an installation."""
     return open_store(
-        settings.database_url or str(state / "control.db"),
+        database_of(state, settings.database_url),
         source=f"/andon/{socket.gethostname()}",
         idle_seconds=Pace(settings.lease_seconds).idle_seconds,
     )
@@ -278,7 +302,15 @@ async def leave(engine: Engine) -> None:
         await asyncio.wait_for(asyncio.shield(engine.leave()), LEAVE_SECONDS)
 
 
-async def _run(settings: Settings, state: Path, store: Store, worker: str, serve: Serve) -> None:
+async def _run(
+    settings: Settings,
+    state: Path,
+    here: Home,
+    store: Store,
+    worker: str,
+    serve: Serve,
+    installation: Installation,
+) -> None:
     parts = assemble(settings, state, store, worker)
     plane = ControlPlane(
         state=state,
@@ -291,17 +323,31 @@ async def _run(settings: Settings, state: Path, store: Store, worker: str, serve
         notify=settings.notify,
         policy_branch=settings.policy_branch,
     )
+    admin = Admin(
+        installation=installation,
+        state=state,
+        here=here,
+        given=settings.database_url,
+        store=store,
+        turns=parts.turns,
+        agent=parts.agent,
+        desired=parts.desired,
+        clock=parts.clock,
+    )
     await outrank(store, parts)
     await parts.engine.start()
+    installation.settled()
     try:
         await _together(
             parts.engine.run(),
             sweeping(settings, store, worker),
-            serve(plane),
+            serve(plane, admin),
+            installation.end_of_generation(),
             _watch(plane, settings),
         )
     finally:
         await leave(parts.engine)
+        await parts.agent.close()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

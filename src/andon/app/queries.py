@@ -74,6 +74,7 @@ def status(tx: Tx, environment: str, agent: Json, now: float) -> Json:
         "changes": [change_json(change) for change in changes],
         "runs": [run_json(run) for run in runs],
         "holds": [hold_json(hold) for hold in holds],
+        "paused": tx.paused(),
         "agent": agent.get("agent", {}),
         "gateway": agent.get("gateway", {}),
     }

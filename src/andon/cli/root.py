@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Around it": {
         "worker": ("worker", "Share the work of an installation on Postgres."),
+        "admin": ("admin", "Back up, restore, move or pause Andon itself."),
         "schema": ("schema", "Print the JSON Schema of andon.yaml, for editors."),
         "completion": ("completion", "Print the completion script for a shell."),
         "version": ("version", "Print the version."),

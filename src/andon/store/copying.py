@@ -97,6 +97,7 @@ class Snapshot:
         self, connection: OwnConnection, source: str = "", *, writable: bool = False
     ) -> None:
         self._connection = connection
+        self.source = source
         self._tail = Tail(writable=writable)
         self.tx = Transaction(connection, source, self._tail)
 
@@ -211,11 +212,23 @@ def fill(
         _expect_equal(target, sums)
         target.verify()
         forget_workers(connection)
-        settle(target.tx)
         target.tx.put_setting(ORIGIN, origin)
+        settle(target.tx)
         connection.draw_above(token)
         target.commit()
     return sums
+
+
+def expect_room(dialect: Dialect, origin: str) -> None:
+    """Make sure that ``fill`` would find an empty database.
+
+    Raises:
+        Conflict: It holds data that is not an unfinished copy from there, or another copy goes on.
+    """
+    with _told(dialect), closing(dialect.connect(write=True)) as connection:
+        dialect.begin_alone(connection)
+        _make_room(connection, Snapshot(connection), origin)
+        connection.run("ROLLBACK")
 
 
 def _make_room(connection: OwnConnection, target: Snapshot, origin: str) -> None:

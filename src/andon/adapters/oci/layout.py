@@ -91,6 +91,12 @@ class Layout:
         found: list[dict[str, Any]] = index["manifests"]
         return found
 
+    def blobs_of(self, manifest: dict[str, Any]) -> list[str]:
+        """Return the digests of a manifest and all it names."""
+        body = json.loads(self.blob(manifest["digest"]).read_bytes())
+        parts = [body["config"], *body["layers"]]
+        return [manifest["digest"], *(one["digest"] for one in parts)]
+
     def add(self, manifest: dict[str, Any]) -> None:
         """Put a manifest into the index; once, however often it is asked."""
         with locked(self.folder / ".lock"):

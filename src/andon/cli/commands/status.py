@@ -26,6 +26,8 @@ def _tell(status: dict[str, Any]) -> list[str]:
         [_row(one) for one in status["services"]],
         "nothing runs yet: `andon ship`",
     )
+    if status.get("paused"):
+        lines += ["", f"{strong('Paused')}: {status['paused']}; `andon admin resume` goes on"]
     changes = [_change(one) for one in status["changes"]]
     if changes:
         lines += ["", *table(("CHANGE", "STATE", "MESSAGE"), changes, "")]

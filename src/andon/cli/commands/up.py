@@ -20,6 +20,7 @@ from andon.kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from andon.app import Settings
+    from andon.app.admin import Admin
     from andon.app.control_plane import ControlPlane
 
 DEFAULT_PORT = 7411
@@ -141,10 +142,13 @@ async def _until_told(session: Session, settings: Settings, port: int) -> None:
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await run_control_plane(settings, partial(_serve, session, settings, port))
+    await run_control_plane(settings, partial(_serve, session, settings, [port]))
 
 
-async def _serve(session: Session, settings: Settings, port: int, plane: ControlPlane) -> None:
+async def _serve(
+    session: Session, settings: Settings, ports: list[int], plane: ControlPlane, admin: Admin
+) -> None:
+    """Serve one generation; those after the first keep the port that it got."""
     from andon.app.lock import read_record, write_record
     from andon.web.app import create_app
     from andon.web.serve import serve
@@ -152,8 +156,10 @@ async def _serve(session: Session, settings: Settings, port: int, plane: Control
     def ready(url: str) -> None:
         facts = {"url": url, "startTicks": start_ticks(os.getpid())}
         write_record(settings.state, read_record(settings.state) | facts)
+        ports[:] = [int(url.rpartition(":")[2])]
         say(session, f"andon is up: {url}")
         say(session, f"state: {settings.state}")
         say(session, "next: `andon ship` in another terminal; Ctrl-C leaves services running")
 
-    await serve(create_app(plane), socket_path=settings.state / SOCKET, port=port, ready=ready)
+    app = create_app(plane, admin)
+    await serve(app, socket_path=settings.state / SOCKET, port=ports[0], ready=ready)

@@ -88,11 +88,12 @@ def _note_finished(
         and run.status.finished_at > status.since.get(run.spec.rollout.service, 0.0)
     ]
     for run in sorted(finished, key=lambda run: float(run.status.finished_at)):
-        status = _note(status, run)
+        status = note(status, run)
     return status
 
 
-def _note(status: EnvironmentRecordStatus, run: Object) -> EnvironmentRecordStatus:
+def note(status: EnvironmentRecordStatus, run: Object) -> EnvironmentRecordStatus:
+    """Take note of a rollout that has succeeded."""
     plan: RolloutPlan = run.spec.rollout
     service = plan.service
     since = {**status.since, service: run.status.finished_at}

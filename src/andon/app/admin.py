@@ -1,0 +1,192 @@
+"""Answers for Andon itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from msgspec import to_builtins
+
+from andon.adapters.agentclient import AgentClient
+from andon.adapters.git import GitDesiredState
+from andon.api.v1.actions import Intent, WriteDesired
+from andon.api.v1.control import Selector
+from andon.app import world
+from andon.app.backup import back_up
+from andon.app.home import Home
+from andon.app.installation import Installation, Json
+from andon.app.moving import Move
+from andon.app.place import database_of, without_password
+from andon.app.restore import RESTORED
+from andon.app.world import Difference, World
+from andon.domains.line import events
+from andon.kernel.clock import Clock
+from andon.kernel.errors import UsageError
+from andon.ports.store import Store, Tx
+from andon.runtime.turns import Turns
+
+_ENVIRONMENTS = Selector(kind="Environment")
+CHOICES = ("", "keep-world", "enforce-copy")
+
+
+class Admin:
+    """The ``AdminService`` of one generation.
+
+    Args:
+        installation: This process.
+        state: The state folder.
+        here: Its identity.
+        given: ``--database`` or ANDON_DATABASE_URL, if one was given.
+        store: The database.
+        turns: The controllers.
+        agent: What runs.
+        desired: What is wanted.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        *,
+        installation: Installation,
+        state: Path,
+        here: Home,
+        given: str,
+        store: Store,
+        turns: Turns,
+        agent: AgentClient,
+        desired: GitDesiredState,
+        clock: Clock,
+    ) -> None:
+        self._installation = installation
+        self._state = state
+        self._here = here
+        self._given = given
+        self._store = store
+        self._turns = turns
+        self._agent = agent
+        self._desired = desired
+        self._clock = clock
+
+    async def state(self) -> Json:
+        """Say on what it is, and why nothing is claimed."""
+        paused, restored = await self._store.read(
+            lambda tx: (tx.paused(), tx.get_setting(RESTORED) or "")
+        )
+        url = without_password(database_of(self._state, self._given))
+        return {"paused": paused, "database": url, "restored": float(restored or 0)}
+
+    # --- pausing ---------------------------------------------------------------------------------
+
+    async def pause(self, *, reason: str, by: str) -> Json:
+        """Have no work begun."""
+        if not reason.strip():
+            raise UsageError("pausing needs a reason", hint="andon admin pause --reason TEXT")
+
+        def write(tx: Tx) -> None:
+            tx.pause(f"{reason} ({by})")
+            _tell(tx, "paused", by=by, reason=reason)
+
+        await self._store.transact(write)
+        return await self.state()
+
+    async def resume(self, *, choice: str, check: bool, by: str) -> Json:
+        """Go on, having compared a restored copy with the world."""
+        if choice not in CHOICES:
+            raise UsageError(f"unknown choice {choice!r}", hint="keep-world or enforce-copy")
+        state = await self.state()
+        seen = await self._look() if state["restored"] else {}
+        found = await self._store.read(lambda tx: world.differences(tx, seen)) if seen else []
+        shown = [to_builtins(one) for one in found]
+        resumed = bool(state["paused"]) and not check and (not found or bool(choice))
+        if resumed:
+            kept = await self._store.transact(lambda tx: self._go_on(tx, seen, choice, by))
+            await self._want(kept, seen)
+            state = await self.state()
+        return {"resumed": resumed, "paused": state["paused"], "differences": shown}
+
+    async def _look(self) -> World:
+        status = await self._agent.status()
+        names = await self._store.read(lambda tx: [one.name for one in tx.list(_ENVIRONMENTS)])
+        desired = {name: await asyncio.to_thread(self._desired.read, name) for name in names}
+        return world.look(self._state, status, desired)
+
+    def _go_on(self, tx: Tx, seen: World, choice: str, by: str) -> list[Difference]:
+        now = tx.now()
+        found = world.differences(tx, seen) if seen else []
+        if found and choice == "keep-world":
+            world.keep(tx, self._turns, seen, found, by, now)
+        elif found:
+            world.enforce(tx, self._turns, seen, found, by, now)
+        tx.put_setting(RESTORED, "")
+        tx.resume()
+        _tell(tx, "resumed", by=by, choice=choice, differences=[to_builtins(one) for one in found])
+        return found if choice == "keep-world" else []
+
+    async def _want(self, kept: list[Difference], seen: World) -> None:
+        """Let the desired state follow what was kept, where it says something else."""
+        for one in kept:
+            here = seen[one.environment, one.service]
+            version = here.specs[here.main].version
+            if here.desired is not None and here.desired.key == version.key:
+                continue
+            lease = f"keep-world/{one.environment}/{one.service}"
+            now = self._clock.now()
+            token = await self._store.transact(lambda tx, lease=lease: _token(tx, lease))  # type: ignore[misc]
+            action = WriteDesired(
+                environment=one.environment,
+                service=one.service,
+                version=version,
+                expected=None,
+                force=True,
+                message="what ran when a copy of Andon was restored",
+            )
+            await self._desired.write_desired(action, Intent(key=f"{lease}/{now}", epoch=token))
+
+    # --- errands ---------------------------------------------------------------------------------
+
+    def migrate(self, *, to: str, by: str, wait_seconds: float) -> Json:
+        """Begin to move to Postgres."""
+        move = Move(self._installation, self._store, self._state, self._here, self._given)
+        move.check(to)
+        return self._installation.begin("migrate", lambda say: move.run(to, by, wait_seconds, say))
+
+    def back_up(self, *, path: str, artifacts: bool) -> Json:
+        """Begin to write a backup."""
+        file = Path(path)
+        if not file.is_absolute():
+            raise UsageError(f"{path} must be an absolute path")
+        return self._installation.begin(
+            "backup",
+            lambda say: asyncio.to_thread(
+                back_up,
+                *(self._store, self._state, file),
+                artifacts=artifacts,
+                clock=self._clock,
+                say=say,
+            ),
+        )
+
+    def errand(self) -> Json:
+        """Say how the last errand stands."""
+        last = self._installation.errand
+        nothing: Json = {"name": "", "state": "done", "progress": "", "result": None}
+        return last.json() if last else nothing
+
+
+def _token(tx: Tx, lease: str) -> int:
+    token = tx.acquire(lease, lease, tx.now(), 1)
+    tx.release(lease)
+    return token
+
+
+def _tell(tx: Tx, predicate: str, **data: object) -> None:
+    now = tx.now()
+    event = events.extension(
+        "installation",
+        predicate,
+        id=f"installation/{predicate}/{now:.6f}",
+        stream="org",
+        about="andon",
+        data=data,
+    )
+    tx.append(event, now)

@@ -1,0 +1,49 @@
+"""Andon itself as people meet it: pausing, moving, copying, and going on after a restore."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class AdminService(Protocol):
+    """What may be asked of a running control plane about itself."""
+
+    async def state(self) -> Json:
+        """Say ``{paused, database, restored}``: why nothing is claimed, on what, and whether it is a copy."""
+        ...
+
+    async def pause(self, *, reason: str, by: str) -> Json:
+        """Have no work begun; ``state``."""
+        ...
+
+    async def resume(self, *, choice: str, check: bool, by: str) -> Json:
+        """Go on, having compared a restored copy with the world.
+
+        Args:
+            choice: ``keep-world``, ``enforce-copy`` or empty.
+            check: Only compare.
+            by: Who asks.
+
+        Returns:
+            ``{resumed, paused, differences: [{environment, service, copy, world, desired, keepable}]}``.
+        """
+        ...
+
+    def migrate(self, *, to: str, by: str, wait_seconds: float) -> Json:
+        """Begin to move to Postgres; the errand."""
+        ...
+
+    def back_up(self, *, path: str, artifacts: bool) -> Json:
+        """Begin to write a backup; the errand."""
+        ...
+
+    def errand(self) -> Json:
+        """Say how the last errand stands.
+
+        Returns:
+            ``{name, state: running|done|failed, progress, result, error: {code, detail, hint}}``; an
+            empty name if there was none.
+        """
+        ...
