@@ -22,12 +22,14 @@ from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.app.admin import Admin
 from andon.app.control_plane import ControlPlane
+from andon.app.couriers import Deliverer
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.installation import Installation
 from andon.app.lock import hold_state
 from andon.app.moving import settle_in
 from andon.app.place import database_of
 from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
+from andon.app.sinks import sinks
 from andon.app.sweeping import KEEP_DAYS, keep_sweeping
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
@@ -218,7 +220,11 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
             await parts.engine.start()
             ready(worker)
             try:
-                await _together(parts.engine.run(), sweeping(settings, store, worker))
+                await _together(
+                    parts.engine.run(),
+                    sweeping(settings, store, worker),
+                    telling(settings, store, worker),
+                )
             finally:
                 await leave(parts.engine)
         finally:
@@ -341,6 +347,7 @@ async def _run(
         await _together(
             parts.engine.run(),
             sweeping(settings, store, worker),
+            telling(settings, store, worker),
             serve(plane, admin),
             installation.end_of_generation(),
             _watch(plane, settings),
@@ -348,6 +355,12 @@ async def _run(
     finally:
         await leave(parts.engine)
         await parts.agent.close()
+
+
+async def telling(settings: Settings, store: Store, worker: str) -> None:
+    """Tell subscribers what the ledger says, until cancelled."""
+    pace = Pace(settings.lease_seconds)
+    await Deliverer(store, sinks(SystemClock()), worker, pace).run()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

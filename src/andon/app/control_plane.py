@@ -14,6 +14,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app import queue as letters
+from andon.app.intake import Intake
 from andon.app.shapes import (
     Json,
     agent_json,
@@ -26,6 +27,8 @@ from andon.app.shapes import (
     object_json,
     run_json,
 )
+from andon.app.sinks import sinks
+from andon.app.subscriptions import Subscriptions
 from andon.app.watches import Watches
 from andon.app.why import explain, find_change
 from andon.kernel.clock import Clock
@@ -33,6 +36,7 @@ from andon.kernel.errors import AndonError, NotFound
 from andon.ports import Source
 from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
+from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
 from andon.store import verify_ledger
 
@@ -78,6 +82,8 @@ class ControlPlane:
         self._policy_branch = policy_branch
         self._started_at = clock.now()
         self.watching = Watches(store, source, clock, self._ship_seen)
+        self.subscriptions = Subscriptions(store, clock, SystemRandomness(), sinks(clock))
+        self.intake = Intake(store, turns, clock)
 
     # --- shipping --------------------------------------------------------------------------------
 

@@ -229,6 +229,10 @@ def _tell(row: LedgerRow) -> str:
             return (
                 f"held ({content.get('source')}), {content.get('scope')}: {content.get('reason')}"
             )
+        case "andon-event", "received":
+            return f"{content.get('source')} says {content.get('type')} of {row.subject}"
+        case "andon-delivery", _:
+            return f"{row.subject} was not told of {content.get('event')}: {content.get('reason')}"
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
         case "andon-cancellation", _:

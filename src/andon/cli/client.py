@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -15,6 +15,7 @@ from andon.adapters import unixsocket
 from andon.kernel.errors import TimedOut, Unavailable, from_code
 
 SOCKET = "control.sock"
+_JSON = "application/json"
 _ANSWER_SECONDS = 120.0
 
 
@@ -41,9 +42,11 @@ class Client:
         asked = {name: value for name, value in (query or {}).items() if value not in ("", None)}
         return self._ask("GET", f"{path}?{urlencode(asked)}" if asked else path, None)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(
+        self, path: str, body: Mapping[str, Any] | Sequence[Any], content_type: str = _JSON
+    ) -> Any:
         """Send JSON; raises as ``get`` does."""
-        return self._ask("POST", path, json.dumps(body).encode())
+        return self._ask("POST", path, json.dumps(body).encode(), content_type)
 
     def delete(self, path: str, query: Mapping[str, Any]) -> Any:
         """Take something away; raises as ``get`` does."""
@@ -61,8 +64,10 @@ class Client:
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+    def _ask(
+        self, method: str, path: str, body: bytes | None, content_type: str = _JSON
+    ) -> Any:
+        headers = {"Content-Type": content_type} if body is not None else {}
         with self._connected(self._timeout_seconds) as connection:
             connection.request(method, f"/api/v1{path}", body, headers)
             answer = connection.getresponse()

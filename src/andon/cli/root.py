@@ -37,6 +37,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
         "watch": ("watch", "Ship every new commit of a branch by itself."),
+        "subscriptions": ("subscriptions", "Tell others what happens: webhooks, RabbitMQ, NATS."),
+        "events": ("events", "Take events of others."),
         "queue": ("queue", "See what waits, who works on it, and what was given up."),
     },
     "Around it": {

@@ -29,6 +29,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
+from andon.ports.events import IntakeService, SubscriptionService
+
 Json = dict[str, Any]
 
 
@@ -38,6 +40,16 @@ class LineService(Protocol):
     Every method raises ``AndonError``: NotFound for an unknown subject, UsageError for a question
     that cannot be put that way, Conflict, Denied or Held where the line's rules say so.
     """
+
+    @property
+    def subscriptions(self) -> SubscriptionService:
+        """Who is told what happens."""
+        ...
+
+    @property
+    def intake(self) -> IntakeService:
+        """Where events of others come in."""
+        ...
 
     async def ship(self, *, repository: str, ref: str, until: str, by: str) -> Json:
         """Take a commit onto the line.

@@ -86,15 +86,25 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     Raises:
         UsageError: It is too large or does not have the shape of ``kind``.
     """
+    data = await read_bytes(request)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"the request to {request.url.path} cannot be read: {error}") from None
+
+
+async def read_bytes(request: Request) -> bytes:
+    """Read a body.
+
+    Raises:
+        UsageError: It is too large.
+    """
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > LARGEST_BODY_BYTES:
             raise UsageError(f"the request is larger than {LARGEST_BODY_BYTES} bytes")
-    try:
-        return msgspec.json.decode(bytes(data), type=kind)
-    except msgspec.DecodeError as error:
-        raise UsageError(f"the request to {request.url.path} cannot be read: {error}") from None
+    return bytes(data)
 
 
 def number(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:

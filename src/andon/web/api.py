@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from andon.ports.line import LineService
-from andon.web import queue
+from andon.web import intake, queue, subscriptions
 from andon.web.answers import Handler, endpoint, number, read_body, required
 
 _RUN_FILTERS = ("type", "phase", "change", "service", "environment")
@@ -252,6 +252,7 @@ _READS: dict[str, Handler] = {
     "/ledger/{id:path}": _ledger_event,
     "/watches": _watches,
     **queue.READS,
+    **subscriptions.READS,
     "/objects/{kind}": _objects,
     "/objects/{kind}/{name}": _object,
 }
@@ -265,6 +266,8 @@ _WRITES: dict[str, Handler] = {
     "/approvals": _approve,
     "/watches": _watch,
     **queue.WRITES,
+    **subscriptions.WRITES,
+    **intake.WRITES,
 }
 
 

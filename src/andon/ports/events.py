@@ -1,0 +1,82 @@
+"""Events out and in, as people and programs meet them: plain JSON, as ``andon.ports.line`` has it.
+
+``subscription``
+    ``{name, url, types, stream, mode, signedWith, state, paused, cursor, lag, lagMore, waitingSince,
+    delivered, deliveredAt, attempts, error, failedAt, nextAt, dead, createdAt, createdBy}``. ``state``
+    is active, failing or paused; ``url`` lacks what may be secret; ``lag`` counts the events to be told,
+    of the next 1000 in the ledger if ``lagMore``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+Json = dict[str, Any]
+
+
+class SubscriptionService(Protocol):
+    """What may be asked about who is told what happens."""
+
+    async def add(
+        self,
+        name: str,
+        *,
+        url: str,
+        types: Sequence[str] = (),
+        stream: str = "",
+        start: str = "now",
+        mode: Literal["structured", "binary"] = "structured",
+        secret: str = "",
+        by: str = "",
+    ) -> Json:
+        """Tell somebody outside; a ``subscription``, with ``secret`` if one was made."""
+        ...
+
+    async def list(self) -> list[Json]:
+        """List every ``subscription``."""
+        ...
+
+    async def show(self, name: str) -> Json:
+        """Return a ``subscription`` with ``letters: [{event, error, attempts, at}]``."""
+        ...
+
+    async def pause(self, name: str, *, by: str, reason: str) -> Json:
+        """Send nothing until ``resume``."""
+        ...
+
+    async def resume(self, name: str, *, by: str) -> Json:
+        """Go on, at once."""
+        ...
+
+    async def replay(self, name: str, *, start: str, by: str) -> Json:
+        """Tell everything again from a sequence on."""
+        ...
+
+    async def rotate(self, name: str, *, by: str, secret: str = "", drop_old: bool = False) -> Json:
+        """Sign with a new secret, and with the one before as well until ``drop_old``."""
+        ...
+
+    async def remove(self, name: str, *, by: str) -> Json:
+        """Forget a subscription."""
+        ...
+
+    async def retry(self, name: str, *, event: str = "") -> Json:
+        """Try dead letters once more: ``{delivered: [id], failed: [{event, error}]}``."""
+        ...
+
+
+class IntakeService(Protocol):
+    """Takes events of others."""
+
+    async def take(self, documents: Sequence[Json]) -> Json:
+        """Keep CloudEvents that hold CDEvents; all of them, or none if one cannot be understood.
+
+        Returns:
+            ``{events: [{id, source, event, seq, created, change, evidence: [name], notes: [str]}]}``;
+            ``event`` is its id in the ledger, ``created`` False for one that was there already.
+
+        Raises:
+            InvalidDocument: Something is wrong; the message has every problem, one a line.
+        """
+        ...
