@@ -18,6 +18,7 @@ SUITES = {
     "conformance": ["tests/conformance"],
     "scenario": ["tests/scenario"],
     "crash": ["tests/crash"],
+    "soak": ["tests/soak"],
     "integration": ["tests/integration"],
     "browser": ["tests/browser"],
     "docs": ["tests/docs"],

@@ -34,15 +34,25 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """A running server.
+    """A server of one folder.
 
     Args:
+        bin_folder: What ``programs`` returned.
         folder: Its data and its socket.
+        user: Whom it runs as; None: as this process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, bin_folder: Path, folder: Path, user: str | None) -> None:
+        self._bin_folder = bin_folder
         self._folder = folder
+        self._user = user
         self._schemas = 0
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server now."""
+        return self._process.pid
 
     def url(self, schema: str = "public") -> str:
         """Return an address whose tables lie in a schema."""
@@ -57,6 +67,34 @@ class PostgresServer:
             connection.execute(f"CREATE SCHEMA {name}")  # type: ignore[call-overload,unused-ignore]
         return self.url(name)
 
+    def restart(self) -> None:
+        """Cut everything off at once, as a crash does, and start again over what is on the disk."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(START_SECONDS)
+        self._process = self._start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(START_SECONDS)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = ("listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off")
+        process = subprocess.Popen(
+            [
+                *(str(self._bin_folder / "postgres"), "-D", str(self._folder / "data")),
+                *(part for setting in settings for part in ("-c", setting)),
+            ],
+            cwd=self._folder,
+            user=self._user,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+        )
+        _wait(self, process)
+        return process
+
 
 @contextlib.contextmanager
 def running_postgres(bin_folder: Path) -> Iterator[PostgresServer]:
@@ -68,37 +106,21 @@ def running_postgres(bin_folder: Path) -> Iterator[PostgresServer]:
     # A socket's path may have 107 characters: a folder of a test's own would be too long.
     folder = Path(tempfile.mkdtemp(prefix="andon-pg-"))
     user = _user(folder)
-    data = folder / "data"
-    process = None
+    server = None
     try:
         initdb = [str(bin_folder / "initdb"), "--no-sync", "--auth=trust", "--encoding=utf8"]
         subprocess.run(
-            [*initdb, "-U", "postgres", "-D", str(data)],
+            [*initdb, "-U", "postgres", "-D", str(folder / "data")],
             check=True,
             capture_output=True,
             cwd=folder,
             user=user,
         )
-        settings = ("listen_addresses=", f"unix_socket_directories={folder}", "fsync=off")
-        process = subprocess.Popen(
-            [
-                *(str(bin_folder / "postgres"), "-D", str(data)),
-                *(part for setting in settings for part in ("-c", setting)),
-            ],
-            cwd=folder,
-            user=user,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
-        )
-        server = PostgresServer(folder)
-        _wait(server, process)
+        server = PostgresServer(bin_folder, folder, user)
         yield server
     finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)
-            process.wait(START_SECONDS)
+        if server is not None:
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,8 @@
+"""Lets the soak import its story."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
