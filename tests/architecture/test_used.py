@@ -15,7 +15,6 @@ from andon.kernel.errors import ERRORS
 ROOT = Path(__file__).parents[2]
 NOT_YET = {
     1: "InternalError is a bug, which no test can order",
-    12: "Drifted belongs to --check, which no command has yet",
 }
 
 
