@@ -15,6 +15,7 @@ from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app import queue as letters
 from andon.app.intake import Intake
+from andon.app.metrics import exposition
 from andon.app.shapes import (
     Json,
     agent_json,
@@ -139,7 +140,11 @@ class ControlPlane:
         agent = await self._agent_status()
         now = self._clock.now()
         answer = await self._store.read(lambda tx: queries.status(tx, environment, agent, now))
-        return {**answer, "problems": dict(self._engine.problems)}
+        letters = await self._store.read(lambda tx: tx.dead_letters())
+        given_up = {
+            f"{one.subject} (given up, see `andon queue dead`)": one.error for one in letters
+        }
+        return {**answer, "problems": {**self._engine.problems, **given_up}}
 
     async def _agent_status(self) -> Json:
         try:
@@ -423,22 +428,7 @@ class ControlPlane:
 
     async def metrics(self) -> str:
         """Return Andon's own metrics in the Prometheus text format."""
-        now = self._clock.now()
-        runs = await self._store.read(queries.active_runs)
-        holds = await self._store.read(lambda tx: queries.active_holds(tx, now))
-        lines = [
-            "# TYPE andon_runs_active gauge",
-            f"andon_runs_active {len(runs)}",
-            "# TYPE andon_holds_active gauge",
-            f"andon_holds_active {len(holds)}",
-            "# TYPE andon_rollout_weight_percent gauge",
-        ]
-        for run in runs:
-            if run.spec.rollout is not None:
-                plan: RolloutPlan = run.spec.rollout
-                labels = f'environment="{plan.environment}",service="{plan.service}"'
-                lines.append(f"andon_rollout_weight_percent{{{labels}}} {run.status.weight:g}")
-        return "\n".join(lines) + "\n"
+        return await self._store.read(exposition)
 
     async def health(self) -> Json:
         """Say whether the control plane and what it needs are well."""
