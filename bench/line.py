@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from andon.api.v1.actions import Action
 from andon.api.v1.control import Controller, Decision, NewObject
+from andon.app.queueing import TURNS_AHEAD_SECONDS, place_of
 from andon.ports.store import Tx
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -46,7 +47,7 @@ class Line:
         worker: str = "bench",
     ) -> None:
         self.store = open_store(str(database), source="/andon/bench")
-        self.turns = Turns(controllers, SystemRandomness())
+        self.turns = Turns(controllers, SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
         self._engine = Engine(self.store, self.turns, performers, worker)
 
     async def __aenter__(self) -> Line:

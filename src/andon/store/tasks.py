@@ -23,7 +23,7 @@ class Tasks(Letters):
             "INSERT INTO task (kind, name, due, ahead, claimed_due, owner, lease_until, token,"
             " attempts) VALUES (?, ?, ?, ?, 0, '', 0, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET"
             " due = CASE WHEN task.due < excluded.due THEN task.due ELSE excluded.due END,"
-            " ahead = excluded.ahead",
+            " ahead = CASE WHEN task.ahead > excluded.ahead THEN task.ahead ELSE excluded.ahead END",
             (kind, name, due, ahead_seconds),
         )
         self.news = True
