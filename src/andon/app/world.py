@@ -18,6 +18,7 @@ from andon.api.v1.definitions import RolloutPolicy, RouteSpec
 from andon.api.v1.records import (
     ENDED_STEP,
     TERMINAL,
+    EnvironmentRecordStatus,
     Object,
     RolloutPlan,
     RunSpec,
@@ -243,6 +244,8 @@ def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: floa
     spec = seen.specs[seen.main]
     mine: Version | None = environment.status.services.get(one.service)
     if mine is not None and mine.key == spec.version.key:
+        if len(seen.weights) > 1:
+            tx.put_status(environment, _restoring(environment.status, one.service))
         return
     plan = _plan(tx, environment.status.runs.get(one.service, ""), spec)
     name = f"adopted-{one.environment}-{one.service}-{spec.version.key}-{int(now)}"
@@ -271,7 +274,14 @@ def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: floa
         data={"by": by, "copy": one.copy, "world": one.world, "digest": spec.version.digest},
     )
     turns.create(tx, Decision(create=(run,), events=(event,)), now)
-    tx.put_status(environment, note(environment.status, tx.require("Run", name)))
+    noted = note(environment.status, tx.require("Run", name))
+    tx.put_status(environment, _restoring(noted, one.service) if len(seen.weights) > 1 else noted)
+
+
+def _restoring(status: EnvironmentRecordStatus, service: str) -> EnvironmentRecordStatus:
+    """Have the version on record given all the traffic: nobody judges the other one any more."""
+    known = [name for name in status.memory.get("restoring", []) if name != service]
+    return replace(status, memory={**status.memory, "restoring": [*known, service]})
 
 
 def _plan(tx: Tx, run: str, spec: DeployReplicas) -> RolloutPlan:
