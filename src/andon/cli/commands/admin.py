@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from andon.cli.commands import units
 from andon.cli.output import moment, say, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session, who
@@ -24,6 +25,9 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.group()
 def command() -> None:
     """Back up, restore, move or pause Andon itself."""
+
+
+command.add_command(units.command)
 
 
 @command.command("pause")
