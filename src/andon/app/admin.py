@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -11,6 +12,7 @@ from andon.adapters.agentclient import AgentClient
 from andon.adapters.git import GitDesiredState
 from andon.api.v1.actions import Intent, WriteDesired
 from andon.api.v1.control import Selector
+from andon.api.v1.records import Version
 from andon.app import world
 from andon.app.backup import back_up
 from andon.app.home import Home
@@ -18,7 +20,7 @@ from andon.app.installation import Installation, Json
 from andon.app.moving import Move
 from andon.app.place import database_of, without_password
 from andon.app.restore import RESTORED
-from andon.app.world import Difference, World
+from andon.app.world import Place, World
 from andon.domains.line import events
 from andon.kernel.clock import Clock
 from andon.kernel.errors import UsageError
@@ -99,8 +101,8 @@ class Admin:
         shown = [to_builtins(one) for one in found]
         resumed = bool(state["paused"]) and not check and (not found or bool(choice))
         if resumed:
-            kept = await self._store.transact(lambda tx: self._go_on(tx, seen, choice, by))
-            await self._want(kept, seen)
+            wanted = await self._store.transact(lambda tx: self._go_on(tx, seen, choice, by))
+            await self._want(wanted, seen)
             state = await self.state()
         return {"resumed": resumed, "paused": state["paused"], "differences": shown}
 
@@ -110,37 +112,33 @@ class Admin:
         desired = {name: await asyncio.to_thread(self._desired.read, name) for name in names}
         return world.look(self._state, status, desired)
 
-    def _go_on(self, tx: Tx, seen: World, choice: str, by: str) -> list[Difference]:
+    def _go_on(self, tx: Tx, seen: World, choice: str, by: str) -> Mapping[Place, Version]:
         now = tx.now()
         found = world.differences(tx, seen) if seen else []
-        if found and choice == "keep-world":
-            world.keep(tx, self._turns, seen, found, by, now)
-        elif found:
-            world.enforce(tx, self._turns, seen, found, by, now)
+        follow = world.keep if choice == "keep-world" else world.enforce
+        wanted = follow(tx, self._turns, seen, found, by, now) if found else {}
         tx.put_setting(RESTORED, "")
         tx.resume()
         _tell(tx, "resumed", by=by, choice=choice, differences=[to_builtins(one) for one in found])
-        return found if choice == "keep-world" else []
+        return wanted
 
-    async def _want(self, kept: list[Difference], seen: World) -> None:
-        """Let the desired state follow what was kept, where it says something else."""
-        for one in kept:
-            here = seen[one.environment, one.service]
-            version = here.specs[here.main].version
-            if here.desired is not None and here.desired.key == version.key:
-                continue
-            lease = f"keep-world/{one.environment}/{one.service}"
-            now = self._clock.now()
-            token = await self._store.transact(lambda tx, lease=lease: _token(tx, lease))  # type: ignore[misc]
-            action = WriteDesired(
-                environment=one.environment,
-                service=one.service,
-                version=version,
-                expected=None,
-                force=True,
-                message="what ran when a copy of Andon was restored",
-            )
-            await self._desired.write_desired(action, Intent(key=f"{lease}/{now}", epoch=token))
+    async def _want(self, wanted: Mapping[Place, Version], seen: World) -> None:
+        """Let the desired state follow, where it says something else."""
+        for place, version in wanted.items():
+            desired = seen[place].desired
+            if desired is None or desired.key != version.key:
+                lease = f"resume/{'/'.join(place)}"
+                token = await self._store.transact(lambda tx, lease=lease: _token(tx, lease))  # type: ignore[misc]
+                action = WriteDesired(
+                    environment=place[0],
+                    service=place[1],
+                    version=version,
+                    expected=None,
+                    force=True,
+                    message="what counts since a copy of Andon was restored",
+                )
+                intent = Intent(key=f"{lease}/{self._clock.now()}", epoch=token)
+                await self._desired.write_desired(action, intent)
 
     # --- errands ---------------------------------------------------------------------------------
 

@@ -73,6 +73,11 @@ class Difference(Struct, frozen=True, kw_only=True):
     desired: str
     keepable: bool
 
+    @property
+    def place(self) -> Place:
+        """Where."""
+        return (self.environment, self.service)
+
 
 def look(
     state: Path, status: AgentStatus, desired: Mapping[str, Mapping[str, Version]]
@@ -165,8 +170,13 @@ def _told(weights: Mapping[str, float], run: Object | None) -> str:
 # --- going on -------------------------------------------------------------------------------------
 
 
-def keep(tx: Tx, turns: Turns, world: World, found: list[Difference], by: str, now: float) -> None:
+def keep(
+    tx: Tx, turns: Turns, world: World, found: list[Difference], by: str, now: float
+) -> dict[Place, Version]:
     """Let the environments' records say what the world does, and end what was under way in the copy.
+
+    Returns:
+        What the desired state should say.
 
     Raises:
         Conflict: What runs at a place is not known well enough to look after it.
@@ -178,34 +188,36 @@ def keep(tx: Tx, turns: Turns, world: World, found: list[Difference], by: str, n
             f"{names}: nothing runs there, or of an environment that the copy does not know",
             hint="--enforce-copy, then `andon ship` the version that is wanted there",
         )
-    services = {one.service for one in found}
-    _cancel(tx, turns, services, now)
-    for one in found:
-        _adopt(tx, turns, one, world[one.environment, one.service], by, now)
+    _cancel(tx, turns, {one.service for one in found}, now)
+    return {one.place: _adopt(tx, turns, one, world[one.place], by, now) for one in found}
 
 
 def enforce(
     tx: Tx, turns: Turns, world: World, found: list[Difference], by: str, now: float
-) -> None:
-    """Take note of what the world does, then go back to what the copy says, as a rollback does."""
-    known = [one for one in found if one.keepable]
-    before = {one: _recorded(tx, one) for one in known}
+) -> dict[Place, Version]:
+    """Take note of what the world does, then go back to what the copy says, as a rollback does.
+
+    Returns:
+        What the desired state should say where no rollback will write it.
+    """
+    recorded = {one.place: _recorded(tx, one) for one in found}
     _cancel(tx, turns, {one.service for one in found}, now)
-    for one in known:
-        seen = world[one.environment, one.service]
-        _adopt(tx, turns, one, seen, by, now)
-        mine = before[one]
-        if mine is not None and mine.key != seen.main:
+    wanted = {}
+    for one in found:
+        mine = recorded[one.place]
+        if mine is None:
+            continue
+        if one.keepable and _adopt(tx, turns, one, world[one.place], by, now).key != mine.key:
             reason = "the restored copy is enforced"
-            commands.roll_back(
-                tx, turns, one.environment, one.service, by=by, reason=reason, now=now
-            )
+            commands.roll_back(tx, turns, *one.place, by=by, reason=reason, now=now)
+        else:
+            wanted[one.place] = mine
+    return wanted
 
 
 def _recorded(tx: Tx, one: Difference) -> Version | None:
-    version: Version | None = tx.require("Environment", one.environment).status.services.get(
-        one.service
-    )
+    environment = tx.get("Environment", one.environment)
+    version: Version | None = environment.status.services.get(one.service) if environment else None
     return version
 
 
@@ -237,8 +249,8 @@ def _cancel(tx: Tx, turns: Turns, services: set[str], now: float) -> None:
         turns.announce(tx, tx.put_status(change, over), now)
 
 
-def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: float) -> None:
-    """Note a Run that did what the world shows, so that everything later finds a version and its plan."""
+def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: float) -> Version:
+    """Note a Run that did what the world shows: everything later finds a version and its plan."""
     environment = tx.require("Environment", one.environment)
     tx.consume([row.key for row in tx.actions(environment.uid)])
     spec = seen.specs[seen.main]
@@ -246,7 +258,7 @@ def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: floa
     if mine is not None and mine.key == spec.version.key:
         if len(seen.weights) > 1:
             tx.put_status(environment, _restoring(environment.status, one.service))
-        return
+        return mine
     plan = _plan(tx, environment.status.runs.get(one.service, ""), spec)
     name = f"adopted-{one.environment}-{one.service}-{spec.version.key}-{int(now)}"
     run = NewObject(
@@ -276,6 +288,7 @@ def _adopt(tx: Tx, turns: Turns, one: Difference, seen: Seen, by: str, now: floa
     turns.create(tx, Decision(create=(run,), events=(event,)), now)
     noted = note(environment.status, tx.require("Run", name))
     tx.put_status(environment, _restoring(noted, one.service) if len(seen.weights) > 1 else noted)
+    return spec.version
 
 
 def _restoring(status: EnvironmentRecordStatus, service: str) -> EnvironmentRecordStatus:

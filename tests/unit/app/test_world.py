@@ -38,15 +38,15 @@ class Copied(NamedTuple):
     def found(self, seen: dict[world.Place, Seen]) -> list[world.Difference]:
         return self.scenario.line.look(lambda tx: world.differences(tx, seen))
 
-    def keep(self, seen: dict[world.Place, Seen]) -> None:
+    def keep(self, seen: dict[world.Place, Seen]) -> dict[world.Place, Version]:
         found = self.found(seen)
-        self.scenario.line.command(
+        return self.scenario.line.command(
             lambda tx, turns, now: world.keep(tx, turns, seen, found, "ada", now)
         )
 
-    def enforce(self, seen: dict[world.Place, Seen]) -> None:
+    def enforce(self, seen: dict[world.Place, Seen]) -> dict[world.Place, Version]:
         found = self.found(seen)
-        self.scenario.line.command(
+        return self.scenario.line.command(
             lambda tx, turns, now: world.enforce(tx, turns, seen, found, "ada", now)
         )
 
@@ -119,7 +119,7 @@ def test_world_that_went_on_differs(copied: Copied, case: str) -> None:
 
 def test_kept_world_is_what_the_line_goes_on_from(copied: Copied) -> None:
     finished = {PROD: seen(copied.v2, new=100)}
-    copied.keep(finished)
+    assert copied.keep(finished) == {PROD: copied.v2.version}
     assert copied.recorded == copied.v2.version
     assert copied.phase("Run", "rollout-prod-web-v2") == "Cancelled"
     assert copied.phase("Change", "v2") == "Cancelled"
@@ -153,6 +153,12 @@ def test_enforced_copy_goes_back_by_a_rollback(copied: Copied) -> None:
     copied.scenario.line.run_for(120)
     assert copied.recorded == copied.v1.version
     assert copied.phase("Run", "rollback-1-prod-web") == "Succeeded"
+
+
+def test_enforced_copy_is_desired_where_nothing_has_to_be_rolled_back(copied: Copied) -> None:
+    went_on = {PROD: Seen(desired=copied.v3.version), ("new", "web"): seen(copied.v3, new=100)}
+    assert copied.enforce(went_on) == {PROD: copied.v1.version}
+    assert copied.phase("Run", "rollout-prod-web-v2") == "Cancelled"
 
 
 def test_what_is_not_known_well_enough_is_not_kept(copied: Copied) -> None:
