@@ -10,7 +10,7 @@ import msgspec
 
 from andon.api.v1.actions import OBSERVATIONS, AnyAction, AnyOutcome
 from andon.api.v1.control import ActionRow
-from andon.kernel.errors import Fenced, NotFound
+from andon.kernel.errors import Fenced
 from andon.ports.store import Limit, PendingAction, Place
 from andon.store.buckets import Buckets
 from andon.store.dialect import Connection, Row
@@ -148,11 +148,9 @@ class Actions(Buckets):
             " WHERE key = ? AND token = ? AND outcome IS NULL",
             (_json.encode(outcome).decode(), now, key, token),
         )
-        if changed:
-            return
-        if self.action(key) is None:
-            raise NotFound(f"there is no action {key}")
-        raise Fenced(f"{key}: another worker performs it now, or it has ended")
+        if not changed:
+            # An observation that somebody has used by now is not even there any more.
+            raise Fenced(f"{key}: another worker performs it now, or it has ended")
 
     def consume(self, keys: Sequence[str]) -> None:
         """Put actions away; observations are of no more use."""

@@ -172,8 +172,7 @@ class Queue(Protocol):
         """Write an action's outcome.
 
         Raises:
-            Fenced: It was taken by another worker since, or has an outcome already.
-            NotFound: No such action.
+            Fenced: It was taken by another worker since, has an outcome already, or was put away.
         """
         ...
 
