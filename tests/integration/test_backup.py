@@ -238,6 +238,7 @@ HOSTILE: list[tuple[Callable[[Members], None], bool, type[AndonError]]] = [
     (one_byte, False, Untrusted),
     (one_byte, True, Untrusted),
     (one_row_less, True, Untrusted),
+    (lambda m: put(m, "keys/ledger.pem", b"A SECRET"), False, Untrusted),
     (lambda m: put(m, "extra", b""), False, Untrusted),
     (lambda m: put(m, "keys/../../outside", b"x"), True, Untrusted),
     (lambda m: put(m, "keys//absolute", b"x"), True, Untrusted),
