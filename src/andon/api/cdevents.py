@@ -60,11 +60,11 @@ _INCIDENT: Shape = {
 }
 _TICKET: Shape = {
     "summary": TEXT,
-    "ticketType": ANY,
+    "ticketType": TEXT,
     "group": TEXT,
     "creator": NAME,
     "assignees": TEXTS,
-    "priority": ANY,
+    "priority": TEXT,
     "labels": TEXTS,
     "milestone": TEXT,
     "uri*": REFERENCE,
@@ -124,7 +124,7 @@ VOCABULARY: Mapping[str, tuple[str, Shape]] = {
     "testsuiterun.finished": ("0.3.0", {**_SUITE_RUN, **_VERDICT}),
     "testsuiterun.queued": ("0.3.0", {**_TRIGGER, **_SUITE_RUN}),
     "testsuiterun.started": ("0.3.0", {**_TRIGGER, **_SUITE_RUN}),
-    "ticket.closed": ("0.2.0", {**_TICKET, "resolution*": ANY, "updatedBy": TEXT}),
+    "ticket.closed": ("0.2.0", {**_TICKET, "resolution*": NAME, "updatedBy": TEXT}),
     "ticket.created": (
         "0.2.0",
         {
