@@ -14,13 +14,16 @@ from typing import Any
 from msgspec import Struct
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
+from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.git import GitDesiredState, GitSource
 from andon.adapters.local import LocalExecutor, LocalTarget
 from andon.adapters.oci import OciArtifactStore
+from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.app.admin import Admin
+from andon.app.book import Book
 from andon.app.control_plane import ControlPlane
 from andon.app.couriers import Deliverer
 from andon.app.home import Home, expect_home, this_home, worker_slot
@@ -302,6 +305,17 @@ async def sweeping(settings: Settings, store: Store, worker: str) -> None:
     await Singleton(store, "sweeper", worker, Pace(settings.lease_seconds), work).run()
 
 
+def ledger_book(state: Path, store: Store) -> Book:
+    """Return the keeper of an installation's ledger; its key is made when it is first needed."""
+    return Book(store, Ed25519Signer(state / "ledger"), FileBlobs(state / "blobs"), SystemClock())
+
+
+async def signing(settings: Settings, book: Book, store: Store, worker: str) -> None:
+    """Sign the ends of all chains now and then, on one of the workers."""
+    pace = Pace(settings.lease_seconds)
+    await Singleton(store, "ledger-checkpoints", worker, pace, book.keep_signing).run()
+
+
 async def leave(engine: Engine) -> None:
     """Give back what a worker has; where the database is away, its lease will end by itself."""
     with contextlib.suppress(AndonError, TimeoutError):
@@ -318,9 +332,11 @@ async def _run(
     installation: Installation,
 ) -> None:
     parts = assemble(settings, state, store, worker)
+    book = ledger_book(state, store)
     plane = ControlPlane(
         state=state,
         store=store,
+        book=book,
         turns=parts.turns,
         engine=parts.engine,
         source=parts.source,

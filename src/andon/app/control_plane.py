@@ -14,6 +14,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app import queue as letters
+from andon.app.book import Book
 from andon.app.intake import Intake
 from andon.app.metrics import exposition
 from andon.app.shapes import (
@@ -39,7 +40,6 @@ from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
 from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
-from andon.store import verify_ledger
 
 PROGRESS_SECONDS = 1.0
 
@@ -55,6 +55,7 @@ class ControlPlane:
         source: Where repositories are read.
         agent: The host agent.
         clock: The time.
+        book: Keeps the ledger.
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
     """
@@ -69,6 +70,7 @@ class ControlPlane:
         source: Source,
         agent: AgentClient,
         clock: Clock,
+        book: Book,
         notify: tuple[str, ...] = (),
         policy_branch: str = "main",
     ) -> None:
@@ -79,6 +81,7 @@ class ControlPlane:
         self._source = source
         self._agent = agent
         self._clock = clock
+        self.book = book
         self._notify = notify
         self._policy_branch = policy_branch
         self._started_at = clock.now()
@@ -345,18 +348,6 @@ class ControlPlane:
             }
 
         return await self._store.read(answer)
-
-    async def verify_ledger(self) -> Json:
-        """Recompute every chain."""
-        found = await self._store.read(verify_ledger)
-        findings = [f"{one.stream} #{one.n} (seq {one.seq}): {one.what}" for one in found.findings]
-        return {
-            "ok": not findings,
-            "events": found.events,
-            "streams": found.streams,
-            "erased": found.erased,
-            "findings": findings,
-        }
 
     async def events(self, after: int) -> AsyncIterator[Json]:
         """Yield ledger events and progress, for ever."""

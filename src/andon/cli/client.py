@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -64,9 +64,25 @@ class Client:
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None, content_type: str = _JSON
-    ) -> Any:
+    def lines(self, path: str, query: Mapping[str, Any]) -> Iterator[bytes]:
+        """Read an answer of many lines, one after another; raises as ``get`` does."""
+        with self._connected(self._timeout_seconds) as connection:
+            connection.request("GET", f"/api/v1{path}?{urlencode(query)}")
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                _read(answer.status, answer.read())
+            yield from answer
+
+    def send(self, path: str, lines: Iterable[bytes]) -> Any:
+        """Send many lines; raises as ``get`` does."""
+        headers = {"Content-Type": "application/x-ndjson"}
+        with self._connected(self._timeout_seconds) as connection:
+            connection.request("POST", f"/api/v1{path}", iter(lines), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        return _read(answer.status, content)
+
+    def _ask(self, method: str, path: str, body: bytes | None, content_type: str = _JSON) -> Any:
         headers = {"Content-Type": content_type} if body is not None else {}
         with self._connected(self._timeout_seconds) as connection:
             connection.request(method, f"/api/v1{path}", body, headers)

@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
+from andon.ports.book import LedgerBook
 from andon.ports.events import IntakeService, SubscriptionService
 
 Json = dict[str, Any]
@@ -223,14 +224,10 @@ class LineService(Protocol):
         """Return ``{event, body, causes: [event], effects: [event]}``; body is the CloudEvent."""
         ...
 
-    async def verify_ledger(self) -> Json:
-        """Recompute every chain: ``{ok, events, streams, erased, findings: [str]}``.
-
-        ``erased`` counts bodies that were taken out; the chain still proves that they were there.
-        """
+    @property
+    def book(self) -> LedgerBook:
+        """What keeps the ledger."""
         ...
-
-    # --- the queue -------------------------------------------------------------------------------
 
     async def queue(self) -> Json:
         """Say what waits, what is under way, who works, and what was given up.

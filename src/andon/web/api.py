@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from andon.ports.line import LineService
-from andon.web import intake, queue, subscriptions
+from andon.web import intake, ledger, queue, subscriptions
 from andon.web.answers import Handler, endpoint, number, read_body, required
 
 _RUN_FILTERS = ("type", "phase", "change", "service", "environment")
@@ -205,10 +205,6 @@ async def _ledger_event(line: LineService, request: Request) -> Any:
     return await line.ledger_event(request.path_params["id"])
 
 
-async def _verify(line: LineService, _: Request) -> Any:
-    return await line.verify_ledger()
-
-
 async def _watches(line: LineService, _: Request) -> Any:
     return await line.watches()
 
@@ -248,7 +244,7 @@ _READS: dict[str, Handler] = {
     "/schedules": _schedules,
     "/incidents": _incidents,
     "/ledger": _ledger,
-    "/ledger/verify": _verify,
+    **ledger.READS,
     "/ledger/{id:path}": _ledger_event,
     "/watches": _watches,
     **queue.READS,
@@ -257,6 +253,7 @@ _READS: dict[str, Handler] = {
     "/objects/{kind}/{name}": _object,
 }
 _WRITES: dict[str, Handler] = {
+    **ledger.WRITES,
     "/ship": _ship,
     "/holds": _hold,
     "/holds/{name}/lift": _lift,

@@ -176,6 +176,10 @@ class Ledger(Protocol):
         """Return each stream's last position and hash."""
         ...
 
+    def hash_at(self, stream: str, n: int) -> str | None:
+        """Return the hash of one event, by its place; None if it is not there."""
+        ...
+
     def last_seq(self) -> int:
         """Return the ``seq`` of the newest event; 0 if there is none."""
         ...
