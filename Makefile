@@ -26,7 +26,12 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	nox -s lint
 
-bench: $(VENV)/.dev
+$(VENV)/.bench: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@ $(VENV)/.dev $(BIN)/andon
+
+bench: $(VENV)/.bench
 	nox -s bench -- $(ARGS)
 
 sabotage: $(VENV)/.dev

@@ -30,7 +30,7 @@ class Cost(NamedTuple):
 
 
 class Line:
-    """A store with a running engine; an async context manager.
+    """A store with an engine, which runs within ``async with``.
 
     Args:
         database: Path or address.
@@ -50,12 +50,15 @@ class Line:
         self.turns = Turns(controllers, SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
         self._engine = Engine(self.store, self.turns, performers, worker)
 
+    _running: asyncio.Task[None] | None = None
+
     async def __aenter__(self) -> Line:
         await self._engine.start()
         self._running = asyncio.create_task(self._engine.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        assert self._running is not None
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
@@ -71,7 +74,7 @@ class Line:
     async def until(self, so: Callable[[Tx], Any]) -> None:
         """Look now and then until something is so."""
         while not await self.store.read(so):
-            if self._running.done():
+            if self._running is not None and self._running.done():
                 self._running.result()
             await asyncio.sleep(LOOK_SECONDS)
 

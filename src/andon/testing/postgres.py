@@ -40,9 +40,13 @@ class PostgresServer:
         bin_folder: What ``programs`` returned.
         folder: Its data and its socket.
         user: Whom it runs as; None: as this process.
+        durable: Whether a commit waits for the disk.
     """
 
-    def __init__(self, bin_folder: Path, folder: Path, user: str | None) -> None:
+    def __init__(
+        self, bin_folder: Path, folder: Path, user: str | None, *, durable: bool = False
+    ) -> None:
+        self._fsync = "on" if durable else "off"
         self._bin_folder = bin_folder
         self._folder = folder
         self._user = user
@@ -79,7 +83,8 @@ class PostgresServer:
         self._process.wait(START_SECONDS)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        settings = ("listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off")
+        sockets = f"unix_socket_directories={self._folder}"
+        settings = ("listen_addresses=", sockets, f"fsync={self._fsync}")
         process = subprocess.Popen(
             [
                 *(str(self._bin_folder / "postgres"), "-D", str(self._folder / "data")),
@@ -97,11 +102,12 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgres(bin_folder: Path) -> Iterator[PostgresServer]:
+def running_postgres(bin_folder: Path, *, durable: bool = False) -> Iterator[PostgresServer]:
     """Start a server, and stop it in the end.
 
     Args:
         bin_folder: What ``programs`` returned.
+        durable: Whether a commit waits for the disk.
     """
     # A socket's path may have 107 characters: a folder of a test's own would be too long.
     folder = Path(tempfile.mkdtemp(prefix="andon-pg-"))
@@ -116,7 +122,7 @@ def running_postgres(bin_folder: Path) -> Iterator[PostgresServer]:
             cwd=folder,
             user=user,
         )
-        server = PostgresServer(bin_folder, folder, user)
+        server = PostgresServer(bin_folder, folder, user, durable=durable)
         yield server
     finally:
         if server is not None:
