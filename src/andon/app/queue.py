@@ -76,12 +76,12 @@ def retry(tx: Tx, turns: Turns, queue: str, subject: str, *, by: str) -> Json:
 
     Raises:
         NotFound: There is no such dead letter.
-        UsageError: It is an event of a subscriber, which `replay` sends again.
+        UsageError: It is an event of a subscriber, which `subscriptions retry` sends again.
     """
     if queue != TURNS:
         raise UsageError(
             f"{queue} holds events, not turns",
-            hint="`andon subscriptions replay NAME --from SEQ` sends them again",
+            hint="`andon subscriptions retry NAME` sends them again",
         )
     letter = tx.unbury(queue, subject)
     kind, _, name = subject.partition("/")
