@@ -1,4 +1,6 @@
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,18 @@ def end_connections(url: str) -> None:
         )
 
 
+def wait_for_writer(url: str) -> None:
+    """Wait until a second writer waits for a lock: the advisory one, or without it that of a row."""
+    give_up = time.monotonic() + 10
+    with psycopg.connect(url, autocommit=True) as other:
+        while time.monotonic() < give_up:
+            found = other.execute("SELECT locktype FROM pg_locks WHERE NOT granted").fetchall()
+            if found:
+                assert found == [("advisory",)]
+                return
+    raise AssertionError("the second writer does not wait for the first")
+
+
 @pytest.mark.postgres
 class TestPostgres(StoreSuite):
     @pytest.fixture
@@ -63,6 +77,32 @@ class TestPostgres(StoreSuite):
         claims = await asyncio.gather(*(store.transact(claiming()) for store in stores))
         assert sorted(map(len, claims)) == [0, 1]
         for store in stores:
+            store.close()
+
+    async def test_reader_never_misses_a_late_commit_of_another_worker(
+        self, server: PostgresServer
+    ) -> None:
+        url = server.new_schema()
+        first, second = (open_store(url, source=SOURCE) for _ in range(2))
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(tx: Tx) -> None:
+            appending(event("early", stream="env/a"))(tx)
+            entered.set()
+            leave.wait(10)
+
+        held = asyncio.create_task(first.transact(slow))
+        assert await asyncio.to_thread(entered.wait, 10)
+        other = asyncio.create_task(second.transact(appending(event("late", stream="env/b"))))
+        await asyncio.to_thread(wait_for_writer, url)
+        # A later position is not to be seen before the earlier one.
+        assert await second.read(lambda tx: tx.events()) == []
+        leave.set()
+        await held
+        assert await other == [2]
+        rows = await second.read(lambda tx: tx.events())
+        assert [(row.seq, row.id) for row in rows] == [(1, "early"), (2, "late")]
+        for store in (first, second):
             store.close()
 
     async def test_connections_lost_while_idle_are_replaced(self, server: PostgresServer) -> None:

@@ -364,6 +364,7 @@ async def _run(
             parts.engine.run(),
             sweeping(settings, store, worker),
             telling(settings, store, worker),
+            signing(settings, book, store, worker),
             serve(plane, admin),
             installation.end_of_generation(),
             _watch(plane, settings),

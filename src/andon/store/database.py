@@ -12,9 +12,10 @@ from typing import Any, TypeGuard, TypeVar
 
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
-from andon.ports.store import Tx
+from andon.ports.store import Tx, Verification
 from andon.store.dialect import Connection, Dialect
 from andon.store.memo import Memo, Specs
+from andon.store.parallel import extent_of, verify_in_processes, verify_ledger
 from andon.store.tail import Tail
 from andon.store.transaction import Transaction
 from andon.store.turn import Turn
@@ -39,8 +40,8 @@ class Database:
 
     def __init__(self, dialect: Dialect, source: str, clock: Clock | None = None) -> None:
         dialect.prepare()
-        self.dialect = dialect
-        self.source = source
+        self._dialect = dialect
+        self._source = source
         self._clock = clock
         self._specs = Specs()
         self._memo = Memo(self._specs)
@@ -59,6 +60,16 @@ class Database:
         self._writer.start()
         self._deafen = dialect.listen(self._tell)
 
+    @property
+    def dialect(self) -> Dialect:
+        """The engine."""
+        return self._dialect
+
+    @property
+    def source(self) -> str:
+        """CloudEvents source of this installation."""
+        return self._source
+
     # --- asking ----------------------------------------------------------------------------------
 
     async def transact(self, fn: Callable[[Tx], T]) -> T:
@@ -73,7 +84,7 @@ class Database:
 
     async def beside(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a durable transaction beside the writers."""
-        if not self.dialect.many_writers:
+        if not self._dialect.many_writers:
             return await self.transact(fn)
         with self._door:
             self._expect_open()
@@ -86,6 +97,16 @@ class Database:
             self._expect_open()
             future = self._readers.submit(self._read, fn)
         return await asyncio.wrap_future(future)
+
+    async def verify(self) -> Verification:
+        """Recompute every chain."""
+        extent = await self.read(extent_of)
+        if extent.is_large:
+            found = await asyncio.to_thread(verify_in_processes, self._dialect.url, extent)
+            if not found.findings:
+                return found
+        # What was erased or archived meanwhile looks wrong to several processes; not in one snapshot.
+        return await self.read(verify_ledger)
 
     def _expect_open(self) -> None:
         if self._closed:
@@ -164,7 +185,7 @@ class Database:
             connection = self._begin(connection, write=True)
             results, news = self._run_all(connection, group)
             if news:
-                self.dialect.announce(connection)
+                self._dialect.announce(connection)
             connection.run("COMMIT")
         except BaseException as error:
             self._fail(connection, group, error)
@@ -181,9 +202,9 @@ class Database:
 
         def begin(connection: Connection) -> None:
             if beside:
-                self.dialect.begin_beside(connection)
+                self._dialect.begin_beside(connection)
             else:
-                self.dialect.begin(connection, write=write)
+                self._dialect.begin(connection, write=write)
 
         if connection is not None:
             try:
@@ -191,7 +212,7 @@ class Database:
                 return connection
             except Exception:
                 _close_quietly(connection)
-        connection = self.dialect.connect(write=write)
+        connection = self._dialect.connect(write=write)
         begin(connection)
         return connection
 
@@ -202,7 +223,7 @@ class Database:
         for fn, _ in group:
             tail.mark()
             turn = Turn(connection)
-            transaction = Transaction(turn, self.source, tail, self._clock, self._memo)
+            transaction = Transaction(turn, self._source, tail, self._clock, self._memo)
             try:
                 value = fn(transaction)
                 turn.keep()
@@ -238,7 +259,7 @@ class Database:
         """Translate what came from the engine; leave everything else."""
         if isinstance(error, StopIteration):
             return RuntimeError(f"a transaction ended by {error!r}")  # a future refuses these
-        return self.dialect.translate(error) if is_of_engine(error) else error
+        return self._dialect.translate(error) if is_of_engine(error) else error
 
     # --- on other threads ------------------------------------------------------------------------
 
@@ -255,7 +276,7 @@ class Database:
             self._keep(connection)
             memo = Memo(self._specs)
             tail = Tail(writable=False)
-            value = fn(Transaction(connection, self.source, tail, self._clock, memo))
+            value = fn(Transaction(connection, self._source, tail, self._clock, memo))
             connection.run("COMMIT")
             return value
         except Exception as error:
@@ -265,7 +286,7 @@ class Database:
             if not is_of_engine(error):
                 raise
             self._keep(None)
-            raise self.dialect.translate(error) from error
+            raise self._dialect.translate(error) from error
 
     def _mine(self) -> Connection | None:
         return getattr(self._local, "connection", None)
