@@ -36,7 +36,6 @@ def test_running_installation_moves_to_postgres_under_traffic(tmp_path: Path) ->
         project = Project(tmp_path / "hello")
         assert andon.ship(project).code == 0
         full = server.new_schema()
-        assert server.new_schema()
         url = server.new_schema().replace("postgres@", f"postgres:{SECRET}@")
         before = len(andon.client.get("/ledger", {"limit": 1000}))
         with Traffic(andon.service()["address"]) as traffic:
@@ -84,6 +83,7 @@ def test_old_copy_never_rolls_production_back_by_surprise(tmp_path: Path) -> Non
         assert andon.andon("admin", "backup", str(copy)).code == 5
         project.commit("two")
         assert andon.ship(project).code == 0
+        assert andon.andon("ledger", "checkpoint").code == 0
         refused = andon.andon("admin", "restore", str(copy))
         assert (refused.code, "is held by" in refused.text) == (5, True)
         with Traffic(andon.service()["address"]) as traffic:

@@ -48,8 +48,8 @@ def server() -> Iterator[PostgresServer]:
 async def state(tmp_path: Path) -> Path:
     """An installation with a living story, a desired state, keys and an artifact."""
     state = tmp_path / "state"
-    (state / "keys").mkdir(parents=True)
-    (state / "keys/ledger.pem").write_text("a secret")
+    (state / "ledger").mkdir(parents=True)
+    (state / "ledger/key.pem").write_text("a secret")
     connection = sqlite3.connect(state / "control.db")
     connection.executescript(f"BEGIN; {STORY.read_text()} COMMIT; PRAGMA user_version=1;")
     connection.close()
@@ -92,15 +92,28 @@ async def paused(url: str) -> tuple[str, tuple[Any, ...]]:
 async def test_restored_copy_is_whole_private_and_paused(copy: Path, tmp_path: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o600
     said = verify_backup(copy)
-    assert (said["events"], said["keys"], said["engine"]) == (28, ["ledger.pem"], "sqlite")
+    assert (said["events"], said["keys"], said["engine"]) == (28, ["key.pem"], "sqlite")
     elsewhere = tmp_path / "elsewhere"
     put_back(copy, elsewhere)
     reason, findings = await paused(str(elsewhere / "control.db"))
     assert reason.startswith("restored from a copy of 2023-11-14T")
     assert findings == ()
-    assert (elsewhere / "keys/ledger.pem").read_text() == "a secret"
-    assert (elsewhere / "keys/ledger.pem").stat().st_mode & 0o777 == 0o600
+    assert (elsewhere / "ledger/key.pem").read_text() == "a secret"
+    assert (elsewhere / "ledger/key.pem").stat().st_mode & 0o777 == 0o600
     assert GitDesiredState(elsewhere / "desired.git", CLOCK).read("prod") == {"shop": ONE}
+
+
+async def test_witness_outside_the_database_is_of_the_copy(
+    copy: Path, state: Path, store: Store
+) -> None:
+    (state / "ledger/newest.json").write_text("of later")
+    store.close()
+    for file in state.glob("control.db*"):
+        file.unlink()
+    put_back(copy, state)
+    assert not (state / "ledger/newest.json").exists()
+    assert (state / "ledger/newest.json.replaced").read_text() == "of later"
+    assert "ledger/newest.json" not in json.dumps(verify_backup(copy))
 
 
 @pytest.mark.postgres
@@ -136,8 +149,8 @@ def test_place_that_holds_something_is_refused_before_anything_is_written(
     with pytest.raises(Conflict, match="not empty"):
         put_back(copy, state)
     other = tmp_path / "other"
-    (other / "keys").mkdir(parents=True)
-    (other / "keys/ledger.pem").write_text("another secret")
+    (other / "ledger").mkdir(parents=True)
+    (other / "ledger/key.pem").write_text("another secret")
     with pytest.raises(Conflict, match="another than in the backup"):
         put_back(copy, other)
     assert not (other / "desired.git").exists()
@@ -238,10 +251,10 @@ HOSTILE: list[tuple[Callable[[Members], None], bool, type[AndonError]]] = [
     (one_byte, False, Untrusted),
     (one_byte, True, Untrusted),
     (one_row_less, True, Untrusted),
-    (lambda m: put(m, "keys/ledger.pem", b"A SECRET"), False, Untrusted),
+    (lambda m: put(m, "ledger/key.pem", b"A SECRET"), False, Untrusted),
     (lambda m: put(m, "extra", b""), False, Untrusted),
-    (lambda m: put(m, "keys/../../outside", b"x"), True, Untrusted),
-    (lambda m: put(m, "keys//absolute", b"x"), True, Untrusted),
+    (lambda m: put(m, "ledger/../../outside", b"x"), True, Untrusted),
+    (lambda m: put(m, "ledger//absolute", b"x"), True, Untrusted),
     (lambda m: put(m, f"artifacts/{'0' * 64}", b"x"), True, Untrusted),
     (lambda m: put(m, "artifacts/../../outside", b"x"), True, UsageError),
     (lambda m: put(m, "artifacts/index.json", b'[{"digest": 1}]'), True, Untrusted),

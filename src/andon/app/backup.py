@@ -16,16 +16,17 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus
 from andon.app.archive import FORMAT, MANIFEST, Manifest, Writer, reading, writing
 from andon.app.installation import Json, Say
-from andon.app.place import SQLITE
 from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
-from andon.store.copying import Snapshot, snapshot, tables
+from andon.store.copying import Snapshot, engine_of, snapshot, tables
 from andon.store.schema import VERSION
 
 DESIRED = "desired.bundle"
-PLAIN_FOLDERS = ("keys", "archive")
-"""Folders of the state folder that a restored installation needs as they are: signing keys, and
-segments of the ledger that were taken out of the database."""
+PLAIN_FOLDERS = ("ledger", "blobs")
+"""Folders of the state folder that a restored installation needs as they are: the keys of the ledger,
+and segments that were taken out of the database."""
+WITNESS = "ledger/newest.json"
+"""The newest checkpoint outside the database: a restored one is remembered from its own."""
 
 
 def back_up(
@@ -63,7 +64,7 @@ def back_up(
             andon=__version__,
             made_at=clock.now(),
             source=seen.source,
-            engine="sqlite" if (state / SQLITE).exists() else "postgresql",
+            engine=engine_of(store),
             token=seen.token,
             rows=rows,
             events=seen.tx.last_seq(),
@@ -90,7 +91,7 @@ def verify_backup(path: Path) -> Json:
 
 def summary(path: Path, manifest: Manifest) -> Json:
     """Show what a backup holds."""
-    keys = [name for name in manifest.members if name.startswith("keys/")]
+    keys = [name for name in manifest.members if name.startswith("ledger/")]
     return {
         "file": str(path),
         "sizeBytes": path.stat().st_size if path.exists() else 0,
@@ -100,7 +101,7 @@ def summary(path: Path, manifest: Manifest) -> Json:
         "events": manifest.events,
         "rows": sum(manifest.rows.values()),
         "desired": manifest.desired,
-        "keys": [name.removeprefix("keys/") for name in sorted(keys)],
+        "keys": [name.removeprefix("ledger/") for name in sorted(keys)],
         "artifacts": list(manifest.artifacts),
         "leftOut": list(manifest.left_out),
     }
@@ -146,8 +147,10 @@ def _add_desired(archive: Writer, state: Path) -> str:
 def _add_plain(archive: Writer, state: Path) -> None:
     for folder in PLAIN_FOLDERS:
         for path in sorted((state / folder).rglob("*")):
-            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-                archive.add_file(path.relative_to(state).as_posix(), path)
+            name = path.relative_to(state).as_posix()
+            plain = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+            if plain and name != WITNESS:
+                archive.add_file(name, path)
 
 
 def _add_artifacts(archive: Writer, layout: Layout, wanted: set[str]) -> list[str]:

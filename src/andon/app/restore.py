@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from andon.adapters.filetree import fsync_folder
 from andon.adapters.git import bare_bundle
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, HashingWriter, Layout
 from andon.app.archive import Manifest, Reader, reading
-from andon.app.backup import DESIRED, PLAIN_FOLDERS, summary
+from andon.app.backup import DESIRED, PLAIN_FOLDERS, WITNESS, summary
 from andon.app.home import SETTING as HOME
 from andon.app.installation import Json, Say
 from andon.app.place import choose_database, database_of, without_password
@@ -23,13 +25,13 @@ from andon.domains.line import events
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Untrusted
 from andon.ports.store import Tx
-from andon.store import dialect_of
-from andon.store.copying import ORIGIN, expect_room, fill, tables
+from andon.store import dialect_of, open_store
+from andon.store.copying import ORIGIN, expect_room, fill, snapshot, tables
 from andon.store.schema import VERSION
 
 RESTORED = "restored"
 """Setting of an installation that nobody has compared with the world yet: when the copy was made."""
-_PLAIN_NAME = re.compile(r"(keys|archive)(/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,3}")
+_PLAIN_NAME = re.compile(r"(ledger|blobs)(/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,3}")
 
 
 def restore(path: Path, state: Path, given: str, clock: Clock, say: Say) -> Json:
@@ -62,6 +64,7 @@ def restore(path: Path, state: Path, given: str, clock: Clock, say: Say) -> Json
         artifacts = _restore_artifacts(archive, state)
         say(f"restores the database into {without_password(url)}")
         _restore_database(archive, url, clock)
+        _remember_newest(state, url)
         if given:
             choose_database(state, given)
         return {
@@ -193,6 +196,25 @@ def _restore_database(archive: Reader, url: str, clock: Clock) -> None:
         origin=_origin(manifest),
         settle=lambda tx: _settle(tx, manifest, clock.now()),
     )
+
+
+def _remember_newest(state: Path, url: str) -> None:
+    """Let the witness outside the database be of the copy; the one it replaces is kept beside it."""
+    witness = state / WITNESS
+    store = open_store(url, source="")
+    try:
+        with snapshot(store) as seen:
+            newest = seen.tx.checkpoints(newest=1)
+    finally:
+        store.close()
+    if witness.exists():
+        witness.rename(witness.with_name(f"{witness.name}.replaced"))
+    if newest:
+        witness.parent.mkdir(mode=0o700, exist_ok=True)
+        witness.with_name(".newest.new").unlink(missing_ok=True)
+        _write(witness.with_name(".newest.new"), iter([msgspec.json.encode(newest[0])]))
+        witness.with_name(".newest.new").rename(witness)
+        fsync_folder(witness.parent)
 
 
 def _origin(manifest: Manifest) -> str:

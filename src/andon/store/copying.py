@@ -146,6 +146,11 @@ class Snapshot:
         self._connection.run("COMMIT")
 
 
+def engine_of(store: Store) -> str:
+    """Name the engine of a store."""
+    return "postgresql" if cast(Database, store).dialect.many_writers else "sqlite"
+
+
 @contextmanager
 def snapshot(store: Store) -> Iterator[Snapshot]:
     """See the database of a store at one moment, on this thread and a connection of its own."""
