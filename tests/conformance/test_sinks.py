@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Iterator
 
 import aio_pika
@@ -11,6 +12,11 @@ import nats
 import pytest
 from nats.js.api import StreamConfig
 
+from andon.adapters.amqp import AmqpSink
+from andon.adapters.nats import NatsSink
+from andon.kernel.errors import Unavailable
+from andon.ports.sinks import Outgoing
+from andon.ports.store.outbox import Subscription
 from andon.testing import nats as nats_server
 from andon.testing import rabbitmq
 from andon.testing.nats import NatsServer, running_nats
@@ -209,3 +215,38 @@ class TestNats(SinkSuite):
         peer = NatsPeer(jetstream)
         await peer.accept()
         return peer
+
+
+EVENT = Outgoing(id="one", type="dev.cdevents.build.queued.0.3.0", body=b"{}")
+
+
+async def test_rabbit_is_spoken_to_in_secret_and_only_if_it_can_be_trusted(
+    broker: RabbitServer,
+) -> None:
+    peer = RabbitPeer(broker)
+    await peer.open()
+    url = f"amqps://guest:guest@127.0.0.1:{broker.tls_port}/?exchange={peer.name}"
+    trusting = AmqpSink(Subscription(name="a", url=f"{url}&cafile={broker.certificate}"))
+    await trusting.deliver(EVENT)
+    await trusting.close()
+    assert [one.repeats for one in await peer.arrived()] == ["one"]
+    with pytest.raises(Unavailable, match="does not answer"):
+        await AmqpSink(Subscription(name="a", url=url)).deliver(EVENT)
+
+
+async def test_nats_is_spoken_to_in_secret_and_only_if_it_can_be_trusted(
+    jetstream: NatsServer,
+) -> None:
+    server = nats_server.program()
+    assert server is not None
+    with running_nats(server, tls=True) as running:
+        trust = ssl.create_default_context(cafile=running.certificate)
+        client = await nats.connect(f"tls://127.0.0.1:{running.port}", tls=trust)
+        await client.jetstream().add_stream(StreamConfig(name="secret", subjects=["secret.>"]))
+        await client.close()
+        url = f"tls://127.0.0.1:{running.port}/secret"
+        trusting = NatsSink(Subscription(name="a", url=f"{url}?cafile={running.certificate}"))
+        await trusting.deliver(EVENT)
+        await trusting.close()
+        with pytest.raises(Unavailable, match="does not answer"):
+            await NatsSink(Subscription(name="a", url=url), timeout_seconds=1).deliver(EVENT)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from andon.testing.certificates import make_certificate
 from andon.testing.children import Child, answers, free_port
 
 
@@ -23,9 +24,13 @@ class NatsServer:
     Args:
         server: What ``program`` returned.
         folder: Its data.
+        tls: Whether it is to be spoken to in secret.
     """
 
-    def __init__(self, server: Path, folder: Path) -> None:
+    def __init__(self, server: Path, folder: Path, tls: bool = False) -> None:
+        pair = make_certificate(folder) if tls else None
+        self.certificate = pair[0] if pair else None
+        self._key = pair[1] if pair else None
         self._server = server
         self._folder = folder
         self.port = free_port()
@@ -40,7 +45,9 @@ class NatsServer:
         """Start it, and wait until it greets."""
         place = ("--addr", "127.0.0.1", "--port", str(self.port))
         data = ("--jetstream", "--store_dir", str(self._folder / "jetstream"))
-        self._process = Child([str(self._server), *place, *data], self._folder)
+        secret = ("--tls", "--tlscert", str(self.certificate), "--tlskey", str(self._key))
+        options = (*place, *data, *(secret if self.certificate else ()))
+        self._process = Child([str(self._server), *options], self._folder)
         self._process.wait_for(lambda: answers(self.port, b"INFO "))
 
     def kill(self) -> None:
@@ -50,14 +57,15 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def running_nats(server: Path) -> Iterator[NatsServer]:
+def running_nats(server: Path, tls: bool = False) -> Iterator[NatsServer]:
     """Start a server, and end it in the end.
 
     Args:
         server: What ``program`` returned.
+        tls: Whether it is to be spoken to in secret.
     """
     folder = Path(tempfile.mkdtemp(prefix="andon-nats-"))
-    running = NatsServer(server, folder)
+    running = NatsServer(server, folder, tls)
     try:
         running.start()
         yield running

@@ -12,11 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from andon.testing.certificates import make_certificate
 from andon.testing.children import Child, answers, free_port
 
 LIBRARY = Path("/usr/lib/rabbitmq/lib")
 CONFIG = """\
 listeners.tcp.local = 127.0.0.1:{port}
+listeners.ssl.local = 127.0.0.1:{tls_port}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
 disk_free_limit.absolute = 1MB
 vm_memory_high_watermark.absolute = 256MB
 log.console = true
@@ -43,9 +47,15 @@ class RabbitServer:
         self._server = server
         self._folder = folder
         self.port = free_port()
+        self.tls_port = free_port()
+        self.certificate, key = make_certificate(folder)
         self._epmd_port = free_port()
         self._epmd = Child(["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)], folder)
-        (folder / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
+        (folder / "rabbitmq.conf").write_text(
+            CONFIG.format(
+                port=self.port, tls_port=self.tls_port, certificate=self.certificate, key=key
+            )
+        )
         (folder / "enabled_plugins").write_text("[].\n")
         self._broker: Child | None = None
 

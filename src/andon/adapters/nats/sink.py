@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 import nats  # noqa: F401 - first, or its parts import each other in a circle
 from nats.aio.client import Client
@@ -25,7 +26,8 @@ class NatsSink:
 
     Args:
         spec: ``nats://user:password@host:port/SUBJECT`` or ``tls://``; the event's type follows the
-            subject, so that ``SUBJECT.>`` is everything. Without one it is ``andon``.
+            subject, so that ``SUBJECT.>`` is everything. Without one it is ``andon``. ``?cafile=PATH``
+            names who vouches for the server.
         timeout_seconds: How long connecting and one delivery may take.
 
     Raises:
@@ -34,7 +36,7 @@ class NatsSink:
 
     def __init__(self, spec: Subscription, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._mode = spec.mode
-        self._server, self._subject = _parts(spec.url)
+        self._server, self._subject, self._tls = _parts(spec.url)
         self._timeout_seconds = timeout_seconds
         self._client: Client | None = None
         self._lost = asyncio.Event()
@@ -78,9 +80,10 @@ class NatsSink:
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
-                connect_timeout=int(self._timeout_seconds),
+                connect_timeout=max(1, int(self._timeout_seconds)),
                 error_cb=_left_to_the_delivery,
                 closed_cb=self._closed,
+                tls=self._tls,
             )
         return self._client
 
@@ -118,7 +121,8 @@ async def _left_to_the_delivery(error: Exception) -> None:
     """Say nothing: whoever delivers next is told."""
 
 
-def _parts(text: str) -> tuple[str, str]:
+def _parts(text: str) -> tuple[str, str, ssl.SSLContext | None]:
+    """Take an address apart: the server, the subject, and how it is to be trusted."""
     url = urlsplit(text)
     subject = url.path.strip("/") or DEFAULT_SUBJECT
     plain = subject.isascii() and subject.isprintable()
@@ -128,7 +132,16 @@ def _parts(text: str) -> tuple[str, str]:
             "the NATS address is not usable",
             hint="nats://user:password@host:port/SUBJECT, or tls:// in place of nats://",
         )
-    return urlunsplit(url._replace(path="", query="", fragment="")), subject
+    server = urlunsplit(url._replace(path="", query="", fragment=""))
+    return server, subject, _trust(url) if url.scheme == "tls" else None
+
+
+def _trust(url: SplitResult) -> ssl.SSLContext:
+    file = dict(parse_qsl(url.query)).get("cafile")
+    try:
+        return ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"the certificates in {file} cannot be used: {error}") from None
 
 
 def _reason(error: BaseException) -> str:
