@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench sabotage clean
+.PHONY: demo test lint bench certify sabotage clean
 
 # The demo needs Andon alone; tests need the tools too.
 $(BIN)/andon: pyproject.toml
@@ -33,6 +33,9 @@ $(VENV)/.bench: pyproject.toml
 
 bench: $(VENV)/.bench
 	nox -s bench -- $(ARGS)
+
+certify: $(VENV)/.dev
+	nox -s certify
 
 sabotage: $(VENV)/.dev
 	nox -s sabotage -- $(ARGS)

@@ -68,6 +68,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def certify(session: nox.Session) -> None:
+    """What takes long: a ledger of a million events."""
+    session.run("python", "-m", "bench.million", external=True)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Write what is generated: kinds, JSON Schema."""
     session.run("python", "docs/generate_kinds.py", external=True)
