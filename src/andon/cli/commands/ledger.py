@@ -109,7 +109,7 @@ def archive(session: Session, before: Any, keep: str) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 @flags
 @click.pass_obj
-def export(session: Session, file: str, overwrite: bool, /, **query: Any) -> None:
+def export(session: Session, /, file: str, overwrite: bool, **query: Any) -> None:
     """Write events as lines of CloudEvents to FILE, or to - for standard output."""
     from andon.cli.ledger_files import export_to
 
