@@ -8,5 +8,7 @@ from andon.testing.store_outbox_suite import OutboxOfStore
 from andon.testing.store_queue_suite import ActionsOfStore, TasksOfStore
 
 
-class StoreSuite(ObjectsOfStore, TasksOfStore, ActionsOfStore, LedgerOfStore, TransactionsOfStore, OutboxOfStore):
+class StoreSuite(
+    ObjectsOfStore, TasksOfStore, ActionsOfStore, LedgerOfStore, TransactionsOfStore, OutboxOfStore
+):
     """Fixture to provide: ``store``, open and empty."""
