@@ -167,7 +167,7 @@ class ObjectsOfStore:
             await write(store, ("set_outcome", ("k", 1, failed, NOW)))
         (row,) = await store.read(lambda tx: tx.actions("u1"))
         assert row.outcome == Done()
-        with pytest.raises(NotFound, match="other"):
+        with pytest.raises(Fenced, match="other"):
             await write(store, ("set_outcome", ("other", 1, Done(), NOW)))
 
     async def test_intents_without_outcome_are_unfinished(self, store: Store) -> None:
