@@ -7,7 +7,7 @@ and when nothing is due the clock jumps to what is next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar, get_args
 
 from andon.api.project import Definitions
@@ -66,6 +66,8 @@ class SimulatedLine:
         self.policies: dict[str, Definitions] = {}
         """Definitions by revision, so that the adopted ones are found."""
         self._under_way: list[tuple[float, PendingAction]] = []
+        self._reconciled_by: dict[str, str] = {}
+        """Names of controllers by subject."""
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
@@ -94,13 +96,17 @@ class SimulatedLine:
             self.passing(f"inside {work}")
             return result
 
-        result = self._runner.run(self.store.transact(within))
+        result = self._wait(self.store.transact(within))
         self.passing(f"commit {work}")
         return result
 
     def look(self, fn: Callable[[Tx], T]) -> T:
         """Run a function over a snapshot."""
-        return self._runner.run(self.store.read(fn))
+        return self._wait(self.store.read(fn))
+
+    def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
+        # What a Runner does around each run for the keyboard's sake costs more than the transaction.
+        return self._runner.get_loop().run_until_complete(answer)
 
     def start(self) -> None:
         """Take the lease and perform again what was left without outcome."""
@@ -187,9 +193,12 @@ class SimulatedLine:
             return []
 
     def _controller_of(self, task: TaskRow) -> str:
-        found = self.look(lambda tx: tx.get(task.kind, task.name))
-        controller = self.turns.controller_of(found) if found else None
-        return controller.kind if controller else "nobody"
+        subject = f"{task.kind}/{task.name}"
+        if subject not in self._reconciled_by:
+            found = self.look(lambda tx: tx.get(task.kind, task.name))
+            controller = self.turns.controller_of(found) if found else None
+            self._reconciled_by[subject] = controller.kind if controller else "nobody"
+        return self._reconciled_by[subject]
 
     def _remember(self) -> bool:
         """Perform what is ours and lies idle: a commit whose answer was lost left it behind."""

@@ -128,9 +128,10 @@ class World:
             if not fits or (fault.change and not change.startswith(fault.change)):
                 continue
             struck = self.struck.setdefault(number, set())
-            if fault.times and self._key not in struck and len(struck) >= fault.times:
-                continue
-            struck.add(self._key)
+            if fault.times and self._key not in struck:
+                if len(struck) >= fault.times:
+                    continue
+                struck.add(self._key)
             return fault
         return None
 
@@ -193,11 +194,10 @@ class World:
         """Say how long an action is still under way: it goes on when who asked for it is killed."""
         self._key = key
         place = getattr(action, "environment", "")
-        fault = self._fault("slow", type(action).__name__, environment=place)
-        if fault is None:
-            return 0.0
-        ends = self._ends.setdefault(key, self.clock.now() + fault.seconds)
-        return max(0.0, ends - self.clock.now())
+        if key not in self._ends:
+            fault = self._fault("slow", type(action).__name__, environment=place)
+            self._ends[key] = self.clock.now() + (fault.seconds if fault else 0.0)
+        return max(0.0, self._ends[key] - self.clock.now())
 
     def _cancel_job(self, action: actions.CancelJob, key: str) -> actions.Done:
         ended = actions.JobDone(state="cancelled", message="cancelled")
