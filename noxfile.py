@@ -69,7 +69,8 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def certify(session: nox.Session) -> None:
-    """What takes long: a ledger of a million events."""
+    """What takes long: a kill at every point of every scenario, a ledger of a million events."""
+    session.run("pytest", "-q", "tests/crash", env={"ANDON_CERTIFY": "1"}, external=True)
     session.run("python", "-m", "bench.million", external=True)
 
 
