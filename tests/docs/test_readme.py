@@ -19,6 +19,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/operating.md",
+    "docs/operations.md",
     "docs/judge.md",
     "examples/shop/README.md",
 ]
