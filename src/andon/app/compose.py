@@ -32,7 +32,7 @@ from andon.app.lock import hold_state
 from andon.app.moving import settle_in
 from andon.app.place import database_of
 from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
-from andon.app.sinks import sinks
+from andon.app.sinks import guard_of, sinks
 from andon.app.sweeping import KEEP_DAYS, keep_sweeping
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
@@ -63,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         database_url: ``sqlite:///...`` or ``postgresql://...``; empty: a file in the state folder.
         watch: Branches to ship by themselves: (repository, branch).
         notify: Webhooks told whenever the line stops.
+        allow_internal: Internal networks and names that webhooks and subscribers may be at.
         policy_branch: Branch that rules are read from.
         lease_seconds: Within this time a dead worker's work goes on elsewhere.
         jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
@@ -75,6 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_url: str = ""
     watch: tuple[tuple[str, str], ...] = ()
     notify: tuple[str, ...] = ()
+    allow_internal: tuple[str, ...] = ()
     policy_branch: str = "main"
     lease_seconds: float = LEASE_SECONDS
     jobs_at_once: int = JOBS_AT_ONCE
@@ -266,7 +268,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     desired = GitDesiredState(state / "desired.git", clock)
-    notifier = WebhookNotifier()
+    notifier = WebhookNotifier(guard=guard_of(settings.allow_internal))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
@@ -344,6 +346,7 @@ async def _run(
         clock=parts.clock,
         notify=settings.notify,
         policy_branch=settings.policy_branch,
+        guard=guard_of(settings.allow_internal),
     )
     admin = Admin(
         installation=installation,
@@ -377,7 +380,9 @@ async def _run(
 async def telling(settings: Settings, store: Store, worker: str) -> None:
     """Tell subscribers what the ledger says, until cancelled."""
     pace = Pace(settings.lease_seconds)
-    await Deliverer(store, sinks(SystemClock()), worker, pace).run()
+    await Deliverer(
+        store, sinks(SystemClock(), guard_of(settings.allow_internal)), worker, pace
+    ).run()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from andon import __version__
 from andon.adapters.agentclient import AgentClient
+from andon.adapters.outbound import LOCAL, Guard
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
@@ -58,6 +59,7 @@ class ControlPlane:
         book: Keeps the ledger.
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
+        guard: Where calls to subscribers may lead.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class ControlPlane:
         book: Book,
         notify: tuple[str, ...] = (),
         policy_branch: str = "main",
+        guard: Guard = LOCAL,
     ) -> None:
         self._state = state
         self._store = store
@@ -86,7 +89,7 @@ class ControlPlane:
         self._policy_branch = policy_branch
         self._started_at = clock.now()
         self.watching = Watches(store, source, clock, self._ship_seen)
-        self.subscriptions = Subscriptions(store, clock, SystemRandomness(), sinks(clock))
+        self.subscriptions = Subscriptions(store, clock, SystemRandomness(), sinks(clock, guard))
         self.intake = Intake(store, turns, clock)
 
     # --- shipping --------------------------------------------------------------------------------

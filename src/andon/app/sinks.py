@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from andon.adapters.eventwebhook import WebhookSink
+from andon.adapters.outbound import LOCAL, Guard
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable, UsageError
 from andon.ports.sinks import Sink
@@ -19,17 +20,34 @@ def scheme(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-def sinks(clock: Clock) -> Callable[[Subscription], Sink]:
-    """Return what opens the way to a subscriber; nothing is sent before the first delivery."""
+def guard_of(allow: Sequence[str]) -> Guard:
+    """Say where calls may lead: over loopback too, as only this machine's users reach the control plane.
+
+    Args:
+        allow: Internal networks and patterns of names that may be called besides.
+
+    Raises:
+        UsageError: One is neither.
+    """
+    return Guard(allow, loopback=True)
+
+
+def sinks(clock: Clock, guard: Guard = LOCAL) -> Callable[[Subscription], Sink]:
+    """Return what opens the way to a subscriber; nothing is sent before the first delivery.
+
+    Args:
+        clock: The time.
+        guard: Where calls may lead.
+    """
 
     def open_sink(spec: Subscription) -> Sink:
         match scheme(spec.url):
             case "http" | "https":
-                return WebhookSink(spec, clock)
+                return WebhookSink(spec, clock, guard=guard)
             case "amqp" | "amqps":
-                return _amqp(spec)
+                return _amqp(spec, guard)
             case "nats" | "tls":
-                return _nats(spec)
+                return _nats(spec, guard)
         raise UsageError(
             f"nothing can be sent to an address of the kind {scheme(spec.url)!r}",
             hint="known: https, http, amqps, amqp, nats, tls (NATS)",
@@ -38,20 +56,20 @@ def sinks(clock: Clock) -> Callable[[Subscription], Sink]:
     return open_sink
 
 
-def _amqp(spec: Subscription) -> Sink:
+def _amqp(spec: Subscription, guard: Guard) -> Sink:
     try:
         from andon.adapters.amqp import AmqpSink
     except ImportError:
         raise Unavailable("AMQP needs the extra `amqp`", hint="pip install 'andon[amqp]'") from None
-    return AmqpSink(spec)
+    return AmqpSink(spec, guard=guard)
 
 
-def _nats(spec: Subscription) -> Sink:
+def _nats(spec: Subscription, guard: Guard) -> Sink:
     try:
         from andon.adapters.nats import NatsSink
     except ImportError:
         raise Unavailable("NATS needs the extra `nats`", hint="pip install 'andon[nats]'") from None
-    return NatsSink(spec)
+    return NatsSink(spec, guard=guard)
 
 
 def masked(url: str) -> str:

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractConnection, AbstractExchange
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
 
 from andon.adapters.cloudevents import message
+from andon.adapters.outbound import LOCAL, Guard, at_address
 from andon.kernel.errors import Unavailable, UsageError
 from andon.ports.sinks import NotTaken, Outgoing
 from andon.ports.store.outbox import Subscription
@@ -23,6 +24,7 @@ TIMEOUT_SECONDS = 10.0
 DEFAULT_EXCHANGE = "amq.topic"
 _PREFIX = "cloudEvents:"
 _OURS = ("exchange", "routing-key")
+_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class AmqpSink:
@@ -33,13 +35,21 @@ class AmqpSink:
             exchange ``amq.topic`` is meant; an empty one with a queue's name as key is that queue.
             Without a key the event's type is one. All other parameters belong to the connection.
         timeout_seconds: How long connecting, and one delivery, may take.
+        guard: Where calls may lead. With TLS the name is looked up again: what answers there must
+            then prove the name.
 
     Raises:
         UsageError: The address is none.
     """
 
-    def __init__(self, spec: Subscription, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        spec: Subscription,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        guard: Guard = LOCAL,
+    ) -> None:
         self._mode = spec.mode
+        self._guard = guard
         self._url, ours = _parts(spec.url)
         self._exchange_name = ours.get("exchange", DEFAULT_EXCHANGE)
         self._key = ours.get("routing-key", "")
@@ -76,7 +86,8 @@ class AmqpSink:
         if self._exchange is not None and self._connection and not self._connection.is_closed:
             return self._exchange
         await self.close()
-        self._connection = await aio_pika.connect(self._url, timeout=self._timeout_seconds)
+        url = await asyncio.to_thread(self._looked_at)
+        self._connection = await aio_pika.connect(url, timeout=self._timeout_seconds)
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         # An exchange that is not there would close the channel at the first message: ask for it now.
         self._exchange = (
@@ -85,6 +96,12 @@ class AmqpSink:
             else channel.default_exchange
         )
         return self._exchange
+
+    def _looked_at(self) -> str:
+        """Return the broker's address, its name resolved where TLS does not need it."""
+        url = urlsplit(self._url)
+        (address, *_) = self._guard.addresses(url.hostname or "", url.port or _PORTS[url.scheme])
+        return self._url if url.scheme == "amqps" else at_address(url, address)
 
     def _message(self, event: Outgoing) -> aio_pika.Message:
         form = message(event, self._mode)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import socket
-import threading
 from importlib.metadata import version
-from urllib.parse import SplitResult, urlsplit
 
 from andon.adapters.cloudevents import header, message
 from andon.adapters.eventwebhook.signing import signature
+from andon.adapters.outbound import LOCAL, Guard, post, web_address
 from andon.kernel.clock import Clock
-from andon.kernel.errors import Denied, Unavailable, UsageError
+from andon.kernel.errors import Denied, Unavailable
 from andon.ports.sinks import Gone, NotTaken, Outgoing
 from andon.ports.store.outbox import Subscription
 
 TIMEOUT_SECONDS = 10.0
 _LATER = (408, 425, 429, 502, 503, 504)
 """The other side, or a proxy before it, cannot take anything now."""
+_HINT = "http(s)://host[:port]/path, without a user: messages are signed instead"
 
 
 class WebhookSink:
@@ -30,16 +28,22 @@ class WebhookSink:
         spec: Where to, in which mode, signed with what.
         clock: The time that is signed.
         timeout_seconds: How long one exchange may take.
+        guard: Where it may lead.
 
     Raises:
         UsageError: The address is none.
     """
 
     def __init__(
-        self, spec: Subscription, clock: Clock, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        spec: Subscription,
+        clock: Clock,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        guard: Guard = LOCAL,
     ) -> None:
         self._spec = spec
-        self._url = _checked(spec.url)
+        self._url = web_address(spec.url, _HINT)
+        self._guard = guard
         self._clock = clock
         self._timeout_seconds = timeout_seconds
 
@@ -60,28 +64,15 @@ class WebhookSink:
             "webhook-timestamp": timestamp,
             "webhook-signature": signature(self._spec.secrets, id, timestamp, form.body),
             "User-Agent": f"andon/{version('andon')}",
-            "Connection": "close",
         }
-        self._judge(self._post(form.body, headers))
-
-    def _post(self, body: bytes, headers: dict[str, str]) -> int:
-        url, host = self._url, self._url.hostname or ""
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(host, url.port, timeout=self._timeout_seconds)
-        # A socket's timeout is for one read; the timer ends a side that sends a byte now and then.
-        timer = threading.Timer(self._timeout_seconds, _abort, [connection])
-        timer.daemon = True
-        timer.start()
-        try:
-            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            connection.request("POST", path, body, headers)
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"{host} does not answer: {reason}") from error
-        finally:
-            timer.cancel()
-            connection.close()
+        status = post(
+            self._url,
+            form.body,
+            headers,
+            guard=self._guard,
+            timeout_seconds=self._timeout_seconds,
+        )
+        self._judge(status)
 
     def _judge(self, status: int) -> None:
         said = f"{self._url.hostname} answered {status}"
@@ -94,26 +85,3 @@ class WebhookSink:
         if status >= 300:
             why = "; redirects are not followed" if status < 400 else ""
             raise Denied(f"{said}{why}")
-
-
-def _checked(text: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        usable = None
-    plain = text.isascii() and text.isprintable() and " " not in text
-    if not usable or not plain or "@" in url.netloc:
-        raise UsageError(
-            "the webhook's address is not usable",
-            hint="http(s)://host[:port]/path, without a user: messages are signed instead",
-        )
-    return url
-
-
-def _abort(connection: http.client.HTTPConnection) -> None:
-    if connection.sock is not None:
-        try:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass

@@ -13,12 +13,14 @@ from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from andon.adapters.cloudevents import header, message
+from andon.adapters.outbound import LOCAL, Guard, at_address
 from andon.kernel.errors import Denied, Unavailable, UsageError
 from andon.ports.sinks import NotTaken, Outgoing
 from andon.ports.store.outbox import Subscription
 
 TIMEOUT_SECONDS = 10.0
 DEFAULT_SUBJECT = "andon"
+_PORT = 4222
 
 
 class NatsSink:
@@ -29,12 +31,19 @@ class NatsSink:
             subject, so that ``SUBJECT.>`` is everything. Without one it is ``andon``. ``?cafile=PATH``
             names who vouches for the server.
         timeout_seconds: How long connecting and one delivery may take.
+        guard: Where calls may lead.
 
     Raises:
         UsageError: The address is none.
     """
 
-    def __init__(self, spec: Subscription, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        spec: Subscription,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        guard: Guard = LOCAL,
+    ) -> None:
+        self._guard = guard
         self._mode = spec.mode
         self._server, self._subject, self._tls = _parts(spec.url)
         self._timeout_seconds = timeout_seconds
@@ -72,10 +81,13 @@ class NatsSink:
     async def _open(self) -> Client:
         if self._client is None or not self._client.is_connected:
             await self.close()
+            url = urlsplit(self._server)
+            host = url.hostname or ""
+            (address, *_) = await asyncio.to_thread(self._guard.addresses, host, url.port or _PORT)
             # Kept before it is connected, so that an attempt that is cancelled is closed, too.
             self._client, self._lost = Client(), asyncio.Event()
             await self._client.connect(
-                self._server,
+                at_address(url, address),
                 name="andon",
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
@@ -84,6 +96,7 @@ class NatsSink:
                 error_cb=_left_to_the_delivery,
                 closed_cb=self._closed,
                 tls=self._tls,
+                tls_hostname=host,
             )
         return self._client
 

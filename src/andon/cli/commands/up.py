@@ -33,6 +33,13 @@ SHORTEST_LEASE_SECONDS = 0.5
 @click.option("--branch", default="main", show_default=True, help="Branch to watch.")
 @click.option("--notify", multiple=True, metavar="URL", help="Webhook told when a rollout stops.")
 @click.option(
+    "--allow-internal",
+    multiple=True,
+    envvar="ANDON_ALLOW_INTERNAL",
+    metavar="PATTERN",
+    help="Network or name inside your own net that webhooks and subscribers may be at.",
+)
+@click.option(
     "--database",
     "database_url",
     default="",
@@ -77,6 +84,7 @@ def command(
     repositories: tuple[str, ...],
     branch: str,
     notify: tuple[str, ...],
+    allow_internal: tuple[str, ...],
     database_url: str,
     policy_branch: str,
     lease: str,
@@ -93,6 +101,7 @@ def command(
         database_url=database_url,
         watch=tuple((_repository(name), branch) for name in repositories),
         notify=notify,
+        allow_internal=allow_internal,
         policy_branch=policy_branch,
         lease_seconds=seconds(lease),
         jobs_at_once=jobs(jobs_at_once),

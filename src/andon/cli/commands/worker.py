@@ -38,11 +38,23 @@ if TYPE_CHECKING:
     envvar="ANDON_LEASE",
     help="Within this time a dead worker's work goes on elsewhere.",
 )
+@click.option(
+    "--allow-internal",
+    multiple=True,
+    envvar="ANDON_ALLOW_INTERNAL",
+    metavar="PATTERN",
+    help="Network or name inside your own net that webhooks and subscribers may be at.",
+)
 @click.option("--jobs", "jobs_at_once", type=int, default=None, help="As of `andon up`.")
 @flags
 @click.pass_obj
 def command(
-    session: Session, database_url: str, agentless: bool, lease: str, jobs_at_once: int | None
+    session: Session,
+    database_url: str,
+    agentless: bool,
+    lease: str,
+    allow_internal: tuple[str, ...],
+    jobs_at_once: int | None,
 ) -> None:
     """Share the work of an installation on Postgres; Ctrl-C ends it, others go on."""
     from andon.app import Settings
@@ -51,6 +63,7 @@ def command(
     settings = Settings(
         state=session.state,
         database_url=database_url,
+        allow_internal=allow_internal,
         agentless=agentless,
         lease_seconds=seconds(lease),
         jobs_at_once=jobs(jobs_at_once),

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from andon.adapters.outbound import Guard
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1.actions import Intent, Notify
 from andon.kernel.errors import AndonError, Denied, Unavailable, UsageError
@@ -120,7 +121,7 @@ async def test_address_that_is_none_is_refused(url: str) -> None:
         await WebhookNotifier().notify(Notify(url=url, body={}), KEY)
 
 
-async def test_host_not_allowed_is_not_told(receiver: Receiver) -> None:
+async def test_internal_address_is_not_told_unless_allowed(receiver: Receiver) -> None:
     with pytest.raises(Denied, match=r"127\.0\.0\.1"):
-        await WebhookNotifier(allow=("*.example.org",)).notify(told(receiver), KEY)
+        await WebhookNotifier(guard=Guard()).notify(told(receiver), KEY)
     assert receiver.got == []
