@@ -41,6 +41,7 @@ from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
 from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
+from andon.store.transfer import links_of
 
 PROGRESS_SECONDS = 1.0
 
@@ -146,11 +147,8 @@ class ControlPlane:
         agent = await self._agent_status()
         now = self._clock.now()
         answer = await self._store.read(lambda tx: queries.status(tx, environment, agent, now))
-        letters = await self._store.read(lambda tx: tx.dead_letters())
-        given_up = {
-            f"{one.subject} (given up, see `andon queue dead`)": one.error for one in letters
-        }
-        return {**answer, "problems": {**self._engine.problems, **given_up}}
+        troubles = await self._store.read(letters.troubles)
+        return {**answer, "problems": {**self._engine.problems, **troubles}}
 
     async def _agent_status(self) -> Json:
         try:
@@ -336,12 +334,13 @@ class ControlPlane:
 
     async def ledger_event(self, id: str) -> Json:
         """Return an event, what led to it and what it led to."""
+        row = await self.book.find(id)
+        if row is None:
+            raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
 
         def answer(tx: Tx) -> Json:
-            row = tx.event(id)
-            if row is None:
-                raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
             causes, effects = tx.linked(id)
+            causes = causes or [target for _, target, _ in links_of(row)]
             known = {one: tx.event(one) for one in (*causes, *effects)}
             return {
                 "event": event_json(row),

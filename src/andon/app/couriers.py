@@ -80,6 +80,7 @@ class Deliverer:
         self._backoff = backoff
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._unreachable: set[str] = set()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -102,7 +103,8 @@ class Deliverer:
 
     async def _match(self) -> None:
         """Have a courier for each active subscriber, and no other."""
-        wanted = await self._store.read(_active)
+        active = await self._store.read(_active)
+        wanted = {spec.name for spec in active if self._can_reach(spec)}
         for name in self._couriers.keys() - wanted:
             await _end(self._couriers.pop(name))
         for name in wanted:
@@ -112,6 +114,17 @@ class Deliverer:
                     log.error("courier of %s ended", name, exc_info=task.exception())
                 self._news[name] = asyncio.Event()
                 self._couriers[name] = asyncio.create_task(self._courier(name).run())
+
+    def _can_reach(self, spec: Subscription) -> bool:
+        """Leave to others what this worker has no library for."""
+        try:
+            self._open_sink(spec)
+        except AndonError as error:
+            if spec.name not in self._unreachable:
+                log.warning("this worker cannot tell %s: %s", spec.name, error.message)
+            self._unreachable.add(spec.name)
+            return False
+        return True
 
     def _courier(self, name: str) -> Courier:
         return Courier(
@@ -125,10 +138,10 @@ class Deliverer:
         )
 
 
-def _active(tx: Tx) -> set[str]:
+def _active(tx: Tx) -> list[Subscription]:
     if tx.paused():
-        return set()
-    return {one.spec.name for one in tx.subscribers() if not one.status.paused}
+        return []
+    return [one.spec for one in tx.subscribers() if not one.status.paused]
 
 
 class Courier:

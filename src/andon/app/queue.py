@@ -37,6 +37,19 @@ def overview(tx: Tx) -> Json:
     }
 
 
+def troubles(tx: Tx) -> dict[str, str]:
+    """Name what was given up, and subscribers that cannot be told, with the reason."""
+    given_up = {
+        f"{one.subject}, given up (`andon queue dead`)": one.error for one in tx.dead_letters()
+    }
+    untold = {
+        f"subscription {one.spec.name}": one.status.error
+        for one in tx.subscribers()
+        if one.status.error
+    }
+    return given_up | untold
+
+
 def workers(tx: Tx) -> list[Json]:
     """List workers: who lives, and for how long others will believe so."""
     now = tx.now()

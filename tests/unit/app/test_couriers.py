@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event
-from andon.app.couriers import ABANDONED, LEASE, MOST_REFUSALS, wants
+from andon.app.couriers import ABANDONED, LEASE, MOST_REFUSALS, Deliverer, wants
 from andon.app.sinks import sinks
 from andon.app.subscriptions import Subscriptions
-from andon.kernel.errors import Conflict, NotFound, UsageError
+from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.ports.store import LedgerRow
-from andon.ports.store.outbox import Subscription
+from andon.ports.store.outbox import Subscriber, Subscription
 from andon.runtime.system import SystemClock
+from andon.runtime.worker import Pace
 from andon.store import open_store
 from andon.testing.cdevents import check_event
 from andon.testing.clock import SeededRandomness
@@ -235,3 +237,24 @@ async def test_subscriptions_that_make_no_sense_are_refused(desk: Subscriptions)
     for question in (desk.show("hook"), desk.resume("hook", by="ann")):
         with pytest.raises(NotFound, match="no subscription hook"):
             await question
+
+
+async def test_a_worker_without_the_library_leaves_a_subscriber_to_others(outbox: Outbox):
+    asked = asyncio.Event()
+
+    def no_library(spec: Subscription):
+        asked.set()
+        raise Unavailable("AMQP needs the extra `amqp`")
+
+    spec = Subscription(name=NAME, url="amqp://localhost/x")
+    await outbox.store.transact(lambda tx: tx.put_subscriber(Subscriber(spec=spec, cursor=0)))
+    poor = Deliverer(outbox.store, no_library, "poor", Pace(0.5))
+    task = asyncio.create_task(poor.run())
+    for _ in range(2):  # it has looked, and looked again after that
+        await asked.wait()
+        asked.clear()
+        await outbox.store.transact(lambda tx: tx.put_setting("a", "b"))
+    leases = await outbox.store.read(lambda tx: tx.leases())
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert LEASE + NAME not in [name for name, *_ in leases]
