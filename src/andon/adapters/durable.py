@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from andon.adapters.filetree import fsync_folder
@@ -17,6 +18,21 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         Unavailable: It cannot be written; what was there before still is.
     """
+    _write(path, data, os.replace)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file unless there is one by now, as ``write_durably`` does."""
+    _write(path, data, _link)
+
+
+def _link(made: str, path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.link(made, path)
+    os.unlink(made)
+
+
+def _write(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -25,7 +41,7 @@ def write_durably(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            put(name, path)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(name)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
-import heapq
-import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from itertools import groupby
 from typing import Any, Protocol
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from andon.api.v1.control import Event
-from andon.api.v1.records import TERMINAL
+from andon.app.shelf import Shelf
 from andon.domains.line.events import extension
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import AndonError, Conflict, Denied, NotFound, Untrusted, UsageError
 from andon.ports.proof import BlobStore, Signer, Witness
-from andon.ports.store import Finding, LedgerRow, Segment, Store, Tx, Verification
+from andon.ports.store import Checkpoint, Finding, LedgerRow, Segment, Store, Tx, Verification
 from andon.store.checkpoints import make_checkpoint, with_checkpoints
 from andon.store.ledger import FIRST
+from andon.store.segments import (
+    PAGE,
+    STREAM,
+    archivable,
+    archived_rows,
+    check_blobs,
+    expect_sound,
+    packed,
+    rows_in,
+    segments_of,
+)
 from andon.store.transfer import (
     SUMMARY,
     Summary,
@@ -30,22 +37,18 @@ from andon.store.transfer import (
     follow,
     line_of,
     links_of,
+    matches,
     row_of,
     summary_line,
 )
-from andon.store.verification import scanned
-
-log = logging.getLogger("andon.ledger")
 
 Json = dict[str, Any]
-STREAM = "ledger"
-"""Chain of what was done to the ledger itself; it is never archived."""
+Guard = Callable[[Tx], None]
 CHECKPOINT_EVENTS = 1000
 CHECKPOINT_SECONDS = 600.0
 LOOK_SECONDS = 10.0
-PAGE = 500
-ARCHIVED_AT_ONCE = 20_000
-FILTERS = ("stream", "chain", "subject", "type")
+ARCHIVE_SECONDS = 3600.0
+BY_ITSELF = "andon"
 
 
 class Proof(Signer, Witness, Protocol):
@@ -65,8 +68,9 @@ class Book:
     def __init__(self, store: Store, proof: Proof, blobs: BlobStore, clock: Clock) -> None:
         self._store = store
         self._proof = proof
-        self._blobs = blobs
+        self._shelf = Shelf(store, blobs)
         self._clock = clock
+        self._archiving = asyncio.Lock()
 
     def key(self) -> Json:
         """Return the public key that checkpoints are signed with."""
@@ -74,28 +78,51 @@ class Book:
 
     # --- checkpoints -----------------------------------------------------------------------------
 
-    async def checkpoint(self) -> Json:
-        """Sign the ends of all chains now: ``{made, seq}``."""
+    async def checkpoint(self, guard: Guard | None = None) -> Json:
+        """Sign the ends of all chains now: ``{made, seq}``.
+
+        Args:
+            guard: Refuses, in the same transaction, when another worker does this by now.
+        """
         now = self._clock.now()
-        made = await self._store.transact(lambda tx: make_checkpoint(tx, self._proof, now))
+
+        def sign(tx: Tx) -> Checkpoint | None:
+            _guarded(tx, guard)
+            return make_checkpoint(tx, self._proof, now)
+
+        made = await self._store.transact(sign)
         if made is None:
             newest = await self._store.read(lambda tx: tx.checkpoints(newest=1))
             return {"made": False, "seq": newest[0].seq if newest else 0}
         await asyncio.to_thread(self._proof.remember, made)
         return {"made": True, "seq": made.seq}
 
-    async def keep_signing(self, guard: Any) -> None:
-        """Sign now and then, until cancelled; once more in the end."""
+    async def keep(self, guard: Guard, *, archive_after_days: float = 0.0) -> None:
+        """Sign and archive now and then, until cancelled; sign once more in the end.
+
+        Args:
+            guard: Refuses when another worker does this by now.
+            archive_after_days: Move older events into the archive; 0: none.
+        """
+        archive_at = self._clock.now()
+        made = True
         try:
             while True:
                 with contextlib.suppress(AndonError):
                     await self._store.beside(guard)
+                    await self._shelf.clear(made=made)
+                    made = False
                     if await self._store.read(self._is_due):
-                        await self.checkpoint()
+                        await self.checkpoint(guard)
+                    now = self._clock.now()
+                    if archive_after_days and now >= archive_at:
+                        archive_at = now + ARCHIVE_SECONDS
+                        before = now - archive_after_days * 86400
+                        await self.archive(before=before, by=BY_ITSELF, guard=guard)
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             with contextlib.suppress(AndonError, TimeoutError):
-                await asyncio.wait_for(self.checkpoint(), 2)
+                await asyncio.wait_for(self.checkpoint(guard), 2)
 
     def _is_due(self, tx: Tx) -> bool:
         newest = tx.checkpoints(newest=1)
@@ -114,7 +141,7 @@ class Book:
 
     def _check(self, tx: Tx, found: Verification, deep: bool) -> Verification:
         segments = tx.segments()
-        findings = (*found.findings, *self._check_blobs(segments, deep))
+        findings = (*found.findings, *check_blobs(segments, self._shelf.get, deep=deep))
         found = replace(found, findings=findings)
         found = replace(found, erased=found.erased + sum(one.erased for one in segments))
         try:
@@ -122,95 +149,100 @@ class Book:
         except Untrusted as error:
             wrong = Finding(stream="", n=0, seq=0, what=error.message)
             return replace(found, findings=(*found.findings, wrong))
-        return with_checkpoints(found, tx.checkpoints(), newest, self._proof, tx.hash_at, segments)
-
-    def _check_blobs(self, segments: list[Segment], deep: bool) -> Iterator[Finding]:
-        for digest, group in groupby(sorted(segments, key=_digest_of), _digest_of):
-            mine = list(group)
-            try:
-                data = self._blobs.get(digest)
-                wrong = _check_segments(mine, _rows_in(data)) if deep else ""
-            except (AndonError, OSError, EOFError) as error:
-                wrong = error.message if isinstance(error, AndonError) else str(error)
-            for segment in mine if wrong else ():
-                yield Finding(
-                    stream=segment.stream,
-                    n=segment.first_n,
-                    seq=segment.first_seq,
-                    what=f"archived up to #{segment.last_n}: {wrong}",
-                )
+        return with_checkpoints(found, tx.checkpoints(), newest, self._proof, tx, segments)
 
     # --- erasing ---------------------------------------------------------------------------------
 
     async def erase(self, id: str, *, by: str, reason: str) -> Json:
-        """Take out an event's body; the chain still proves that it was there."""
+        """Take out an event's body; the chain still proves that it was there.
+
+        An archived one goes out of its blob: the new blob is durable before the segment points to it,
+        and the old one is deleted once it does, at the next start if not now.
+        """
         if not reason.strip():
             raise UsageError("erasing needs a reason", hint="--reason 'why it must go'")
         now = self._clock.now()
         segment = await self._store.read(lambda tx: tx.archived_in(id))
-        if segment is not None:
-            await asyncio.to_thread(self._blobs.get, segment.digest)
-            row, new = await asyncio.to_thread(self._without, segment, id)
-        old = segment.digest if segment is not None else ""
+        archived, new = await self._without(segment, id) if segment is not None else (None, "")
 
         def take_out(tx: Tx) -> Json:
-            found = tx.event(id) if segment is None else row
-            if found is None:
-                raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
-            if found.stream == STREAM:
-                raise Denied(f"{id} says what was done to the ledger; that stays")
-            if not found.body:
-                raise Conflict(f"the body of {id} was erased already")
+            found = _erasable(archived or tx.event(id), id)
             if segment is None:
                 tx.erase(id)
             else:
-                tx.replace_blob(old, new, found.stream)
+                self._shelf.expect(tx, new)
+                tx.replace_blob(segment.digest, new, found.stream)
+                self._shelf.drop(tx, segment.digest)
             told = _erasure(found, by, reason)
             tx.append(told, now)
             return {"id": id, "stream": found.stream, "n": found.n, "told": told.id}
 
         answer = await self._store.transact(take_out)
-        if old:
-            await asyncio.to_thread(self._blobs.delete, old)
-        return answer
+        await self._shelf.clear(made=False)
+        return answer | {"wiped": await self._store.wipe()}
 
-    def _without(self, segment: Segment, id: str) -> tuple[LedgerRow, str]:
-        rows = list(_rows_in(self._blobs.get(segment.digest)))
-        (row,) = [one for one in rows if one.id == id]
-        kept = [replace(one, body=b"") if one.id == id else one for one in rows]
-        return row, self._blobs.put(_packed(kept))
+    async def _without(self, segment: Segment, id: str) -> tuple[LedgerRow, str]:
+        """Write an archived event's blob once more, without its body."""
+        rows = await asyncio.to_thread(self._rows_of, segment)
+        row = _erasable(next((one for one in rows if one.id == id), None), id)
+        kept = [replace(one, body=b"") if one is row else one for one in rows]
+        return row, await self._shelf.put(await asyncio.to_thread(packed, kept))
 
     # --- archiving -------------------------------------------------------------------------------
 
-    async def archive(self, *, before: float, by: str) -> Json:
+    async def archive(self, *, before: float, by: str, guard: Guard | None = None) -> Json:
         """Move old beginnings of streams into the blob store.
+
+        A crash loses nothing: rows go in the transaction that names their durable blob. Asked again,
+        it goes on with what is still there.
 
         Args:
             before: Events older than this, in seconds since the Unix epoch.
             by: Who asks.
+            guard: Refuses, in each transaction, when another worker does this by now.
         """
         events, blobs = 0, 0
-        while rows := await self._store.read(partial(_archivable, before=before)):
-            part = scanned(astuple(row) for row in rows)
-            known = {one.stream: one for one in await self._store.read(lambda tx: tx.segments())}
-            for first in part.firsts.values():
-                end = known.get(first.stream)
-                expected = (end.last_n + 1, end.last_hash) if end else (1, FIRST)
-                if part.findings or (first.n, first.prev_hash) != expected:
-                    raise Untrusted(
-                        f"{first.stream} does not verify; nothing of it is archived",
-                        hint="`andon ledger verify` says what is wrong",
-                    )
-            # The blob is on the disk before a row goes: a crash here leaves a blob nobody names.
-            digest = await asyncio.to_thread(self._blobs.put, _packed(rows))
-            now = self._clock.now()
-            segments = _segments(rows, digest, now)
-            told = _archival(segments, digest, by)
-            await self._store.transact(partial(_put_away, segments=segments, told=told, now=now))
-            events, blobs = events + len(rows), blobs + 1
+        async with self._archiving:
+            await self._shelf.clear(made=True)
+            while rows := await self._store.read(partial(archivable, before=before)):
+                await self._put_away(rows, by, guard)
+                events, blobs = events + len(rows), blobs + 1
         if events:
-            await self.checkpoint()
+            await self.checkpoint(guard)
         return {"events": events, "blobs": blobs}
+
+    async def _put_away(self, rows: list[LedgerRow], by: str, guard: Guard | None) -> None:
+        expect_sound(rows, await self._store.read(lambda tx: tx.segments()))
+        digest = await self._shelf.put(await asyncio.to_thread(packed, rows))
+        now = self._clock.now()
+        segments = segments_of(rows, digest, now)
+
+        def commit(tx: Tx) -> None:
+            _guarded(tx, guard)
+            self._shelf.expect(tx, digest)
+            tx.archive(segments)
+            tx.append(_archival(segments, digest, by), now)
+
+        await self._store.transact(commit)
+
+    async def find(self, id: str) -> LedgerRow | None:
+        """Return one event, an archived one too.
+
+        The database knows the segment of each archived id; its blob, of up to 20,000 events, is read and
+        proven whole: a fraction of a second.
+        """
+
+        def look(tx: Tx) -> tuple[LedgerRow | None, Segment | None]:
+            return tx.event(id), tx.archived_in(id)
+
+        found, segment = await self._store.read(look)
+        if found is not None or segment is None:
+            return found
+        rows = await asyncio.to_thread(self._rows_of, segment)
+        return next((row for row in rows if row.id == id), None)
+
+    def _rows_of(self, segment: Segment) -> list[LedgerRow]:
+        return list(rows_in(self._shelf.get(segment.digest)))
 
     # --- out and in ------------------------------------------------------------------------------
 
@@ -226,20 +258,20 @@ class Book:
         wanted = {name: value for name, value in (filters or {}).items() if value}
         found, seq = Summary(), after
         last, segments = await self._store.read(lambda tx: (tx.last_seq(), tx.segments()))
-        archived = self._archived(segments)
+        archived = archived_rows(segments, after, self._shelf.get)
         waiting = next(archived, None)
         while True:
             rows = await self._store.read(partial(_page, seq=seq))
             upto = min(rows[-1].seq, last) if len(rows) == PAGE else last
             old = []
             while waiting is not None and waiting.seq <= upto:
-                old += [waiting] if waiting.seq > after else []
+                old.append(waiting)
                 waiting = await asyncio.to_thread(next, archived, None)
             page = sorted({row.seq: row for row in (*old, *rows) if row.seq <= upto}.items())
             if [number for number, _ in page] != list(range(seq + 1, upto + 1)):
                 raise Conflict("events were archived meanwhile", hint="export again")
             for number, row in page:
-                if _matches(row, wanted):
+                if matches(row, wanted):
                     follow(found, row, number)
                     yield line_of(row) + b"\n"
             seq = upto
@@ -249,12 +281,35 @@ class Book:
         now = rfc3339(self._clock.now())
         yield summary_line(found, "/andon", filtered=filtered, now=now) + b"\n"
 
-    def _archived(self, segments: list[Segment]) -> Iterator[LedgerRow]:
-        digests = sorted({one.digest for one in segments})
-        return heapq.merge(*(self._rows_of(digest) for digest in digests), key=_seq_of)
+    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> Json:
+        """Say that an export is a beginning of this ledger: ``{same}``.
 
-    def _rows_of(self, digest: str) -> Iterator[LedgerRow]:
-        yield from _rows_in(self._blobs.get(digest))
+        Args:
+            heads: Position and hash of the last event it holds of each stream.
+
+        Raises:
+            Conflict: This ledger holds something else there.
+        """
+        there = await self._store.read(
+            lambda tx: (
+                {name: tx.hash_at(name, n) for name, (n, _) in heads.items()},
+                tx.segments(),
+            )
+        )
+        for stream, (n, hash) in sorted(heads.items()):
+            found = there[0][stream] or await asyncio.to_thread(
+                self._archived_hash, there[1], stream, n
+            )
+            if found != hash:
+                raise Conflict(f"the file is no beginning of this ledger: {stream} #{n} differs")
+        return {"same": True}
+
+    def _archived_hash(self, segments: list[Segment], stream: str, n: int) -> str:
+        for one in segments:
+            if one.stream == stream and one.first_n <= n <= one.last_n:
+                rows = self._rows_of(one)
+                return next(row.hash for row in rows if (row.stream, row.n) == (stream, n))
+        return ""
 
     async def take_in(self, lines: AsyncIterator[bytes]) -> Json:
         """Restore events of an export behind those that are there: ``{events, skipped}``.
@@ -307,102 +362,23 @@ def _restored(tx: Tx, page: list[tuple[int, LedgerRow]]) -> list[int]:
     return [len(fresh), len(page) - len(fresh)]
 
 
-def _archivable(tx: Tx, before: float) -> list[LedgerRow]:
-    """Return the oldest events of each stream that nobody needs any more, by ``seq``."""
-    delivered = tx.delivered_seq()
-    chains: dict[str, bool] = {"": False}
-    found: list[LedgerRow] = []
-    for stream in sorted(set(tx.heads()) - {STREAM}):
-        after, more = 0, True
-        while more and len(found) < ARCHIVED_AT_ONCE:
-            rows = tx.events(after=after, stream=stream, limit=PAGE)
-            more = len(rows) == PAGE
-            for row in rows:
-                if row.chain not in chains:
-                    chains[row.chain] = _is_open(tx, row.chain)
-                undelivered = delivered is not None and row.seq > delivered
-                if row.time >= before or chains[row.chain] or undelivered:
-                    more = False
-                    break
-                found.append(row)
-                after = row.seq
-    return sorted(found, key=_seq_of)
-
-
 def _page(tx: Tx, seq: int) -> list[LedgerRow]:
     return tx.events(after=seq, limit=PAGE)
 
 
-def _put_away(tx: Tx, segments: list[Segment], told: Event, now: float) -> None:
-    tx.archive(segments)
-    tx.append(told, now)
+def _guarded(tx: Tx, guard: Guard | None) -> None:
+    if guard is not None:
+        guard(tx)
 
 
-def _is_open(tx: Tx, change: str) -> bool:
-    found = tx.get("Change", change)
-    return found is not None and found.status.phase not in TERMINAL
-
-
-def _segments(rows: list[LedgerRow], digest: str, now: float) -> list[Segment]:
-    by_stream: dict[str, list[LedgerRow]] = {}
-    for row in rows:
-        by_stream.setdefault(row.stream, []).append(row)
-    return [
-        Segment(
-            stream=stream,
-            first_n=mine[0].n,
-            last_n=mine[-1].n,
-            first_seq=mine[0].seq,
-            last_seq=mine[-1].seq,
-            prev_hash=mine[0].prev_hash,
-            last_hash=mine[-1].hash,
-            digest=digest,
-            erased=sum(not row.body for row in mine),
-            archived_at=now,
-        )
-        for stream, mine in sorted(by_stream.items())
-    ]
-
-
-def _check_segments(segments: list[Segment], rows: Iterable[LedgerRow]) -> str:
-    """Say what is wrong with a blob; empty: nothing."""
-    kept = list(rows)
-    part = scanned(astuple(row) for row in kept)
-    if part.findings:
-        return str(part.findings[0])
-    made = _segments(kept, "", 0.0)
-    same = [replace(one, digest="", archived_at=0.0) for one in segments]
-    return "" if sorted(same, key=_seg) == sorted(made, key=_seg) else "holds other events"
-
-
-def _seg(segment: Segment) -> str:
-    return segment.stream
-
-
-def _digest_of(segment: Segment) -> str:
-    return segment.digest
-
-
-def _seq_of(row: LedgerRow) -> int:
-    return row.seq
-
-
-def _packed(rows: Iterable[LedgerRow]) -> bytes:
-    return gzip.compress(b"".join(line_of(row) + b"\n" for row in rows), mtime=0)
-
-
-def _rows_in(data: bytes) -> Iterator[LedgerRow]:
-    for number, line in enumerate(gzip.decompress(data).splitlines(), 1):
-        yield row_of(decode_line(line, number), number)
-
-
-def _matches(row: LedgerRow, wanted: Mapping[str, str]) -> bool:
-    for name, value in wanted.items():
-        has = getattr(row, name)
-        prefix = name == "type" and value.endswith(".")
-        if has != value and not (prefix and has.startswith(value)):
-            return False
-    return True
+def _erasable(found: LedgerRow | None, id: str) -> LedgerRow:
+    if found is None:
+        raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
+    if found.stream == STREAM:
+        raise Denied(f"{id} says what was done to the ledger; that stays")
+    if not found.body:
+        raise Conflict(f"the body of {id} was erased already")
+    return found
 
 
 def _erasure(row: LedgerRow, by: str, reason: str) -> Event:

@@ -14,16 +14,14 @@ from typing import Any
 from msgspec import Struct
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
-from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.git import GitDesiredState, GitSource
 from andon.adapters.local import LocalExecutor, LocalTarget
 from andon.adapters.oci import OciArtifactStore
-from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.app.admin import Admin
-from andon.app.book import Book
+from andon.app.bookkeeping import keeping, ledger_book
 from andon.app.control_plane import ControlPlane
 from andon.app.couriers import Deliverer
 from andon.app.home import Home, expect_home, this_home, worker_slot
@@ -68,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         lease_seconds: Within this time a dead worker's work goes on elsewhere.
         jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
         keep_days: How long ended Changes and what belongs to them are kept; 0: for ever.
+        archive_after_days: When events move from the database into the archive; 0: never.
         agentless: Take turns and tell people only, as the agent is on another machine.
         take_over: Become the database's home, because the former one is lost.
     """
@@ -81,6 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_seconds: float = LEASE_SECONDS
     jobs_at_once: int = JOBS_AT_ONCE
     keep_days: float = KEEP_DAYS
+    archive_after_days: float = 0.0
     agentless: bool = False
     take_over: bool = False
 
@@ -224,11 +224,17 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
                 await outrank(store, parts)
             await parts.engine.start()
             ready(worker)
+            pace = Pace(settings.lease_seconds)
+            books = () if settings.agentless else (ledger_book(state, store),)
             try:
                 await _together(
                     parts.engine.run(),
                     sweeping(settings, store, worker),
                     telling(settings, store, worker),
+                    *(
+                        keeping(one, store, worker, pace, settings.archive_after_days)
+                        for one in books
+                    ),
                 )
             finally:
                 await leave(parts.engine)
@@ -307,17 +313,6 @@ async def sweeping(settings: Settings, store: Store, worker: str) -> None:
     await Singleton(store, "sweeper", worker, Pace(settings.lease_seconds), work).run()
 
 
-def ledger_book(state: Path, store: Store) -> Book:
-    """Return the keeper of an installation's ledger; its key is made when it is first needed."""
-    return Book(store, Ed25519Signer(state / "ledger"), FileBlobs(state / "blobs"), SystemClock())
-
-
-async def signing(settings: Settings, book: Book, store: Store, worker: str) -> None:
-    """Sign the ends of all chains now and then, on one of the workers."""
-    pace = Pace(settings.lease_seconds)
-    await Singleton(store, "ledger-checkpoints", worker, pace, book.keep_signing).run()
-
-
 async def leave(engine: Engine) -> None:
     """Give back what a worker has; where the database is away, its lease will end by itself."""
     with contextlib.suppress(AndonError, TimeoutError):
@@ -367,7 +362,7 @@ async def _run(
             parts.engine.run(),
             sweeping(settings, store, worker),
             telling(settings, store, worker),
-            signing(settings, book, store, worker),
+            keeping(book, store, worker, Pace(settings.lease_seconds), settings.archive_after_days),
             serve(plane, admin),
             installation.end_of_generation(),
             _watch(plane, settings),

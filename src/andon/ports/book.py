@@ -32,7 +32,10 @@ class LedgerBook(Protocol):
         ...
 
     async def erase(self, id: str, *, by: str, reason: str) -> Json:
-        """Take out an event's body: ``{id, stream, n, told}``; ``told`` is the event that says so."""
+        """Take out an event's body: ``{id, stream, n, told, wiped}``.
+
+        ``told`` is the event that says so; ``wiped``, whether nothing of it is left in our own files.
+        """
         ...
 
     async def archive(self, *, before: float, by: str) -> Json:
@@ -43,6 +46,14 @@ class LedgerBook(Protocol):
         self, *, after: int = 0, filters: Mapping[str, str] | None = None
     ) -> AsyncIterator[bytes]:
         """Yield lines of CloudEvents, and a summary in the end."""
+        ...
+
+    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> Json:
+        """Say that streams ended like this once: ``{same}``.
+
+        Raises:
+            Conflict: Another event is there.
+        """
         ...
 
     async def take_in(self, lines: AsyncIterator[bytes]) -> Json:

@@ -7,7 +7,8 @@ sign again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +21,18 @@ DOMAIN = b"andon ledger checkpoint 1\n"
 """Comes before what is signed, so that the signature means nothing else."""
 
 _json = msgspec.json.Encoder(order="sorted")
-HashAt = Callable[[str, int], str | None]
+
+
+class Places(Protocol):
+    """What must be known of the chains."""
+
+    def hash_at(self, stream: str, n: int) -> str | None:
+        """Return the hash of the event at a place of a stream, if it is there."""
+        ...
+
+    def heads_at(self, seq: int) -> dict[str, int]:
+        """Return the last position of each stream up to a place of the ledger."""
+        ...
 
 
 class Body(Struct, frozen=True):
@@ -37,6 +49,17 @@ class Body(Struct, frozen=True):
     time: float
     heads: dict[str, tuple[int, str]]
     previous: str = ""
+
+
+class Proven(Struct, frozen=True):
+    """How far a stream is what was signed: its position, and that of the checkpoint."""
+
+    n: int
+    seq: int
+
+
+COVERED = "covered"
+"""In place of a hash within a segment: the chain to its end covers it; reading the blob proves that."""
 
 
 def make_checkpoint(tx: Tx, signer: Signer, now: float) -> Checkpoint | None:
@@ -63,7 +86,7 @@ def with_checkpoints(
     checkpoints: Sequence[Checkpoint],
     newest: Checkpoint | None,
     signer: Signer,
-    hash_at: HashAt,
+    places: Places,
     segments: Sequence[Segment] = (),
 ) -> Verification:
     """Add to a verification whether the ledger is what was signed.
@@ -73,25 +96,30 @@ def with_checkpoints(
         checkpoints: By ``seq``.
         newest: The newest one, as it was remembered outside the database.
         signer: Knows the trusted keys.
-        hash_at: Tells the hash of the event at a place of a stream; None if it is not there.
+        places: The chains.
         segments: What was archived.
     """
     findings = list(found.findings)
-    good = signed = 0
-    previous = ""
+    good, signed_seq, previous = 0, 0, ""
+    signed: Body | None = None
+    proven: dict[str, Proven] = {}
+    broken: set[str] = set()
     for checkpoint in checkpoints:
         wrong = [*_check(checkpoint, previous, signer)]
         if not wrong:
-            heads = msgspec.json.decode(checkpoint.body, type=Body).heads
-            wrong = [*_check_heads(checkpoint, heads, hash_at, segments)]
-        if not wrong:
-            good, signed = good + 1, checkpoint.seq
+            body = msgspec.json.decode(checkpoint.body, type=Body)
+            wrong = [*_check_heads(body, proven, broken, places, segments)]
+            signed = body
+        if not wrong and not broken:
+            good, signed_seq = good + 1, checkpoint.seq
         findings += wrong
         previous = _digest(checkpoint.body)
+    if signed is not None:
+        findings += _check_inserted(signed, places)
     if newest is not None and newest not in checkpoints:
         what = "the newest checkpoint, remembered outside the database, is not in it: it was rewritten or is older"
         findings.append(Finding(stream="", n=0, seq=newest.seq, what=what))
-    return replace(found, findings=tuple(findings), checkpoints=good, signed_seq=signed)
+    return replace(found, findings=tuple(findings), checkpoints=good, signed_seq=signed_seq)
 
 
 def _check(checkpoint: Checkpoint, previous: str, signer: Signer) -> Iterator[Finding]:
@@ -113,26 +141,45 @@ def _check(checkpoint: Checkpoint, previous: str, signer: Signer) -> Iterator[Fi
 
 
 def _check_heads(
-    checkpoint: Checkpoint,
-    heads: Mapping[str, tuple[int, str]],
-    hash_at: HashAt,
+    body: Body,
+    proven: dict[str, Proven],
+    broken: set[str],
+    places: Places,
     segments: Sequence[Segment],
 ) -> Iterator[Finding]:
-    for stream, (n, hash) in sorted(heads.items()):
-        inside = next(
-            (one for one in segments if one.stream == stream and one.first_n <= n <= one.last_n),
-            None,
+    """Check what was signed of each stream; the first checkpoint that differs says between which places."""
+    for stream, (n, hash) in sorted(body.heads.items()):
+        if stream in broken:
+            continue
+        there = _hash_at(stream, n, places, segments)
+        if there in (hash, COVERED):
+            proven[stream] = Proven(n, body.seq)
+            continue
+        broken.add(stream)
+        start = proven.get(stream, Proven(0, 0))
+        what = "the chain was cut" if there is None else "the chain was rewritten"
+        yield Finding(
+            stream=stream,
+            n=start.n + 1,
+            seq=start.seq + 1,
+            what=f"from here to #{n} is not what was signed at seq {body.seq}: {what}",
         )
-        if inside is not None and n < inside.last_n:
-            continue  # The chain to the segment's end covers it; reading the blob proves that.
-        there = inside.last_hash if inside is not None else hash_at(stream, n)
-        if there != hash:
-            what = (
-                "was signed, and is gone: the chain was cut"
-                if there is None
-                else "is not what was signed: the chain was rewritten"
-            )
-            yield Finding(stream=stream, n=n, seq=checkpoint.seq, what=what)
+
+
+def _hash_at(stream: str, n: int, places: Places, segments: Sequence[Segment]) -> str | None:
+    for one in segments:
+        if one.stream == stream and one.first_n <= n <= one.last_n:
+            return one.last_hash if n == one.last_n else COVERED
+    return places.hash_at(stream, n)
+
+
+def _check_inserted(signed: Body, places: Places) -> Iterator[Finding]:
+    """Find events dated back: between those that were signed there were no others."""
+    for stream, n in sorted(places.heads_at(signed.seq).items()):
+        last = signed.heads.get(stream, (0, ""))[0]
+        if n > last:
+            what = f"was put in after seq {signed.seq} was signed"
+            yield Finding(stream=stream, n=last + 1, seq=signed.seq, what=what)
 
 
 def _digest(body: str) -> str:

@@ -108,6 +108,10 @@ class Database:
         # What was erased or archived meanwhile looks wrong to several processes; not in one snapshot.
         return await self.read(verify_ledger)
 
+    async def wipe(self) -> bool:
+        """Overwrite what was erased."""
+        return await asyncio.to_thread(self._dialect.wipe)
+
     def _expect_open(self) -> None:
         if self._closed:
             raise Unavailable("the store is closed")

@@ -107,6 +107,10 @@ class Dialect(Protocol):
         """Make the schema if it is absent, move an older one forward, refuse a newer one."""
         ...
 
+    def wipe(self) -> bool:
+        """Overwrite what was erased, as far as that is in our hands; whether it is done."""
+        ...
+
     def translate(self, error: Exception) -> AndonError:
         """Say an engine's error in our words."""
         ...

@@ -31,6 +31,10 @@ def rows_between(db: Connection, after: int, upto: int) -> Iterator[Raw]:
         after = rows[-1][0]
 
 
+def _text(value: object) -> str:
+    return value if type(value) is str else repr(value)
+
+
 class Events:
     """The part of a transaction that keeps the ledger."""
 
@@ -105,6 +109,13 @@ class Events:
         """Return the hash of one event, by its place."""
         rows = self._written().run("SELECT hash FROM event WHERE stream = ? AND n = ?", (stream, n))
         return str(rows[0][0]) if rows else None
+
+    def heads_at(self, seq: int) -> dict[str, int]:
+        """Return the last position of each stream up to a ``seq``, of those not archived."""
+        rows = self._written().run(
+            "SELECT stream, MAX(n) FROM event WHERE seq <= ? GROUP BY stream", (seq,)
+        )
+        return {_text(stream): n if type(n) is int else HIGHEST for stream, n in rows}
 
     def _written(self) -> Connection:
         """Write what was appended, so that it can be read."""

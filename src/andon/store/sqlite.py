@@ -35,7 +35,21 @@ class SqliteConnection:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Execute a statement."""
-        return self._connection.execute(sql, parameters).fetchall()
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error) or not sql.startswith("SELECT"):
+                raise
+            return self._run_with_damage(sql, parameters)
+
+    def _run_with_damage(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Read texts that are none, so that whoever verifies them can say where they are."""
+        before = self._connection.text_factory
+        self._connection.text_factory = _damaged
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        finally:
+            self._connection.text_factory = before
 
     def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Execute a statement."""
@@ -79,6 +93,14 @@ class SqliteConnection:
         self._connection.close()
 
 
+def _damaged(text: bytes) -> str:
+    """Decode a text; one that is damaged becomes one that no column of ours can hold."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode(errors="backslashreplace") + "\0"
+
+
 class Sqlite:
     """A file, in WAL mode, synchronous FULL; one process owns it.
 
@@ -103,6 +125,7 @@ class Sqlite:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA busy_timeout=10000")
+            connection.execute("PRAGMA secure_delete=ON")
             if not write:
                 connection.execute("PRAGMA query_only=ON")
         except sqlite3.Error as error:
@@ -182,6 +205,15 @@ class Sqlite:
                 f"the database {self._path} cannot be opened: {error.strerror}",
                 hint="`andon doctor` checks the state folder",
             ) from None
+
+    def wipe(self) -> bool:
+        """Empty the write-ahead log, which holds pages as they were; free space is overwritten already."""
+        with contextlib.closing(self.connect(write=True)) as connection:
+            try:
+                ((busy, _, _),) = connection.run("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise self.translate(error) from error
+        return not busy
 
     def translate(self, error: Exception) -> AndonError:
         """Say an engine's error in our words."""

@@ -139,6 +139,21 @@ def _bad(number: int, what: str) -> InvalidDocument:
     )
 
 
+def matches(row: LedgerRow, wanted: Mapping[str, str]) -> bool:
+    """Say whether an event is asked for.
+
+    Args:
+        row: The event.
+        wanted: Values of columns; a type that ends in a dot stands for all that begin with it.
+    """
+    for name, value in wanted.items():
+        has = getattr(row, name)
+        prefix = name == "type" and value.endswith(".")
+        if has != value and not (prefix and has.startswith(value)):
+            return False
+    return True
+
+
 class Summary(Struct, kw_only=True):
     """What a file holds.
 

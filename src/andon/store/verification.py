@@ -154,6 +154,7 @@ def joined(
     if events + archived != last_seq:
         what = f"{events + archived} events are there, {last_seq} were written"
         findings.append(Finding(stream="", n=0, seq=last_seq, what=what))
+    findings += _check_range(parts, ends, last_seq)
     findings += _check_erasures(parts)
     findings.sort(key=lambda finding: (finding.stream == "", finding.seq))
     return Verification(
@@ -164,6 +165,19 @@ def joined(
         archived=archived,
         segments=len(segments),
     )
+
+
+def _check_range(
+    parts: Sequence[Part], ends: Mapping[str, Place], last_seq: int
+) -> Iterator[Finding]:
+    """Check that positions go from 1 to the last; with their number that leaves no gap and no more."""
+    for first in (first for part in parts for first in part.firsts.values()):
+        if first.seq < 1:
+            yield _at(first, "is before the beginning of the ledger")
+    last = max((place.seq for place in ends.values()), default=0)
+    if last != last_seq:
+        what = f"the last event is at seq {last}, the last written was at {last_seq}"
+        yield Finding(stream="", n=0, seq=last_seq, what=what)
 
 
 def _first_of(segment: Segment) -> Place:

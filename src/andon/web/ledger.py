@@ -31,6 +31,12 @@ class EraseAsk(Ask, kw_only=True, frozen=True):
     reason: str
 
 
+class CompareAsk(Ask, kw_only=True, frozen=True):
+    """Is this a beginning of the ledger?"""
+
+    heads: dict[str, tuple[int, str]]
+
+
 class ArchiveAsk(Ask, kw_only=True, frozen=True):
     """Move what is older than a moment into the blob store."""
 
@@ -58,6 +64,11 @@ async def _erase(line: LineService, request: Request) -> Any:
 async def _archive(line: LineService, request: Request) -> Any:
     ask = await read_body(request, ArchiveAsk)
     return await line.book.archive(before=ask.before, by=ask.by)
+
+
+async def _compare(line: LineService, request: Request) -> Any:
+    ask = await read_body(request, CompareAsk)
+    return await line.book.compare(ask.heads)
 
 
 async def _export(line: LineService, request: Request) -> Response:
@@ -95,4 +106,5 @@ WRITES: dict[str, Handler] = {
     "/ledger/erase": _erase,
     "/ledger/archive": _archive,
     "/ledger/import": _import,
+    "/ledger/compare": _compare,
 }

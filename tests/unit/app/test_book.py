@@ -1,8 +1,12 @@
 """Keeping the ledger: signed, erased from, archived, taken out and in; whatever is altered is found."""
 
-import sqlite3
+import asyncio
+import gzip
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,26 +14,35 @@ from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.api.v1.control import Link
 from andon.app.book import Book
-from andon.kernel.errors import Conflict, Denied, InvalidDocument, NotFound, Untrusted
-from andon.ports.store import Store
-from andon.store import open_store
-from andon.store.ledger import EVENT, hash_of
+from andon.kernel.digest import sha256
+from andon.kernel.errors import Conflict, Denied, Fenced, InvalidDocument, NotFound, Untrusted
+from andon.ports.store import Store, Tx
+from andon.store import dialect_of, open_store
+from andon.store.ledger import EVENT, FIRST, hash_of
 from andon.store.transfer import read_file
 from andon.testing.clock import FakeClock
+from andon.testing.postgres import PostgresServer, programs, running_postgres
 from andon.testing.store_objects_suite import NOW, appending, event
 
 SOURCE = "/andon/test"
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.file = folder / "control.db"
-        self.store: Store = open_store(str(self.file), source=SOURCE)
+        self.url = url
         self.signer = Ed25519Signer(folder / "ledger")
         self.blobs = FileBlobs(folder / "blobs")
+        self.start()
+
+    def start(self) -> None:
+        self.store: Store = open_store(self.url, source=SOURCE)
         self.book = Book(self.store, self.signer, self.blobs, FakeClock(NOW))
+
+    def restart(self) -> None:
+        self.store.close()
+        self.start()
 
     async def fill(self, first: int, count: int) -> None:
         await self.store.transact(
@@ -42,9 +55,9 @@ class World:
         )
 
     def sql(self, *statements: str) -> None:
-        with sqlite3.connect(self.file) as other:
-            for statement in statements:
-                assert other.execute(statement).rowcount >= 1
+        other = dialect_of(self.url).connect(write=True)
+        for statement in statements:
+            assert other.change(statement) >= 1
         other.close()
 
     async def whats(self, **more: bool) -> list[str]:
@@ -56,12 +69,24 @@ class World:
         return [line async for line in self.book.export()]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[str], World]]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    where = programs()
+    if where is None:
+        pytest.skip("no Postgres: install the dev extra")
+    with running_postgres(where) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], World]]:
     worlds: list[World] = []
 
     def one(name: str) -> World:
-        worlds.append(World(tmp_path / name))
+        url = str(tmp_path / f"{name}.db")
+        if request.param == "postgres":
+            url = request.getfixturevalue("server").new_schema()
+        worlds.append(World(tmp_path / name, url))
         return worlds[-1]
 
     yield one
@@ -74,23 +99,22 @@ async def lines_of(lines: list[bytes]) -> AsyncIterator[bytes]:
         yield line.rstrip(b"\n")
 
 
-def rechain(file: Path, skip: int = 0) -> None:
+def rechain(url: str) -> None:
     """Alter an event and recompute every hash and head, as one who can write the database can."""
-    with sqlite3.connect(file) as other:
-        rows = other.execute(f"SELECT {EVENT} FROM event ORDER BY seq").fetchall()
-        ends: dict[str, tuple[int, str]] = {}
-        for row in rows:
-            seq, stream, n, id, type_, subject, chain, time, _, digest, _, _ = row
-            prev = ends.get(stream, (0, "0" * 64))[1]
-            subject = "forged" if seq == 2 else subject
-            hash = hash_of(prev, seq, stream, n, id, type_, subject, chain, repr(time), digest)
-            ends[stream] = (n, hash)
-            other.execute(
-                "UPDATE event SET subject = ?, prev_hash = ?, hash = ? WHERE seq = ?",
-                (subject, prev, hash, seq),
-            )
-        for stream, (n, hash) in ends.items():
-            other.execute("UPDATE head SET n = ?, hash = ? WHERE stream = ?", (n, hash, stream))
+    other = dialect_of(url).connect(write=True)
+    ends: dict[str, tuple[int, str]] = {}
+    for row in other.run(f"SELECT {EVENT} FROM event ORDER BY seq"):
+        seq, stream, n, id, type_, subject, chain, time, _, digest, _, _ = row
+        prev = ends.get(stream, (0, "0" * 64))[1]
+        subject = "forged" if seq == 2 else subject
+        hash = hash_of(prev, seq, stream, n, id, type_, subject, chain, repr(time), digest)
+        ends[stream] = (n, hash)
+        other.change(
+            "UPDATE event SET subject = ?, prev_hash = ?, hash = ? WHERE seq = ?",
+            (subject, prev, hash, seq),
+        )
+    for stream, (n, hash) in ends.items():
+        other.change("UPDATE head SET n = ?, hash = ? WHERE stream = ?", (n, hash, stream))
     other.close()
 
 
@@ -108,9 +132,11 @@ async def test_chain_rewritten_with_right_hashes_is_found(make: Callable[[str], 
     world = make("a")
     await world.fill(0, 6)
     await world.book.checkpoint()
-    rechain(world.file)
+    rechain(world.url)
     (what,) = await world.whats()
-    assert what == "env/1 #3 (seq 6): is not what was signed: the chain was rewritten"
+    assert what == (
+        "env/1 #1 (seq 1): from here to #3 is not what was signed at seq 6: the chain was rewritten"
+    )
 
 
 async def test_chain_cut_with_its_head_is_found(make: Callable[[str], World]) -> None:
@@ -122,7 +148,28 @@ async def test_chain_cut_with_its_head_is_found(make: Callable[[str], World]) ->
         "UPDATE head SET n = 2, hash = (SELECT hash FROM event WHERE seq = 4) WHERE stream = 'env/1'",
         "UPDATE head SET n = 5 WHERE stream = ''",
     )
-    assert await world.whats() == ["env/1 #3 (seq 6): was signed, and is gone: the chain was cut"]
+    assert await world.whats() == [
+        "env/1 #1 (seq 1): from here to #3 is not what was signed at seq 6: the chain was cut"
+    ]
+
+
+async def test_rewriting_is_placed_behind_the_last_checkpoint_that_fits(
+    make: Callable[[str], World],
+) -> None:
+    world = make("a")
+    await world.fill(0, 1)
+    await world.book.checkpoint()
+    await world.fill(1, 5)
+    for _ in range(2):
+        await world.book.checkpoint()
+        await world.fill(6, 2)
+    rechain(world.url)
+    await world.fill(8, 2)
+    assert await world.whats() == [
+        "env/1 #1 (seq 1): from here to #3 is not what was signed at seq 6: the chain was rewritten"
+    ]
+    answer = await world.book.verify()
+    assert (answer["checkpoints"], answer["signedSeq"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -244,3 +291,191 @@ async def test_altered_file_is_refused_with_its_line(
         with pytest.raises((Untrusted, InvalidDocument, Conflict), match="line "):
             await other.book.take_in(lines_of(lines))
         assert (await other.book.verify())["ok"]
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here, as far as the disk is concerned."""
+
+
+def dying(world: World, monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[str]:
+    """Die behind the ``at``-th durable step: a blob written or deleted, a transaction committed."""
+    done: list[str] = []
+
+    def after(name: str, result: Any) -> Any:
+        done.append(name)
+        if len(done) == at:
+            raise Killed
+        return result
+
+    put, delete, transact = world.blobs.put, world.blobs.delete, world.store.transact
+
+    async def transacted(fn: Callable[[Tx], Any]) -> Any:
+        return after("commit", await transact(fn))
+
+    monkeypatch.setattr(world.blobs, "put", lambda data: after("put", put(data)))
+    monkeypatch.setattr(world.blobs, "delete", lambda one: after("delete", delete(one)))
+    monkeypatch.setattr(world.store, "transact", transacted)
+    return iter(done)
+
+
+async def killed(world: World, at: int, work: Callable[[], Any]) -> bool:
+    """Do something and die behind a step of it; whether it had that many."""
+    with pytest.MonkeyPatch.context() as patch:
+        dying(world, patch, at)
+        try:
+            await work()
+        except Killed:
+            return True
+        finally:
+            patch.undo()
+            world.restart()
+    return False
+
+
+def bodies(world: World) -> list[bytes]:
+    """Return what is readable in the archive's files, named or not."""
+    files = [one for one in (world.folder / "blobs").rglob("*") if one.is_file()]
+    return [gzip.decompress(one.read_bytes()) for one in files]
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_archiving_that_was_killed_loses_nothing_and_is_finished_by_the_next(
+    make: Callable[[str], World], at: int
+) -> None:
+    world = make("a")
+    await world.fill(0, 6)
+    before = await world.exported()
+    archive = partial(world.book.archive, before=NOW + 1, by="x")
+    # Note, blob, rows, checkpoint: nothing more is done.
+    assert await killed(world, at, archive) == (at <= 4)
+    assert (await world.book.verify(deep=True))["ok"]
+    assert (await world.exported())[:6] == before[:6]
+    await world.book.archive(before=NOW + 1, by="x")
+    answer = await world.book.verify(deep=True)
+    assert (answer["ok"], answer["archived"], len(bodies(world))) == (True, 6, 1)
+    assert (await world.exported())[:6] == before[:6]
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+async def test_erasure_from_the_archive_that_was_killed_is_whole_or_undone(
+    make: Callable[[str], World], at: int
+) -> None:
+    world = make("a")
+    await world.fill(0, 6)
+    await world.book.archive(before=NOW + 1, by="x")
+    erase = partial(world.book.erase, "e3", by="x", reason="law")
+    # Note, new blob, pointer, what must go, old blob, its note: nothing more is done.
+    assert await killed(world, at, erase) == (at <= 6)
+    is_erased = (await world.book.verify(deep=True))["erased"] == 1
+    assert is_erased == (at >= 3)
+    row = await world.book.find("e3")
+    assert row is not None
+    assert bool(row.body) != is_erased
+    if not is_erased:
+        await world.book.erase("e3", by="x", reason="law")
+    keeping = asyncio.create_task(world.book.keep(lambda tx: None))
+    await until(lambda: len(bodies(world)) == 1)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert b'"v":3' not in bodies(world)[0]
+    answer = await world.book.verify(deep=True)
+    assert (answer["ok"], answer["erased"]) == (True, 1)
+
+
+async def test_blob_of_an_archive_that_was_killed_holds_nothing_back_from_an_erasure(
+    make: Callable[[str], World],
+) -> None:
+    world = make("a")
+    await world.fill(0, 6)
+    assert await killed(world, 2, partial(world.book.archive, before=NOW + 1, by="x"))
+    await world.book.erase("e3", by="x", reason="law")
+    keeping = asyncio.create_task(world.book.keep(lambda tx: None))
+    await until(lambda: not bodies(world))
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_erased_body_is_in_no_file_of_sqlite(make: Callable[[str], World]) -> None:
+    world = make("a")
+    secret = "4111-1111-1111-1111"
+    await world.store.transact(appending(event("secret", data={"card": secret})))
+    await world.fill(0, 6)
+    answer = await world.book.erase("secret", by="x", reason="law")
+    files = [world.folder.parent / f"a.db{end}" for end in ("", "-wal")]
+    held = [one for one in files if one.exists() and secret.encode() in one.read_bytes()]
+    # On Postgres old versions of rows are the server's until VACUUM.
+    assert answer["wiped"] == ("://" not in world.url)
+    assert held == []
+
+
+async def test_old_events_are_archived_by_themselves(make: Callable[[str], World]) -> None:
+    world = make("a")
+    await world.fill(0, 4)
+    world.book = Book(world.store, world.signer, world.blobs, FakeClock(NOW + 3 * 86400))
+    keeping = asyncio.create_task(world.book.keep(lambda tx: None, archive_after_days=2))
+    segments = partial(world.store.read, lambda tx: len(tx.segments()))
+    give_up = time.monotonic() + 10
+    while not await segments():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    answer = await world.book.verify(deep=True)
+    assert (answer["ok"], answer["archived"]) == (True, 4)
+
+
+async def test_worker_that_lost_the_lease_neither_signs_nor_archives(
+    make: Callable[[str], World],
+) -> None:
+    world = make("a")
+    await world.fill(0, 4)
+
+    def guard(tx: Tx) -> None:
+        raise Fenced("another worker does this")
+
+    with pytest.raises(Fenced):
+        await world.book.checkpoint(guard)
+    with pytest.raises(Fenced):
+        await world.book.archive(before=NOW + 1, by="x", guard=guard)
+    answer = await world.book.verify()
+    assert (answer["ok"], answer["checkpoints"], answer["segments"]) == (True, 0, 0)
+
+
+async def test_archived_event_is_found(make: Callable[[str], World]) -> None:
+    world = make("a")
+    await world.fill(0, 4)
+    there = await world.book.find("e2")
+    await world.book.archive(before=NOW + 1, by="x")
+    assert await world.store.read(lambda tx: tx.event("e2")) is None
+    assert await world.book.find("e2") == there
+    assert await world.book.find("none") is None
+
+
+async def test_event_dated_back_behind_a_checkpoint_is_found(make: Callable[[str], World]) -> None:
+    world = make("a")
+    await world.fill(0, 4)
+    await world.book.archive(before=NOW + 1, by="x")
+    await world.fill(4, 2)
+    # Into a place of the archive, in a stream of its own, with right hashes, heads and numbers.
+    body = b"{}"
+    covered = (FIRST, 2, "env/x", 1, "forged", "t", "s", "", repr(NOW), sha256(body))
+    hash = hash_of(*covered)
+    values = ", ".join(map(repr, (2, "env/x", 1, "forged", "t", "s", "", NOW)))
+    blob = "X'7b7d'" if "://" not in world.url else "'{}'"
+    world.sql(
+        f"INSERT INTO event ({EVENT}) VALUES"
+        f" ({values}, {blob}, '{sha256(body)}', '{FIRST}', '{hash}')",
+        f"INSERT INTO head (stream, n, hash) VALUES ('env/x', 1, '{hash}')",
+        "UPDATE head SET n = n + 1 WHERE stream = ''",
+    )
+    assert "env/x #1 (seq 5): was put in after seq 5 was signed" in await world.whats()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.01)

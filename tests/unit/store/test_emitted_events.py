@@ -87,6 +87,9 @@ def service(predicate: str) -> Callable[[], Event]:
 
 
 EMITTED: dict[str, Callable[[], Event]] = {
+    "letter_handled": lambda: events.letter_handled(
+        "Run/a", "retried", by="person:ann", at=NOW, reason="the disk is free again"
+    ),
     "change_merged": lambda: events.change_merged(CHANGE, change_spec()),
     "run_event": lambda: events.run_event(
         RUN, "queued", STREAM, CHANGE, content={"pipelineName": "rollout"}

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from andon.adapters.durable import write_durably
+from andon.adapters.durable import write_durably, write_once
 from andon.kernel.errors import Untrusted
 from andon.ports.store import Checkpoint
 
@@ -45,8 +45,7 @@ class Ed25519Signer:
         if not file.exists():
             made = Ed25519PrivateKey.generate()
             pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            write_durably(file, pem)
-            return made
+            write_once(file, pem)  # Of two workers that start at once the first one's key counts.
         try:
             found = load_pem_private_key(file.read_bytes(), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -107,13 +107,21 @@ def archive(session: Session, before: Any, keep: str) -> None:
 @click.option("--subject", default="", help="Only about this.")
 @click.option("--type", default="", help="Only of this type.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+@click.option(
+    "--resume", is_flag=True, help="Go on behind the last whole line of FILE, or of a cut-off try."
+)
 @flags
 @click.pass_obj
-def export(session: Session, /, file: str, overwrite: bool, **query: Any) -> None:
+def export(session: Session, /, file: str, overwrite: bool, resume: bool, **query: Any) -> None:
     """Write events as lines of CloudEvents to FILE, or to - for standard output."""
-    from andon.cli.ledger_files import export_to
+    from andon.cli.ledger_files import export_to, go_on
 
-    answer = export_to(session.client, file, query, overwrite=overwrite)
+    if resume and (overwrite or file == "-"):
+        raise UsageError("--resume goes on with a file", hint="neither --overwrite nor - fits that")
+    if resume:
+        answer = go_on(session.client, Path(file), query)
+    else:
+        answer = export_to(session.client, file, query, overwrite=overwrite)
     if file != "-":
         show(session, answer, lambda one: [f"{one['events']} events written to {one['file']}"])
 

@@ -74,6 +74,13 @@ SHORTEST_LEASE_SECONDS = 0.5
     show_default=True,
     help="How long ended changes are kept besides the ledger; 0: for ever.",
 )
+@click.option(
+    "--archive-after-days",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    envvar="ANDON_ARCHIVE_AFTER_DAYS",
+    help="Move older events into the ledger's archive by itself; 0, as without it: never.",
+)
 @click.option("--take-over", is_flag=True, help="Become the home of a database whose home is lost.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
 @flags
@@ -90,6 +97,7 @@ def command(
     lease: str,
     jobs_at_once: int | None,
     keep_days: float,
+    archive_after_days: float,
     take_over: bool,
     foreground: bool,
 ) -> None:
@@ -106,6 +114,7 @@ def command(
         lease_seconds=seconds(lease),
         jobs_at_once=jobs(jobs_at_once),
         keep_days=keep_days,
+        archive_after_days=archive_after_days,
         take_over=take_over,
     )
     try:

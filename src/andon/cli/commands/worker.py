@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     help="Network or name inside your own net that webhooks and subscribers may be at.",
 )
 @click.option("--jobs", "jobs_at_once", type=int, default=None, help="As of `andon up`.")
+@click.option(
+    "--archive-after-days",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    envvar="ANDON_ARCHIVE_AFTER_DAYS",
+    help="As of `andon up`.",
+)
 @flags
 @click.pass_obj
 def command(
@@ -55,6 +62,7 @@ def command(
     lease: str,
     allow_internal: tuple[str, ...],
     jobs_at_once: int | None,
+    archive_after_days: float,
 ) -> None:
     """Share the work of an installation on Postgres; Ctrl-C ends it, others go on."""
     from andon.app import Settings
@@ -67,6 +75,7 @@ def command(
         agentless=agentless,
         lease_seconds=seconds(lease),
         jobs_at_once=jobs(jobs_at_once),
+        archive_after_days=archive_after_days,
     )
     try:
         asyncio.run(_until_told(session, settings))

@@ -86,6 +86,14 @@ class Store(Protocol):
         """Recompute every chain; a long ledger in processes of their own, beside all other work."""
         ...
 
+    async def wipe(self) -> bool:
+        """Overwrite what was erased in the files that are ours.
+
+        Returns:
+            Whether that is done; the server of a database does it in its own time.
+        """
+        ...
+
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Be called after each commit that woke tasks or appended events.
 

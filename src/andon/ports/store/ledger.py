@@ -180,6 +180,10 @@ class Ledger(Protocol):
         """Return the hash of one event, by its place; None if it is not there."""
         ...
 
+    def heads_at(self, seq: int) -> dict[str, int]:
+        """Return the last position of each stream up to a ``seq``, of those not archived."""
+        ...
+
     def last_seq(self) -> int:
         """Return the ``seq`` of the newest event; 0 if there is none."""
         ...
