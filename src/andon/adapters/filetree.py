@@ -6,20 +6,24 @@ Names are bytes here, because file systems and git do not promise text.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
-import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from andon.kernel.errors import Unavailable, UsageError
 
 _PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 _MOST_LINKS_FOLLOWED = 40  # as Linux does (path_resolution(7))
+_MOST_STEPS = 4096
+MOST_PARTS = 256
+"""How deep a tree may be: deeper than people make them, and less than what many programs stand."""
+_LONGEST_PATH_BYTES = 4000
 
 
 def shown(name: bytes) -> str:
@@ -34,13 +38,15 @@ def shown(name: bytes) -> str:
 
 
 def is_safe_name(name: bytes) -> bool:
-    """Say whether a relative path names a place inside a tree, and not git's own folder.
+    """Say whether a relative path names a place inside a tree, not too deep, and not git's own folder.
 
     >>> is_safe_name(b"a/-rf"), is_safe_name(b"a/../b"), is_safe_name(b"/etc"), is_safe_name(b"x/.GIT/y")
     (True, False, False, False)
     """
+    if len(name) > _LONGEST_PATH_BYTES or b"\0" in name:
+        return False
     parts = name.split(b"/")
-    return b"\0" not in name and not any(
+    return len(parts) <= MOST_PARTS and not any(
         part in (b"", b".", b"..") or part.lower() == b".git" for part in parts
     )
 
@@ -57,21 +63,26 @@ def leads_outside(link: bytes, links: Mapping[bytes, bytes]) -> bool:
     >>> leads_outside(b"a/x", {b"a/x": b"top/../b", b"a/top": b".."})
     True
     """
-    place: list[bytes] = []
+    above: list[bytes] = []  # the folders that lead to where we are, the nearest last
+    here = b""
     ahead = link.split(b"/")[::-1]
     followed = 0
-    while ahead:
+    for _ in range(_MOST_STEPS):
+        if not ahead:
+            return False
         part = ahead.pop()
         if part in (b"", b"."):
             continue
         if part == b"..":
-            if not place:
+            if not above:
                 return True
-            place.pop()
+            here = above.pop()
             continue
-        target = links.get(b"/".join([*place, part]))
+        there = here + b"/" + part if here else part
+        target = links.get(there)
         if target is None:
-            place.append(part)
+            above.append(here)
+            here = there
             continue
         if target.startswith(b"/"):
             return True
@@ -79,7 +90,7 @@ def leads_outside(link: bytes, links: Mapping[bytes, bytes]) -> bool:
         if followed > _MOST_LINKS_FOLLOWED:
             return False  # a loop: nobody can follow it anywhere
         ahead.extend(target.split(b"/")[::-1])
-    return False
+    return True  # for all that can be told with reasonable patience
 
 
 def work_tree(work: Path, job_key: str) -> Path:
@@ -99,22 +110,40 @@ def work_tree(work: Path, job_key: str) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all below it, read-only folders too; a missing one is fine."""
-    if path.is_symlink() or path.is_file():
+    """Remove a folder and all below it, read-only folders too; a missing one is fine.
+
+    A job may have made it deeper than a path can be long: what lies deeper is first moved up.
+    """
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
-    elif path.exists():
-        shutil.rmtree(path, onerror=_unlock_and_retry)
-
-
-def _unlock_and_retry(call: Callable[..., Any], path: str, _: Any) -> None:
-    if not os.path.lexists(path):
         return
-    os.chmod(os.path.dirname(path), 0o700)
-    if call in (os.open, os.scandir):
-        os.chmod(path, 0o700)
-        shutil.rmtree(path)
-    else:
-        call(path)
+    root = os.fsencode(path)
+    names = (b".%d-%d" % (threading.get_ident(), number) for number in itertools.count())
+    while folders := _files_removed(root):
+        for folder in folders:
+            for below in _files_removed(folder):
+                with suppress(FileNotFoundError):  # somebody else removes it, too
+                    os.chmod(below, 0o700)  # to move a folder is to write into it
+                    os.rename(below, os.path.join(root, next(names)))
+            with suppress(FileNotFoundError):
+                os.rmdir(folder)
+    with suppress(FileNotFoundError):
+        os.rmdir(root)
+
+
+def _files_removed(folder: bytes) -> list[bytes]:
+    """Remove the files of a folder; return the folders in it."""
+    try:
+        os.chmod(folder, 0o700)
+        with os.scandir(folder) as found:
+            inside = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in found]
+    except FileNotFoundError:
+        return []
+    for path, is_folder in inside:
+        if not is_folder:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+    return [path for path, is_folder in inside if is_folder]
 
 
 @contextmanager

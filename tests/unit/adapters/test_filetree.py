@@ -1,9 +1,18 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from andon.adapters import filetree
-from andon.adapters.filetree import locked, locked_if_free, making, settle
+from andon.adapters.filetree import (
+    is_safe_name,
+    leads_outside,
+    locked,
+    locked_if_free,
+    making,
+    remove_tree,
+    settle,
+)
 from andon.kernel.errors import Unavailable
 
 
@@ -59,3 +68,36 @@ def test_lock_that_is_held_for_long_is_given_up(
             pass
     with locked(tmp_path / "lock"), locked_if_free(tmp_path / "other", 0) as lock:
         assert lock is not None
+
+
+def test_tree_deeper_than_a_path_can_be_is_removed(tmp_path: Path) -> None:
+    """A job that changes into a folder it made, again and again, can make it."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "link").symlink_to(tmp_path)
+    here = os.open(top, os.O_RDONLY)
+    for number in range(1500):
+        os.mkdir("some-folder", dir_fd=here)
+        below = os.open("some-folder", os.O_RDONLY, dir_fd=here)
+        if number % 100 == 0:
+            os.mkfifo("pipe", dir_fd=below)
+            os.mkdir("read-only", 0o500, dir_fd=below)
+        os.close(here)
+        here = below
+    os.close(here)
+    remove_tree(top)
+    assert list(tmp_path.iterdir()) == []
+    remove_tree(top)
+
+
+def test_links_that_lead_in_circles_or_far_are_judged_soon() -> None:
+    circle = {b"a": b"b", b"b": b"a"}
+    assert not leads_outside(b"a", circle)
+    far = {b"l%d" % number: b"d/../" * 800 + b"l%d" % (number + 1) for number in range(39)}
+    assert leads_outside(b"l0", far)
+
+
+def test_path_too_long_or_too_deep_is_not_safe() -> None:
+    assert is_safe_name(b"a/" * 255 + b"a")
+    assert not is_safe_name(b"a/" * 256 + b"a")
+    assert not is_safe_name(b"a" * 4001)

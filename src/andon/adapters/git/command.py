@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE
 
 from andon.kernel.errors import AndonError, InternalError, Unavailable
 
 _LOCAL_SECONDS = 120.0
+_READING_SECONDS = 1800.0
+"""How long one reader of objects may live: a file of a repository may be a pipe that says nothing."""
+MOST_OUTPUT_BYTES = 64 << 20
+_CHUNK_BYTES = 1 << 16
 _OVERRIDES = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -97,6 +105,7 @@ def run(
     input: bytes = b"",
     env: Mapping[str, str] | None = None,
     timeout_seconds: float = _LOCAL_SECONDS,
+    most_bytes: int = MOST_OUTPUT_BYTES,
     keep_open: tuple[int, ...] = (),
     give: tuple[int, ...] = (),
 ) -> bytes:
@@ -107,6 +116,7 @@ def run(
         input: Its standard input.
         env: From ``environment``.
         timeout_seconds: After which it is ended, with all its helpers.
+        most_bytes: It may print; the other side of a fetch has a say in how much that is.
         keep_open: Descriptors (of locks) it holds as long as it lives.
         give: Descriptors that it alone holds from its start on; they are closed here in any case.
 
@@ -115,18 +125,103 @@ def run(
         Unavailable: It is not installed, or did not end in time.
     """
     with _started(arguments, env=env or environment(), keep_open=keep_open, give=give) as process:
-        try:
-            output, errors = process.communicate(input, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(
-                f"git {_verb(arguments)} gave no answer within {timeout_seconds:.0f} s"
-            ) from error
+        said = _Exchange(process, input, timeout_seconds, most_bytes)
+        complete = said.run()
+    if len(said.output) > most_bytes:
+        raise Unavailable(f"git {_verb(arguments)} says more than {most_bytes} bytes")
+    if not complete:
+        raise Unavailable(f"git {_verb(arguments)} gave no answer within {timeout_seconds:.0f} s")
     if process.returncode:
         raise GitFailed(
-            f"git {_verb(arguments)} failed: {sanitised(errors.decode('utf-8', 'replace'))}",
+            f"git {_verb(arguments)} failed: {sanitised(said.errors.decode('utf-8', 'replace'))}",
             hint="andon doctor",
         )
-    return output
+    return bytes(said.output)
+
+
+class _Exchange:
+    """What a process is told and says, within a time and a size; one that ignores them is ended.
+
+    It is over when the process has closed its output: a helper it left behind (a shared connection of
+    ssh) may hold its error output open for ever.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], input: bytes, seconds: float, most_bytes: int
+    ) -> None:
+        if not (process.stdin and process.stdout and process.stderr):
+            raise InternalError("git was started without pipes")
+        self._process = process
+        self._in, self._out, self._err = process.stdin, process.stdout, process.stderr
+        self._input = memoryview(input)
+        self._deadline = time.monotonic() + seconds
+        self._most_bytes = most_bytes
+        self.output, self.errors = bytearray(), bytearray()
+
+    def run(self) -> bool:
+        """Say whether it came to its end."""
+        with selectors.DefaultSelector() as ready:
+            for stream in (self._in, self._out, self._err):
+                os.set_blocking(stream.fileno(), False)
+                ready.register(stream, EVENT_WRITE if stream is self._in else EVENT_READ)
+            while self._out in {key.fileobj for key in ready.get_map().values()}:
+                if self._is_over() or not self._step(ready):
+                    _end(self._process)
+                    return False
+        try:
+            self._process.wait(max(0.0, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        with suppress(BlockingIOError):
+            self.errors += os.read(self._err.fileno(), _CHUNK_BYTES)
+        return True
+
+    def _is_over(self) -> bool:
+        return len(self.output) > self._most_bytes or time.monotonic() >= self._deadline
+
+    def _step(self, ready: selectors.BaseSelector) -> bool:
+        """Wait until something can be written or read, and do so; False: nothing can in time."""
+        events = ready.select(max(0.0, self._deadline - time.monotonic()))
+        for key, _ in events:
+            ended = self._write() if key.fileobj is self._in else self._read(key.fileobj)
+            if ended:
+                ready.unregister(key.fileobj)
+                if key.fileobj is self._in:
+                    self._in.close()
+        return bool(events)
+
+    def _write(self) -> bool:
+        try:
+            self._input = self._input[os.write(self._in.fileno(), self._input[:_CHUNK_BYTES]) :]
+        except BrokenPipeError:
+            return True
+        return not self._input
+
+    def _read(self, stream: object) -> bool:
+        if stream is self._out:
+            data = os.read(self._out.fileno(), _CHUNK_BYTES)
+            self.output += data
+        else:
+            data = os.read(self._err.fileno(), _CHUNK_BYTES)
+            self.errors = (self.errors + data)[-_CHUNK_BYTES:]
+        return not data
+
+
+@contextmanager
+def _ended_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    """End a process that takes too long."""
+    timer = threading.Timer(seconds, _end, [process])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -150,6 +245,8 @@ def _started(
         )
     except FileNotFoundError as error:
         raise Unavailable("git is not installed", hint="andon doctor") from error
+    except (OSError, ValueError) as error:  # more settings than a process can be given, for one
+        raise Unavailable(f"git cannot be started: {error}", hint="andon doctor") from error
     finally:
         for descriptor in give:
             os.close(descriptor)
@@ -157,7 +254,7 @@ def _started(
         yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream:
                 try:
@@ -191,12 +288,16 @@ class Objects:
         if "\n" in name or "\0" in name:
             return None
         try:
-            self._in.write(name.encode("utf-8", "surrogateescape") + b"\n")
+            asked = os.fsencode(name)
+        except UnicodeEncodeError:
+            return None  # nothing is called so
+        try:
+            self._in.write(asked + b"\n")
             self._in.flush()
         except BrokenPipeError:
             raise self._broken() from None
         header = self._out.readline()
-        if header.endswith((b" missing\n", b" ambiguous\n")):
+        if header.endswith((b" missing\n", b" ambiguous\n", b" submodule\n")):
             return None
         words = header.split()
         if len(words) != 3:
@@ -228,8 +329,11 @@ class Objects:
 
 
 @contextmanager
-def objects(git_dir: Path) -> Iterator[Objects]:
-    """Open a repository for reading objects."""
+def objects(git_dir: Path, longest_seconds: float = _READING_SECONDS) -> Iterator[Objects]:
+    """Open a repository for reading objects, for so long at most."""
     arguments = [f"--git-dir={git_dir}", "cat-file", "--batch"]
-    with _started(arguments, env=environment()) as process:
+    with (
+        _started(arguments, env=environment()) as process,
+        _ended_after(process, longest_seconds),
+    ):
         yield Objects(process)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from andon.ports import Commit
+
+_CONTROL = re.compile(
+    r"[^\S\n\t ]|[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What moves a terminal's cursor, turns the direction of text, ends a line unseen, or is no text."""
+_LONGEST_MESSAGE, _LONGEST_NAME = 10_000, 300
+_LAST_MOMENT = 253_402_300_799
+"""End of the year 9999, in seconds."""
 
 
 class RawCommit(Struct, frozen=True, kw_only=True):
@@ -17,11 +27,11 @@ class RawCommit(Struct, frozen=True, kw_only=True):
     message: str
 
     def as_commit(self, sha: str) -> Commit:
-        """Return it as the port says it."""
+        """Return it as the port says it: whoever wrote it, people can be shown it."""
         return Commit(
             sha=sha,
-            author=self.author,
-            message=self.message,
+            author=_CONTROL.sub(" ", self.author)[:_LONGEST_NAME],
+            message=_CONTROL.sub(" ", self.message).strip()[:_LONGEST_MESSAGE],
             committed_at=self.committed_at,
             parents=self.parents,
         )
@@ -65,7 +75,7 @@ def _first(headers: dict[bytes, list[bytes]], name: bytes) -> bytes:
 def _decoded(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding, "replace")
-    except LookupError:
+    except (LookupError, ValueError, AssertionError):  # no encoding, or one that reads no text
         return data.decode("utf-8", "replace")
 
 
@@ -76,6 +86,7 @@ def _person(line: str) -> str:
 def _seconds(line: bytes) -> float:
     words = line.rpartition(b">")[2].split()
     try:
-        return float(int(words[0]))
+        said = int(words[0])
     except (IndexError, ValueError):
         return 0.0
+    return float(said) if 0 <= said <= _LAST_MOMENT else 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from andon.adapters.filetree import take_lock
@@ -17,8 +18,11 @@ from andon.adapters.git.tree import write_tree
 from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.ports import Commit
 
-_SHA = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
+_SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _LARGEST_FILE_BYTES = 16 << 20
+_LONGEST_REF = 1000
+_NO_REF = re.compile(r"[\x00-\x20\x7f:\ud800-\udfff]|[@^]\{")
+"""What no ref holds, and what would search the history by a pattern of whoever asks."""
 
 
 class GitSource:
@@ -41,8 +45,8 @@ class GitSource:
             Unavailable: The repository cannot be reached.
             UsageError: The ref or the address is not one.
         """
-        if not ref or ref.startswith("-") or re.search(r"[\x00-\x20\x7f:]", ref):
-            raise UsageError(f"{ref!r} is not a branch, tag or commit")
+        if not 0 < len(ref) <= _LONGEST_REF or ref.startswith("-") or _NO_REF.search(ref):
+            raise UsageError(f"{ref[:200]!r} is not a branch, tag or commit")
         if is_remote(repository) and not _SHA.match(ref):
             git_dir = self._fetched(repository)
             name = "refs/andon/HEAD" if ref == "HEAD" else ref
@@ -96,8 +100,7 @@ class GitSource:
             listing = self._remote(["ls-remote", "--heads", "--", repository], repository)
         else:
             listing = _refs(git_dir_of(repository), "refs/heads/")
-        pairs = (line.split(None, 1) for line in _text(listing).splitlines())
-        return {name.removeprefix("refs/heads/"): sha for sha, name in pairs}
+        return {name.removeprefix("refs/heads/"): sha for sha, name in _listed(listing)}
 
     def _holding(self, repository: str, sha: str) -> Path:
         """Return a git folder that has a commit, if it can be had at all."""
@@ -151,8 +154,8 @@ class GitSource:
             ) from error
 
     def _no_such_ref(self, git_dir: Path, repository: str, ref: str) -> NotFound:
-        listing = _text(_refs(git_dir, "refs/heads/", "refs/tags/")).splitlines()
-        names = [line.split(" ", 1)[1].split("/", 2)[2] for line in listing]
+        listing = _refs(git_dir, "refs/heads/", "refs/tags/")
+        names = [name.split("/", 2)[2] for _, name in _listed(listing)]
         near = difflib.get_close_matches(ref, names, n=3)
         what = "no commit yet" if not names else f"no branch, tag or commit {ref}"
         return NotFound(
@@ -189,12 +192,21 @@ def _disabled_filters(base: list[str]) -> list[tuple[str, str]]:
         names = run([*base, "config", "--name-only", "-z", "--get-regexp", pattern])
     except GitFailed:
         return []  # it has none
-    return [(_text(name), "") for name in names.split(b"\0") if name]
+    # Byte for byte: a name that is not UTF-8 is a name, too.
+    return [(os.fsdecode(name), "") for name in names.split(b"\0") if name]
 
 
 def _refs(git_dir: Path, *patterns: str) -> bytes:
     form = "--format=%(objectname) %(refname)"
     return run([f"--git-dir={git_dir}", "for-each-ref", form, *patterns])
+
+
+def _listed(listing: bytes) -> Iterator[tuple[str, str]]:
+    """Read lines of an id and a name; the other side may have written them."""
+    for line in listing.split(b"\n"):
+        sha, _, name = _text(line.replace(b"\t", b" ", 1)).partition(" ")
+        if _SHA.match(sha) and name.startswith("refs/") and name.isprintable():
+            yield sha, name
 
 
 def _full(sha: str) -> str:
