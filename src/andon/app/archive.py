@@ -7,17 +7,19 @@ of it is used, and nothing is ever unpacked by the name it has in there.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
 
+from andon.adapters import tarstream
 from andon.adapters.filetree import fsync_folder
 from andon.kernel.errors import Conflict, Unavailable, Untrusted, UsageError
 from andon.store.copying import Table
@@ -157,21 +159,21 @@ class Reader:
     """An archive whose manifest was read; members are checked while they are read.
 
     Args:
-        tar: The archive.
+        file: The archive.
         manifest: Its manifest.
-        infos: Every other member, all of them plain files that the manifest names.
+        found: Every other member, all of them plain files that the manifest names.
     """
 
     def __init__(
-        self, tar: tarfile.TarFile, manifest: Manifest, infos: dict[str, tarfile.TarInfo]
+        self, file: BinaryIO, manifest: Manifest, found: dict[str, tarstream.Member]
     ) -> None:
-        self._tar = tar
+        self._file = file
         self.manifest = manifest
-        self._infos = infos
+        self._found = found
 
     def names(self, folder: str) -> list[str]:
         """Return the members below a folder."""
-        return sorted(name for name in self._infos if name.startswith(f"{folder}/"))
+        return sorted(name for name in self._found if name.startswith(f"{folder}/"))
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield a member's bytes.
@@ -213,16 +215,15 @@ class Reader:
         Raises:
             Untrusted: Something is not what the manifest says.
         """
-        for name in self._infos:
+        for name in self._found:
             for _ in self.chunks(name):
                 pass
 
     def _open(self, name: str) -> IO[bytes]:
-        info = self._infos.get(name)
-        file = self._tar.extractfile(info) if info else None
-        if file is None:
+        found = self._found.get(name)
+        if found is None:
             raise Untrusted(f"the backup has no {name}")
-        return file
+        return _opened(self._file, found)
 
     def _expect(self, name: str, digest: str) -> None:
         if digest != self.manifest.members[name].sha256:
@@ -238,39 +239,65 @@ def reading(path: Path) -> Iterator[Reader]:
         Untrusted: Its members are not those of the manifest, or no plain files.
     """
     try:
-        with tarfile.open(path, mode="r:") as tar:
-            infos = _plain_members(tar)
-            manifest = _manifest(tar, infos.pop(MANIFEST, None), path)
-            _expect_members(manifest, infos)
-            yield Reader(tar, manifest, infos)
-    except tarfile.TarError as error:
-        raise UsageError(
-            f"{path} is no backup of Andon: {error}", hint="`andon admin backup FILE` makes one"
-        ) from None
+        with path.open("rb") as file:
+            found = _plain_members(file, path)
+            manifest = _manifest(file, found.pop(MANIFEST, None), path)
+            _expect_members(manifest, found)
+            yield Reader(file, manifest, found)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _plain_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
-    found: dict[str, tarfile.TarInfo] = {}
-    for info in tar:
-        if not info.isreg() or info.issparse():
-            raise Untrusted(f"the backup holds {info.name!r}, which is no plain file")
-        if info.name in found:
-            raise Untrusted(f"the backup holds {info.name!r} twice")
-        found[info.name] = info
+class _Part(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, file: BinaryIO, offset: int, size_bytes: int) -> None:
+        self._file, self._at, self._end = file, offset, offset + size_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = os.pread(self._file.fileno(), min(len(buffer), self._end - self._at), self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _opened(file: BinaryIO, member: tarstream.Member) -> io.BufferedReader:
+    return io.BufferedReader(_Part(file, member.offset, member.size_bytes), _CHUNK_BYTES)
+
+
+def _plain_members(file: BinaryIO, path: Path) -> dict[str, tarstream.Member]:
+    found: dict[str, tarstream.Member] = {}
+    size_bytes = os.fstat(file.fileno()).st_size
+    members = tarstream.TarStream(file, size_bytes, lambda count: file.seek(count, os.SEEK_CUR))
+    try:
+        for member in members:
+            name = member.name.decode("utf-8", "backslashreplace")
+            if member.kind != tarstream.FILE:
+                raise Untrusted(f"{name!r} is no plain file")
+            if name in found:
+                raise Untrusted(f"{name!r} is in it twice")
+            found[name] = member
+    except Untrusted as error:
+        if found:
+            raise Untrusted(f"the backup is damaged or was altered: {error.message}") from None
+        raise UsageError(
+            f"{path} is no backup of Andon: {error.message}",
+            hint="`andon admin backup FILE` makes one",
+        ) from None
     return found
 
 
-def _manifest(tar: tarfile.TarFile, info: tarfile.TarInfo | None, path: Path) -> Manifest:
-    file = tar.extractfile(info) if info else None
-    if info is None or file is None:
+def _manifest(file: BinaryIO, member: tarstream.Member | None, path: Path) -> Manifest:
+    if member is None:
         raise UsageError(f"{path} has no manifest: it is no backup of Andon")
-    if info.size > MOST_MANIFEST_BYTES:
+    if member.size_bytes > MOST_MANIFEST_BYTES:
         raise Untrusted("the backup's manifest is too large")
     try:
-        manifest = msgspec.json.decode(file.read(), type=Manifest)
-    except msgspec.DecodeError as error:
+        manifest = msgspec.json.decode(_opened(file, member).read(), type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Untrusted(f"the backup's manifest cannot be read: {error}") from None
     if manifest.format != FORMAT:
         raise Conflict(
@@ -280,12 +307,12 @@ def _manifest(tar: tarfile.TarFile, info: tarfile.TarInfo | None, path: Path) ->
     return manifest
 
 
-def _expect_members(manifest: Manifest, infos: dict[str, tarfile.TarInfo]) -> None:
-    if set(infos) != set(manifest.members):
-        odd = sorted(set(infos) ^ set(manifest.members))[0]
+def _expect_members(manifest: Manifest, found: dict[str, tarstream.Member]) -> None:
+    if set(found) != set(manifest.members):
+        odd = sorted(set(found) ^ set(manifest.members))[0]
         raise Untrusted(f"the backup's manifest and its members differ: {odd!r}")
-    for name, info in infos.items():
-        if info.size != manifest.members[name].size_bytes:
+    for name, member in found.items():
+        if member.size_bytes != manifest.members[name].size_bytes:
             raise Untrusted(f"{name} in the backup has another size than its manifest says")
 
 

@@ -155,7 +155,10 @@ def _restore_artifacts(archive: Reader, state: Path) -> int:
         layout.put(partial(_pour, archive.chunks(name)))
         if not layout.blob(wanted).exists():
             raise Untrusted(f"{name} in the backup has another digest than its name")
-    listed = json.loads(b"".join(archive.chunks("artifacts/index.json")))
+    try:
+        listed = list(json.loads(b"".join(archive.chunks("artifacts/index.json"))))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Untrusted(f"the backup's list of artifacts cannot be read: {error!r}") from None
     for manifest in listed:
         layout.add(_manifest(layout, manifest))
     return len(listed)
@@ -176,7 +179,7 @@ def _manifest(layout: Layout, manifest: Any) -> dict[str, Any]:
         }
         complete = all(layout.blob(one).exists() for one in layout.blobs_of(known))
         named = {ARTIFACT, SERVICE} <= set(known["annotations"])
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
         raise Untrusted(f"the backup's list of artifacts cannot be read: {error!r}") from None
     if not complete or not named:
         raise Untrusted(f"the backup lacks parts of the artifact {known['digest']}")

@@ -89,7 +89,7 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     data = await read_bytes(request)
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"the request to {request.url.path} cannot be read: {error}") from None
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import tarfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from andon.adapters.filetree import is_safe_name, leads_outside, shown
+from andon.adapters.tarstream import FOLDER, LINK, Member, TarStream
 from andon.kernel.errors import Untrusted
+
+_LONGEST_LINK_BYTES = 4096
+_NAMED_WRONGLY = (
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+)
 
 
 class HashingReader:
@@ -40,10 +51,10 @@ def extract(layer: Path, digest: str, into: Path) -> None:
     """
     with layer.open("rb") as file:
         reader = HashingReader(file)
-        refusal: Exception | None = None
+        refusal: Untrusted | None = None
         try:
-            _extract(reader, layer.stat().st_size, into)
-        except (tarfile.TarError, EOFError, ValueError, OverflowError, Untrusted) as error:
+            _extract(TarStream(reader, layer.stat().st_size), os.fsencode(into))
+        except Untrusted as error:
             refusal = error
         if reader.digest() != digest:
             raise Untrusted(
@@ -54,52 +65,53 @@ def extract(layer: Path, digest: str, into: Path) -> None:
         raise Untrusted(f"The artifact {digest} cannot be unpacked: {refusal}") from refusal
 
 
-def _extract(reader: HashingReader, most_bytes: int, into: Path) -> None:
-    root = os.fsencode(into)
+def _extract(tar: TarStream, root: bytes) -> None:
     links: dict[bytes, bytes] = {}
-    stream: Any = reader  # a stream is only read
-    with tarfile.open(
-        fileobj=stream,
-        mode="r|",
-        encoding="utf-8",
-        errors="surrogateescape",
-    ) as tar:
-        for info in tar:
-            name = _name(info)
-            if info.issym():
+    for member in tar:
+        name = _name(member)
+        try:
+            if member.kind == LINK:
                 if name in links:
                     raise Untrusted(f"{shown(name)} is in it twice")
-                links[name] = os.fsencode(info.linkname)
-            elif info.isdir():
+                links[name] = _target(member)
+            elif member.kind == FOLDER:
                 os.makedirs(os.path.join(root, name), mode=0o755, exist_ok=True)
-            elif info.type in tarfile.REGULAR_TYPES and not info.issparse():
-                _write(tar, info, most_bytes, os.path.join(root, name))
             else:
-                raise Untrusted(f"{shown(name)} is neither a file, a folder nor a link")
+                _write(tar, member, os.path.join(root, name))
+        except OSError as error:
+            _refuse(name, error)
+            raise
     _link(root, links)
 
 
-def _name(info: tarfile.TarInfo) -> bytes:
-    name = os.fsencode(info.name).removeprefix(b"./").rstrip(b"/")
+def _refuse(name: bytes, error: OSError) -> None:
+    """Tell the layer's own fault from the machine's."""
+    if error.errno == errno.EEXIST:
+        raise Untrusted(f"{shown(name)} is in it twice") from error
+    if error.errno in _NAMED_WRONGLY:
+        raise Untrusted(f"{shown(name)} cannot be written ({error.strerror})") from error
+
+
+def _target(member: Member) -> bytes:
+    if not 0 < len(member.target) <= _LONGEST_LINK_BYTES or b"\0" in member.target:
+        raise Untrusted(f"{shown(member.name)} is no link that can be followed")
+    return member.target
+
+
+def _name(member: Member) -> bytes:
+    name = member.name.removeprefix(b"./").rstrip(b"/")
     if not is_safe_name(name):
         raise Untrusted(f"{shown(name)} is no safe name")
     return name
 
 
-def _write(tar: tarfile.TarFile, info: tarfile.TarInfo, most_bytes: int, path: bytes) -> None:
-    content = tar.extractfile(info)
-    if content is None or info.size > most_bytes:
-        raise Untrusted(f"{shown(path)} claims more bytes than the artifact has")
+def _write(tar: TarStream, member: Member, path: bytes) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        raise Untrusted(f"{shown(os.path.basename(path))} is in it twice") from None
-    with os.fdopen(descriptor, "wb") as file:
-        while chunk := content.read(1 << 20):
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        for chunk in tar.content():
             file.write(chunk)
-        os.fchmod(file.fileno(), 0o755 if info.mode & 0o100 else 0o644)
+        os.fchmod(file.fileno(), 0o755 if member.mode & 0o100 else 0o644)
 
 
 def _link(root: bytes, links: dict[bytes, bytes]) -> None:
@@ -108,8 +120,9 @@ def _link(root: bytes, links: dict[bytes, bytes]) -> None:
         if leads_outside(name, links):
             raise Untrusted(f"{shown(name)} is a link that leads outside")
         path = os.path.join(root, name)
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         try:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             os.symlink(target, path)
-        except FileExistsError:
-            raise Untrusted(f"{shown(name)} is in it twice") from None
+        except OSError as error:
+            _refuse(name, error)
+            raise

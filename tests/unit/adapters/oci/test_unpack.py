@@ -40,6 +40,50 @@ HOSTILE = {
     "device": [member("null", tarfile.CHRTYPE)],
     "pipe": [member("pipe", tarfile.FIFOTYPE)],
     "twice": [member("f"), member("f")],
+    "folder on file": [member("f"), member("f", tarfile.DIRTYPE)],
+    "file below file": [member("f"), member("f/g")],
+    "link on folder": [member("f", tarfile.DIRTYPE), member("f", tarfile.SYMTYPE, "g")],
+    "deeper than any stack": [member("a/" * 1900 + "f")],
+    "name too long": [member("a" * 300)],
+    "path too long": [member("/".join(["a" * 250] * 20))],
+    "link to nothing": [member("l", tarfile.SYMTYPE, "")],
+    "link too long": [member("l", tarfile.SYMTYPE, "a/" * 3000)],
+    "socket": [member("s", b"s")],
+    "sparse": [member("s", tarfile.GNUTYPE_SPARSE)],
+    "continuous": [member("../x", tarfile.CONTTYPE)],
+}
+
+
+def pax(records: bytes, kind: bytes = b"x", size: int | None = None) -> bytes:
+    info = member("pax", kind)
+    info.size = len(records) if size is None else size
+    return info.tobuf(tarfile.GNU_FORMAT) + records + b"\0" * (-len(records) % 512)
+
+
+FILE = member("f").tobuf(tarfile.USTAR_FORMAT)
+END = b"\0" * 1024
+BYTES = {
+    "headers without end": pax(b"12 path=abc\n") * 3000 + FILE + END,
+    "long names without end": pax(b"abc\0", b"L") * 3000 + FILE + END,
+    "size below zero": pax(b"14 size=-2048\n") + FILE + END,
+    "size as words": pax(b"12 size=ten\n") + FILE + END,
+    "size of thousands of digits": pax(b"5009 size=" + b"9" * 4998 + b"\n") + FILE + END,
+    "name by header": pax(b"15 path=../abc\n") + FILE + END,
+    "name for all": pax(b"15 path=../abc\n", b"g") + FILE + END,
+    "header of gigabytes": pax(b"12 path=abc\n", size=1 << 33) + FILE + END,
+    "header of many records": pax(b"6 a=b\n" * 10000) + FILE + END,
+    "digits without end": pax(b"1" * 60000) + FILE + END,
+    "record that overlaps": pax(b"1 path=abc\n") + FILE + END,
+    "record longer than its header": pax(b"999 path=abc\n") + FILE + END,
+    "sparse map": pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + FILE + END,
+    "nul in a link": pax(b"17 linkpath=a\0bc\n")
+    + member("l", tarfile.SYMTYPE, "x").tobuf(tarfile.USTAR_FORMAT)
+    + END,
+    "damage in the middle": FILE + b"x" * 512 + END,
+    "end missing": FILE,
+    "header without its file": pax(b"12 path=abc\n") + END,
+    "size that is none": FILE[:124] + b"zzzzzzzzzzz\0" + FILE[136:] + END,
+    "size below zero in base 256": FILE[:124] + b"\xff" * 12 + FILE[136:] + END,
 }
 
 
@@ -50,6 +94,22 @@ def test_hostile_layer_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Untrusted):
         extract(path, sha256(path.read_bytes()), tmp_path / "in/out")
     assert {p.name for p in tmp_path.iterdir()} == {"layer", "in"}
+    assert {p.name for p in (tmp_path / "in").iterdir()} == {"out"}
+
+
+def with_sum(data: bytes) -> bytes:
+    """Correct the sum of the first header, so that it is not what is refused."""
+    block = data[:148] + b" " * 8 + data[156:512]
+    return data[:148] + b"%06o\0 " % sum(block) + data[156:]
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_hostile_headers_are_refused(tmp_path: Path, name: str) -> None:
+    data = with_sum(BYTES[name])
+    (tmp_path / "layer").write_bytes(data)
+    (tmp_path / "in/out").mkdir(parents=True)
+    with pytest.raises(Untrusted, match="cannot be unpacked"):
+        extract(tmp_path / "layer", sha256(data), tmp_path / "in/out")
     assert {p.name for p in (tmp_path / "in").iterdir()} == {"out"}
 
 
