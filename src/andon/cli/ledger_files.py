@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,11 +64,8 @@ def export_to(client: Client, file: str, query: Mapping[str, Any], *, overwrite:
             hint="`--resume` goes on with it, `--overwrite` replaces it",
         )
     part = path.with_name(f"{path.name}.part")
-    with _opened(part, "wb") as target:
+    with _kept(path, part), part.open("wb") as target:
         answer = _write(client, target, asked, file)
-        target.flush()
-        os.fsync(target.fileno())
-    part.replace(path)
     return answer
 
 
@@ -80,38 +78,43 @@ def go_on(client: Client, path: Path, query: Mapping[str, Any]) -> Json:
     """
     asked = {name: value for name, value in query.items() if value}
     part = path.with_name(f"{path.name}.part")
-    if not part.exists() and path.exists():
-        shutil.copyfile(path, making := path.with_name(f"{path.name}.copy"))
-        making.replace(part)
-    with _opened(part, "r+b" if part.exists() else "w+b") as target:
-        found, lines = _cut(target, asked)
-        _compare(client, found)
+    there = part if part.exists() else path
+    found, lines, end = _read(there, asked) if there.exists() else (Summary(), 0, 0)
+    _compare(client, found)
+    with _kept(path, part), _begun(there, part, end) as target:
         after = max(found.last_seq, int(asked.get("after", 0)))
         fresh = _follow(client, target, found, lines, asked | {"after": after})
-        target.flush()
-        os.fsync(target.fileno())
-    part.replace(path)
     return {"file": str(path), "events": found.events, "fresh": fresh}
 
 
-def _cut(target: BinaryIO, asked: Mapping[str, Any]) -> tuple[Summary, int]:
-    """Prove the events of a file, and cut off what follows: its summary, or a line that is torn."""
-    found, number, end = Summary(), 0, 0
-    wanted = {name: value for name, value in asked.items() if name != "after"}
-    for line in target:
-        value = decode_line(line.rstrip(b"\n"), number + 1) if line.endswith(b"\n") else {}
-        if "andonseq" not in value:
-            break
-        number, end = number + 1, end + len(line)
-        row = row_of(value, number)
-        follow(found, row, number)
-        if not matches(row, wanted):
-            raise Conflict(f"line {number}: the file holds other events than are asked for now")
-    if not asked and not found.is_whole:
-        raise Conflict("the file holds a part of a ledger only", hint="ask for the same as then")
+def _begun(there: Path, part: Path, end: int) -> BinaryIO:
+    """Open what is gone on with, cut off at an end; a whole file stays until the new one is whole."""
+    if there != part and there.exists():
+        shutil.copyfile(there, making := there.with_name(f"{there.name}.copy"))
+        making.replace(part)
+    target = part.open("r+b" if part.exists() else "w+b")
     target.truncate(end)
     target.seek(end)
-    return found, number
+    return target
+
+
+def _read(file: Path, asked: Mapping[str, Any]) -> tuple[Summary, int, int]:
+    """Prove the events of a file up to its summary, or to a line that is torn; lines and bytes of them."""
+    found, number, end = Summary(), 0, 0
+    wanted = {name: value for name, value in asked.items() if name != "after"}
+    with _opened(file, "rb") as lines:
+        for line in lines:
+            value = decode_line(line.rstrip(b"\n"), number + 1) if line.endswith(b"\n") else {}
+            if "andonseq" not in value:
+                break
+            number, end = number + 1, end + len(line)
+            row = row_of(value, number)
+            follow(found, row, number)
+            if not matches(row, wanted):
+                raise Conflict(f"line {number}: the file holds other events than are asked for now")
+    if not asked and not found.is_whole:
+        raise Conflict("the file holds a part of a ledger only", hint="ask for the same as then")
+    return found, number, end
 
 
 def _compare(client: Client, found: Summary) -> None:
@@ -156,6 +159,21 @@ def import_from(client: Client, file: Path) -> Json:
     with _opened(file, "rb") as lines:
         answer: Json = client.send("/ledger/import", lines)
     return answer
+
+
+@contextmanager
+def _kept(path: Path, part: Path) -> Iterator[None]:
+    """Put what was written in its place once it is on the disk."""
+    try:
+        yield
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be written: {error.strerror}",
+            hint="make room or name another file; `--resume` goes on with what is there",
+        ) from None
 
 
 def _opened(path: Path, mode: str) -> Any:
