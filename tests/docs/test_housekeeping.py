@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+UNSHIPPED = {"dev", "bench"}
 FRAGMENTS = sorted((ROOT / "changelog.d").glob("*.md"))
 
 
@@ -43,10 +44,11 @@ def test_dependencies_page_names_every_dependency_and_no_other():
     listed = {name.lower() for row in rows if row for name in row[1].split(", ")}
     extras = PROJECT["project"]["optional-dependencies"]
     shipped = names(PROJECT["project"]["dependencies"])
-    shipped |= {name for extra in extras if extra != "dev" for name in names(extras[extra])}
+    shipped |= {name for extra in extras if extra not in UNSHIPPED for name in names(extras[extra])}
     assert listed - {"package"} == shipped
     development = re.sub(r"\s+", " ", page.partition("For development only:")[2]).lower()
-    missing = {name for name in names(extras["dev"]) if not re.search(rf"\b{name}\b", development)}
+    unshipped = {name for extra in UNSHIPPED for name in names(extras[extra])}
+    missing = {name for name in unshipped if not re.search(rf"\b{name}\b", development)}
     assert missing == set()
 
 

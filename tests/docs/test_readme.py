@@ -44,7 +44,15 @@ def blocks(page: str) -> list[list[str]]:
 def mentioned(page: str) -> set[str]:
     """Return every `andon …` that a page tells people to type."""
     inline = re.findall(r"`(andon [^`\n]+)`", page)
-    return {*inline, *(line for block in blocks(page) for line in block if line[:6] == "andon ")}
+    return {
+        *inline,
+        *(
+            line.removesuffix(" &")
+            for block in blocks(page)
+            for line in block
+            if line[:6] == "andon "
+        ),
+    }
 
 
 MENTIONED = sorted(
