@@ -15,6 +15,7 @@ SUITES = {
     "architecture": ["tests/architecture"],
     "unit": ["tests/unit", "src/andon", "--doctest-modules", "--ignore=src/andon/testing"],
     "property": ["tests/property"],
+    "fuzz": ["tests/fuzz"],
     "conformance": ["tests/conformance"],
     "scenario": ["tests/scenario"],
     "crash": ["tests/crash"],

@@ -166,6 +166,22 @@ def _embedded(address: Address) -> list[Address]:
     return [*found, *teredo, *mapped]
 
 
+def broker_address(text: str, schemes: Sequence[str], hint: str) -> SplitResult:
+    """Read the address of a broker, which may hold a user and a password.
+
+    Raises:
+        UsageError: It is none, or not of one of the schemes.
+    """
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in schemes and url.hostname and url.port != 0
+    except ValueError:
+        usable = None
+    if not usable or not text.isprintable():
+        raise UsageError("the broker's address is not usable", hint=hint)
+    return url
+
+
 def at_address(url: SplitResult, address: str) -> str:
     """Return an address with its name resolved.
 

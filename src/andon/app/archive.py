@@ -203,7 +203,7 @@ class Reader:
                 digest.update(line)
                 try:
                     yield decoder.decode(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     raise Untrusted(
                         f"{name} holds what is no row of {table.name}: {error}"
                     ) from None
@@ -297,7 +297,7 @@ def _manifest(file: BinaryIO, member: tarstream.Member | None, path: Path) -> Ma
         raise Untrusted("the backup's manifest is too large")
     try:
         manifest = msgspec.json.decode(_opened(file, member).read(), type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"the backup's manifest cannot be read: {error}") from None
     if manifest.format != FORMAT:
         raise Conflict(

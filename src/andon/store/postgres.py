@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from andon.kernel.errors import AndonError, Conflict, InternalError, Unavailable
+from andon.kernel.errors import AndonError, Conflict, InternalError, Unavailable, UsageError
 from andon.store.dialect import Connection, Row, Rows, check_version
 from andon.store.migrations import upgrade
 from andon.store.schema import LAST_DRAWN, VERSION, statements
@@ -230,6 +230,10 @@ class Postgres:
             return Unavailable(
                 f"Postgres: {text}", hint="is ANDON_DATABASE_URL right and the server up?"
             )
+        if isinstance(
+            error, psycopg.DataError
+        ):  # somebody's text with a NUL, or a number without end
+            return UsageError(f"something of it cannot be looked up or kept: {text}")
         return InternalError(f"Postgres: {text}")
 
 

@@ -62,8 +62,8 @@ def endpoint(line: LineService, handler: Handler, status: int = 200) -> Endpoint
         except AndonError as error:
             return problem(error)
         except Exception as error:
-            _log.exception("%s %s failed", request.method, request.url.path)
-            return problem(InternalError(f"{request.url.path} failed: {error!r}"))
+            _log.exception("%s %s failed", request.method, request.scope["path"])
+            return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))
         return value if isinstance(value, Response) else answer(value, status)
 
     return respond
@@ -72,7 +72,7 @@ def endpoint(line: LineService, handler: Handler, status: int = 200) -> Endpoint
 async def refused_route(request: Request, error: Exception) -> Response:
     """Answer for addresses and methods that do not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    path = request.url.path
+    path = request.scope["path"]
     if status == 404:
         return problem(NotFound(f"there is nothing at {path}", hint="see /api/v1/health"))
     if status == 405:
@@ -89,8 +89,10 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     data = await read_bytes(request)
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"the request to {request.url.path} cannot be read: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"the request to {request.scope['path']} cannot be read: {error}"
+        ) from None
 
 
 async def read_bytes(request: Request) -> bytes:
@@ -131,5 +133,5 @@ def required(request: Request, name: str) -> str:
     """
     value = request.query_params.get(name, "")
     if not value:
-        raise UsageError(f"{request.url.path} needs the parameter {name}")
+        raise UsageError(f"{request.scope['path']} needs the parameter {name}")
     return value

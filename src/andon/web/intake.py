@@ -55,7 +55,7 @@ async def read_events(request: Request) -> list[Any]:
 def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the event cannot be read: {error}") from None
 
 

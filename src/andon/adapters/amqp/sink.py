@@ -15,8 +15,8 @@ from aio_pika.abc import AbstractConnection, AbstractExchange
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
 
 from andon.adapters.cloudevents import message
-from andon.adapters.outbound import LOCAL, Guard, at_address
-from andon.kernel.errors import Unavailable, UsageError
+from andon.adapters.outbound import LOCAL, Guard, at_address, broker_address
+from andon.kernel.errors import Unavailable
 from andon.ports.sinks import NotTaken, Outgoing
 from andon.ports.store.outbox import Subscription
 
@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = 10.0
 DEFAULT_EXCHANGE = "amq.topic"
 _PREFIX = "cloudEvents:"
 _OURS = ("exchange", "routing-key")
+_HINT = "amqp(s)://user:password@host:port/vhost?exchange=NAME&routing-key=KEY"
 _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
@@ -118,12 +119,7 @@ class AmqpSink:
 
 def _parts(text: str) -> tuple[str, dict[str, str]]:
     """Take what is ours out of the address."""
-    url = urlsplit(text)
-    if url.scheme not in ("amqp", "amqps") or not url.hostname:
-        raise UsageError(
-            "the broker's address is not usable",
-            hint="amqp(s)://user:password@host:port/vhost?exchange=NAME&routing-key=KEY",
-        )
+    url = broker_address(text, tuple(_PORTS), _HINT)
     query = parse_qsl(url.query, keep_blank_values=True)
     theirs = urlencode([(name, value) for name, value in query if name not in _OURS])
     return urlunsplit(url._replace(query=theirs)), dict(query)

@@ -13,7 +13,7 @@ from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from andon.adapters.cloudevents import header, message
-from andon.adapters.outbound import LOCAL, Guard, at_address
+from andon.adapters.outbound import LOCAL, Guard, at_address, broker_address
 from andon.kernel.errors import Denied, Unavailable, UsageError
 from andon.ports.sinks import NotTaken, Outgoing
 from andon.ports.store.outbox import Subscription
@@ -21,6 +21,7 @@ from andon.ports.store.outbox import Subscription
 TIMEOUT_SECONDS = 10.0
 DEFAULT_SUBJECT = "andon"
 _PORT = 4222
+_HINT = "nats://user:password@host:port/SUBJECT, or tls:// in place of nats://"
 
 
 class NatsSink:
@@ -136,15 +137,12 @@ async def _left_to_the_delivery(error: Exception) -> None:
 
 def _parts(text: str) -> tuple[str, str, ssl.SSLContext | None]:
     """Take an address apart: the server, the subject, and how it is to be trusted."""
-    url = urlsplit(text)
+    url = broker_address(text, ("nats", "tls"), _HINT)
     subject = url.path.strip("/") or DEFAULT_SUBJECT
     plain = subject.isascii() and subject.isprintable()
     wild = any(part in ("", "*", ">") for part in subject.split("."))
-    if url.scheme not in ("nats", "tls") or not url.hostname or wild or not plain or " " in subject:
-        raise UsageError(
-            "the NATS address is not usable",
-            hint="nats://user:password@host:port/SUBJECT, or tls:// in place of nats://",
-        )
+    if wild or not plain or " " in subject:
+        raise UsageError(f"{subject!r} is no subject of NATS", hint=_HINT)
     server = urlunsplit(url._replace(path="", query="", fragment=""))
     return server, subject, _trust(url) if url.scheme == "tls" else None
 
