@@ -29,20 +29,28 @@ FOLDER = Path(__file__).parents[1] / "scenario"
 STORIES = sorted(FOLDER.glob("*.yaml"))
 CERTIFY = os.environ.get("ANDON_CERTIFY") == "1"
 """Kill at every point of every scenario on both engines: most of an hour."""
-MORE_SHARE = 0.1
+MORE_SHARE = 0.03
 """Of the points of one name, how often a later one is tried besides the first."""
 MEMORY = Path("/dev/shm")
 """Databases lie in memory where there is such a folder: a kill of a process loses nothing there."""
 
 
 def labels() -> set[str]:
-    """Return the names of points that must have been passed, whatever the scenarios are."""
+    """Return the names of points that must have been passed, whatever the scenarios are.
+
+    The turn that an outcome leads to is left out of them: ``commit outcome RunJob``.
+    """
     names = [type.__name__ for type in get_args(AnyAction)]
     works = ["start", "claim", "take", "retake", "ship"]
     works += [f"turn {one.kind}" for one in controllers()]
     works += [f"outcome {name}" for name in names]
     inside = {f"{where} {work}" for where in ("inside", "commit") for work in works}
     return inside | {f"{when} {name}" for when in ("before", "after") for name in names}
+
+
+def without_turn(point: str) -> str:
+    """Return a point's name without the turn that an outcome leads to."""
+    return point.partition(" + ")[0]
 
 
 def is_inside(point: str) -> bool:
@@ -55,7 +63,7 @@ class Choice(Struct, frozen=True):
 
     Args:
         mortal: How it goes wrong.
-        names: One point of each of these names; empty: of any name.
+        names: The first point of each of these names; empty: of any name.
         every: All of them, not only the first of each name and for some names a later one, and none
             inside a transaction.
     """
@@ -75,26 +83,36 @@ class Choice(Struct, frozen=True):
             by_name.setdefault(points[number], []).append(number)
         chance = random.Random(len(points))
         if self.names:
-            return {chance.choice(by_name[name]) for name in self.names}
+            return {by_name[name][0] for name in self.names}
         by_name = {name: some for name, some in by_name.items() if not is_inside(name)}
         more = {chance.choice(one) for one in by_name.values() if chance.random() < MORE_SHARE}
         return more | {one[0] for one in by_name.values()}
 
 
 def cover(passed: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Share names of points out among few and short stories.
+    """Share names of points out among few stories that come by them soon.
 
     Args:
         passed: Points by story, in order.
     """
-    left = set().union(*passed.values())
+    firsts = {story: _firsts(points) for story, points in passed.items()}
+    left = {name for some in firsts.values() for name in some}
     shares: dict[str, tuple[str, ...]] = {}
+
+    def worth(story: str) -> tuple[float, str]:
+        news = [number for name, number in firsts[story].items() if name in left]
+        return len(news) / (200 + max(news, default=0)), story
+
     while left:
-        news = {story: left & set(points) for story, points in passed.items()}
-        story = max(passed, key=lambda one: (len(news[one]) / (100 + len(passed[one])), one))
-        shares[story] = tuple(sorted(news[story]))
-        left -= news[story]
+        story = max(passed, key=worth)
+        shares[story] = tuple(sorted(left & set(firsts[story])))
+        left -= set(shares[story])
     return shares
+
+
+def _firsts(points: Sequence[str]) -> dict[str, int]:
+    """Return where each name comes first."""
+    return {name: number for number, name in reversed(list(enumerate(points)))}
 
 
 class Company:

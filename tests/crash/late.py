@@ -33,7 +33,7 @@ class Stopped(Mortal):
         self._end_lease(late)
         self.line = self.scenario.line = self._successor(late)
         self.line.start()
-        self.line.step()
+        self.line.step(late.performing)
         self.line.rests = self._rest
         self._before = exact(self.scenario, self.told)
 

@@ -10,7 +10,7 @@ undisturbed one is played to its end, and the ends are compared.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +69,7 @@ class MortalLine(SimulatedLine):
     def passing(self, point: str) -> None:
         self.at(point.replace(" command", f" {self.verb}"))
 
-    def tx(self, fn: Callable[[Tx], T], work: str = "command") -> T:
+    def tx(self, fn: Callable[[Tx], T], work: str | Callable[[T], str] = "command") -> T:
         if self.is_late and work in ("claim", "take"):
             self.rests(True)
         result = super().tx(fn, work)
@@ -78,8 +78,8 @@ class MortalLine(SimulatedLine):
             return super().tx(fn, work)
         return result
 
-    def step(self) -> bool:
-        found = super().step()
+    def step(self, only: Collection[str] | None = None) -> bool:
+        found = super().step(only)
         self.rests(found)
         return found
 
@@ -168,9 +168,9 @@ class Play:
                 return
             except Killed as killed:
                 self._go_on(killed)
-                # Nobody acts upon half of a step: what was claimed together is finished first.
+                # Nobody acts upon half of a step: what belongs to it is finished first, and no more.
                 if "wait" in item:
-                    self.line.step()
+                    self.line.step(self.line.performing)
                 if str(killed) in SEEN:
                     return
                 self.scenario.documents = documents
@@ -370,7 +370,7 @@ class Replayed(Struct):
         last = f"{play.name}, killed at {play.kills[-1]!r}, the last of {play.kills}"
         if play.is_astray:
             self.strays.append(last)
-        self.problems += [f"{last}: {problem[:1000]}" for problem in play.problems[:9]]
+        self.problems += [f"{last}: {problem[:3000]}" for problem in play.problems[:99]]
 
 
 def replay(

@@ -16,6 +16,7 @@ from andon.api.v1.control import Event
 from andon.kernel.errors import AndonError, Fenced
 from andon.ports.store import Limit, PendingAction, Store, TaskRow, Tx
 from andon.runtime.backoff import backoff_seconds
+from andon.runtime.following import Following
 from andon.runtime.patience import Patience
 from andon.runtime.performing import Perform, Performing
 from andon.runtime.turns import Turns
@@ -56,10 +57,11 @@ class Engine:
         self._store = Patience(store)
         self._turns = turns
         self._worker = Worker(store, worker, pace or Pace())
-        self._performing = Performing(self._store, performers, self._follow)
-        limits = limits or {}
-        self._queues = {name: limits.get(name, Limit()) for name in self._performing.queues}
+        names = (type.__name__ for type in performers)
+        self._queues = {name: (limits or {}).get(name, Limit()) for name in names}
         self._at_once = frozenset(name for name, most in self._queues.items() if most == Limit())
+        following = Following(turns, worker, self._at_once)
+        self._performing = Performing(self._store, performers, following)
         self._woken = asyncio.Event()
         self._stuck: dict[str, str] = {}
 
@@ -178,14 +180,6 @@ class Engine:
             return
         self._stuck.pop(subject, None)
         self._performing.begin(asked)
-
-    def _follow(self, tx: Tx, pending: PendingAction, now: float) -> list[PendingAction]:
-        """Take the turn that an outcome leads to along with it, unless it is being taken."""
-        task = tx.claim_one(pending.kind, pending.name, self.name, now)
-        if task is None:
-            tx.wake(pending.kind, pending.name, now)
-            return []
-        return self._turns.take(tx, task, now, self.name, self._at_once)
 
     async def _give_up(self, task: TaskRow, error: str) -> None:
         """Try the turn again later; in the end keep it for a person to see."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from andon.api.v1.actions import Action, ActionFailed, AnyOutcome, Intent
 from andon.kernel.errors import AndonError, Fenced, InternalError, InvalidDocument, StepFailed
 from andon.ports.store import PendingAction, Tx
+from andon.runtime.following import Following
 from andon.runtime.patience import Patience
 
 log = logging.getLogger("andon.runtime")
 
 Perform = Callable[[Any, Intent], Awaitable[Any]]
-Follow = Callable[[Tx, PendingAction, float], list[PendingAction]]
-"""Takes, in the transaction of an outcome, the turn it leads to; the intents to perform next."""
 
 FENCED_TRIES = 5
 """So often an applier may have seen something newer while the action is still ours."""
@@ -29,35 +27,29 @@ class Performing:
     Args:
         store: The durable store, with patience.
         performers: The port method that takes each type of action.
-        follow: What an outcome leads to.
+        following: What an outcome leads to.
     """
 
     def __init__(
-        self, store: Patience, performers: Mapping[type[Action], Perform], follow: Follow
+        self, store: Patience, performers: Mapping[type[Action], Perform], following: Following
     ) -> None:
         self._store = store
         self._performers = performers
-        self._follow = follow
+        self._following = following
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._of_object: Counter[str] = Counter()
-
-    @property
-    def queues(self) -> frozenset[str]:
-        """Names of the queues this worker can perform."""
-        return frozenset(type.__name__ for type in self._performers)
 
     @property
     def keys(self) -> frozenset[str]:
         """Keys of what is under way."""
         return frozenset(self._under_way)
 
-    def begin(self, intents: Iterable[PendingAction]) -> None:
+    def begin(self, intents: Collection[PendingAction]) -> None:
         """Perform each of them, all at once."""
+        self._following.begun(intents)
         for pending in intents:
             key = pending.row.key
             task = asyncio.create_task(self._carry_out(pending), name=key)
             self._under_way[key] = task
-            self._of_object[pending.uid] += 1
             task.add_done_callback(lambda done: self._ended(done))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -80,13 +72,12 @@ class Performing:
         asked: list[PendingAction] = []
         try:
             token, outcome = await self._outcome(pending)
-            # What comes together is used together, in a turn that is claimed once for all of it.
-            alone = self._of_object[pending.uid] == 1
+            alone = self._following.is_alone(pending)
             asked = await self._record(pending, token, outcome, alone=alone)
         except Fenced as error:
             log.warning("dropped: %s", error.message)
         finally:
-            self._of_object -= Counter({pending.uid: 1})
+            self._following.ended(pending)
         self.begin(asked)
 
     async def _record(
@@ -95,11 +86,10 @@ class Performing:
         """Make the outcome durable; the intents of the turn that was taken with it."""
 
         def write(tx: Tx) -> list[PendingAction]:
-            now = tx.now()
-            tx.set_outcome(pending.row.key, token, outcome, now)
+            what = pending, token, outcome, tx.now()
             if alone:
-                return self._follow(tx, pending, now)
-            tx.wake(pending.kind, pending.name, now)
+                return self._following.record_and_turn(tx, *what) or []
+            self._following.record(tx, *what)
             return []
 
         try:

@@ -7,7 +7,8 @@ and when nothing is due the clock jumps to what is next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+import math
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar, get_args
 
 from andon.api.project import Definitions
@@ -18,6 +19,7 @@ from andon.app import shipping
 from andon.kernel.errors import AndonError, Fenced
 from andon.ports import Commit
 from andon.ports.store import Limit, PendingAction, Store, TaskRow, Tx
+from andon.runtime.following import Following
 from andon.runtime.performing import failure
 from andon.runtime.turns import Turns
 from andon.runtime.worker import PREFIX
@@ -66,6 +68,10 @@ class SimulatedLine:
         self.policies: dict[str, Definitions] = {}
         """Definitions by revision, so that the adopted ones are found."""
         self._under_way: list[tuple[float, PendingAction]] = []
+        self._next_due = math.inf
+        """When the next turn is due, after a step in which there was nothing to do."""
+        self.performing: frozenset[str] = frozenset()
+        """Keys of what the present step performs, or the last one did."""
         self._reconciled_by: dict[str, str] = {}
         """Names of controllers by subject."""
         self._runner = asyncio.Runner()
@@ -80,24 +86,25 @@ class SimulatedLine:
         Args:
             point: ``inside WORK`` (all is written, nothing committed), ``commit WORK`` (durable, but
                 nobody knows yet), ``before ACTION`` or ``after ACTION``. Work is ``start``, ``claim``,
-                ``turn CONTROLLER``, ``take``, ``retake``, ``outcome ACTION`` or what a person does.
+                ``turn CONTROLLER``, ``take``, ``retake``, ``outcome ACTION + turn CONTROLLER``,
+                ``outcome ACTION`` (others of its object are under way) or what a person does.
         """
 
-    def tx(self, fn: Callable[[Tx], T], work: str = "command") -> T:
+    def tx(self, fn: Callable[[Tx], T], work: str | Callable[[T], str] = "command") -> T:
         """Run a function in a transaction.
 
         Args:
             fn: The function.
-            work: What it does, as points name it.
+            work: What it does, as points name it; or what it did, by its result.
         """
 
         def within(tx: Tx) -> T:
             result = fn(tx)
-            self.passing(f"inside {work}")
+            self.passing(f"inside {_name(work, result)}")
             return result
 
         result = self._wait(self.store.transact(within))
-        self.passing(f"commit {work}")
+        self.passing(f"commit {_name(work, result)}")
         return result
 
     def look(self, fn: Callable[[Tx], T]) -> T:
@@ -112,6 +119,7 @@ class SimulatedLine:
         """Take the lease and perform again what was left without outcome."""
         now = self.clock.now()
         self._under_way = []
+        self._following = Following(self.turns, self.worker, QUEUES)
         self._starts += 1
 
         def begin(tx: Tx) -> None:
@@ -119,13 +127,11 @@ class SimulatedLine:
             tx.acquire(PREFIX + self.worker, self.worker, now, LEASE_SECONDS)
 
         self.tx(begin, "start")
-        for pending in self._take():
-            self._begin(pending)
+        if self.look(lambda tx: tx.takeable(QUEUES, now)):
+            self._begin(self._take())
 
     def _take(self) -> list[PendingAction]:
         now = self.clock.now()
-        if not self.look(lambda tx: tx.takeable(QUEUES, now)):
-            return []
         return self.tx(lambda tx: tx.take_actions(self.worker, QUEUES, now, 64), "take")
 
     def restart(self) -> None:
@@ -164,20 +170,29 @@ class SimulatedLine:
 
     # --- driving ---------------------------------------------------------------------------------
 
-    def step(self) -> bool:
-        """Do everything that is due now; False if there was nothing."""
+    def step(self, only: Collection[str] | None = None) -> bool:
+        """Do everything that is due now; False if there was nothing.
+
+        Args:
+            only: Keys of what may be performed; None: all that is under way.
+        """
         now = self.clock.now()
-        due = [pending for at, pending in self._under_way if at <= now]
-        self._under_way = [(at, pending) for at, pending in self._under_way if at > now]
-        for pending in due:
-            self._perform(pending)
-        tasks = self._claim(now) if self._due() else []
+        due = {
+            pending.row.key: pending
+            for at, pending in self._under_way
+            if at <= now and (only is None or pending.row.key in only)
+        }
+        self.performing = frozenset(due)
+        self._under_way = [one for one in self._under_way if one[1].row.key not in due]
+        for pending in due.values():
+            self._begin(self._perform(pending))
+        next_due, takeable = self.look(lambda tx: (tx.next_due(), tx.takeable(QUEUES, now)))
+        self._next_due = math.inf if next_due is None else next_due
+        tasks = self._claim(now) if self._next_due <= now else []
         for task in tasks:
-            for pending in self._turn(task, now):
-                self._begin(pending)
-        taken = self._take()
-        for pending in taken:
-            self._begin(pending)
+            self._begin(self._turn(task, now))
+        taken = self._take() if takeable else []
+        self._begin(taken)
         return bool(due or tasks or taken) or self._remember()
 
     def _claim(self, now: float) -> list[TaskRow]:
@@ -192,7 +207,7 @@ class SimulatedLine:
         except Fenced:
             return []
 
-    def _controller_of(self, task: TaskRow) -> str:
+    def _controller_of(self, task: TaskRow | PendingAction) -> str:
         subject = f"{task.kind}/{task.name}"
         if subject not in self._reconciled_by:
             found = self.look(lambda tx: tx.get(task.kind, task.name))
@@ -208,27 +223,26 @@ class SimulatedLine:
             for one in self.look(lambda tx: tx.unfinished())
             if one.owner == self.worker and one.row.key not in known
         ]
-        for pending in idle:
-            self._begin(pending)
+        self._begin(idle)
         return bool(idle)
 
-    def _due(self) -> bool:
-        due = self.look(lambda tx: tx.next_due())
-        return due is not None and due <= self.clock.now()
+    def _begin(self, intents: Sequence[PendingAction]) -> None:
+        """Have them be under way; what takes no time is performed in the next step."""
+        now = self.clock.now()
+        self._following.begun(intents)
+        self._under_way += [
+            (now + self.world.takes_seconds(one.row.action, one.row.key), one) for one in intents
+        ]
 
-    def _begin(self, pending: PendingAction) -> None:
-        seconds = self.world.takes_seconds(pending.row.action, pending.row.key)
-        if seconds:
-            self._under_way.append((self.clock.now() + seconds, pending))
-        else:
-            self._perform(pending)
-
-    def _perform(self, pending: PendingAction) -> None:
+    def _perform(self, pending: PendingAction) -> list[PendingAction]:
+        """Perform; the intents that the outcome leads to."""
         try:
             token, outcome = self._outcome(pending)
-            self._record(pending, token, outcome)
+            return self._record(pending, token, outcome)
         except Fenced:
-            pass  # another worker performs it now
+            return []  # another worker performs it now
+        finally:
+            self._following.ended(pending)
 
     def _outcome(self, pending: PendingAction) -> tuple[int, Any]:
         """Perform; when the world has seen something newer, with a newer token if it is still ours."""
@@ -247,32 +261,31 @@ class SimulatedLine:
             self.passing(f"after {name}")
             return token, outcome
 
-    def _record(self, pending: PendingAction, token: int, outcome: Any) -> None:
-        now = self.clock.now()
-
-        def record(tx: Tx) -> None:
-            tx.set_outcome(pending.row.key, token, outcome, now)
-            tx.wake(pending.kind, pending.name, now)
-
-        self.tx(record, f"outcome {type(pending.row.action).__name__}")
+    def _record(self, pending: PendingAction, token: int, outcome: Any) -> list[PendingAction]:
+        name = f"outcome {type(pending.row.action).__name__}"
+        what = pending, token, outcome, self.clock.now()
+        if not self._following.is_alone(pending):
+            self.tx(lambda tx: self._following.record(tx, *what), name)
+            return []
+        with_turn = f"{name} + turn {self._controller_of(pending)}"
+        asked = self.tx(
+            lambda tx: self._following.record_and_turn(tx, *what),
+            lambda asked: name if asked is None else with_turn,
+        )
+        return asked or []
 
     def run_until(self, done: Callable[[], bool], within_seconds: float = 3600) -> bool:
         """Let time pass until something is so; False if it is not in time."""
         end = self.clock.now() + within_seconds
         while not done():
             while not self.step():
-                due = self._next()
-                if due is None or due > end:
+                due = min([self._next_due, *(at for at, _ in self._under_way)])
+                if due > end:
                     self.clock.advance_to(end)
                     self.step()
                     return done()
                 self.clock.advance_to(due)
         return True
-
-    def _next(self) -> float | None:
-        due = self.look(lambda tx: tx.next_due())
-        moments = [at for at, _ in self._under_way]
-        return min(moments if due is None else [due, *moments], default=None)
 
     def run_for(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -301,6 +314,10 @@ class SimulatedLine:
     def command(self, fn: Callable[[Tx, Turns, float], T]) -> T:
         """Run one of ``andon.app.commands``."""
         return self.tx(lambda tx: fn(tx, self.turns, self.clock.now()))
+
+
+def _name(work: str | Callable[[T], str], result: T) -> str:
+    return work if isinstance(work, str) else work(result)
 
 
 def _short(type: str) -> str:
