@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,13 +110,13 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def odd_events(draw: st.DrawFn) -> dict[str, Any]:
     """Return a valid event with a few parts replaced by odd ones, where the envelope mostly still fits."""
-    event = json.loads(json.dumps(draw(st.sampled_from(KEPT))))
+    event = copy.deepcopy(draw(st.sampled_from(KEPT)))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(event)))
         where = event
         for name in path[:-1]:
             where = where[name]
-        where[path[-1]] = draw(st.sampled_from(ODD))
+        where[path[-1]] = copy.deepcopy(draw(st.sampled_from(ODD)))
     for name in ("id", "source", "type"):
         context = event["data"].get("context") if isinstance(event.get("data"), dict) else None
         if isinstance(context, dict) and name in context:
