@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from andon.testing.postgres import PostgresServer, programs, running_postgres
 
 CONFORMANCE = Path(__file__).parents[2] / "shared" / "conformance"
 
@@ -16,6 +19,16 @@ def conformance_data() -> Path:
     if not CONFORMANCE.is_dir():
         pytest.skip(f"the outside yardsticks are not at {CONFORMANCE}")
     return CONFORMANCE
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A Postgres of this session's own; take `new_schema()` of it."""
+    where = programs()
+    if where is None:
+        pytest.skip("no Postgres: install the dev extra")
+    with running_postgres(where) as running:
+        yield running
 
 
 @pytest.hookimpl(hookwrapper=True)

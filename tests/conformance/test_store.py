@@ -10,7 +10,7 @@ import pytest
 from andon.kernel.errors import Conflict, Unavailable
 from andon.ports.store import Store, Tx
 from andon.store import open_store, verify_ledger
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 from andon.testing.store_objects_suite import NOW, appending, claiming, event, write
 from andon.testing.store_suite import StoreSuite
 
@@ -23,15 +23,6 @@ class TestSqlite(StoreSuite):
         opened = open_store(str(tmp_path / "control.db"), source=SOURCE)
         yield opened
         opened.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 def end_connections(url: str) -> None:

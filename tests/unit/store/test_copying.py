@@ -13,19 +13,10 @@ from andon.ports.store import Store, Tx
 from andon.store import dialect_of, open_store, verify_ledger
 from andon.store.copying import Sum, fill, freeze, snapshot, tables, thaw
 from andon.store.dialect import Dialect
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 from andon.testing.store_objects_suite import NOW, appending, event
 
 SOURCE = "/andon/test"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

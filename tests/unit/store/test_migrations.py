@@ -19,7 +19,7 @@ from andon.store.migrations import STEPS
 from andon.store.postgres import for_postgres
 from andon.store.schema import VERSION
 from andon.testing.clock import SeededRandomness
-from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.postgres import PostgresServer
 
 SOURCE = "/andon/test"
 KILLED = 1700000007.0
@@ -159,15 +159,6 @@ def _asked(path: str, sql: str) -> list[Any]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    where = programs()
-    if where is None:
-        pytest.skip("no Postgres: install the dev extra")
-    with running_postgres(where) as running:
-        yield running
 
 
 @pytest.mark.postgres
