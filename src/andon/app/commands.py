@@ -23,6 +23,7 @@ from andon.app import queries
 from andon.app.why import find_change
 from andon.domains.delivery.cancelling import foresee, too_late
 from andon.domains.delivery.change import rollout_labels
+from andon.domains.delivery.environment import note_finished
 from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, is_active, is_latched
@@ -203,7 +204,9 @@ def roll_back(
         raise NotFound(
             f"{service} never ran in {environment}", hint="`andon status` shows what did"
         )
-    source = record.status.runs if _unsettled(recent) else record.status.previous
+    # What has just succeeded runs there, though the Environment may not have had its turn since.
+    status = note_finished(record.status, recent)
+    source = status.runs if _unsettled(recent) else status.previous
     if service not in source:
         raise Conflict(
             f"there is no earlier version of {service} in {environment} to go back to",

@@ -6,6 +6,7 @@ deployed again. A latched version is never brought back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -64,7 +65,7 @@ class EnvironmentController:
 
     def reconcile(self, view: View, now: float) -> Decision:
         """Take note of finished rollouts, then look after each service."""
-        status = _note_finished(view.object.status, view.related.get("recent", ()))
+        status = note_finished(view.object.status, view.related.get("recent", ()))
         sync = _Sync(view, status, now)
         if status is view.object.status:
             sync.look_after_all()
@@ -77,9 +78,10 @@ class EnvironmentController:
         )
 
 
-def _note_finished(
-    status: EnvironmentRecordStatus, recent: tuple[Object, ...]
+def note_finished(
+    status: EnvironmentRecordStatus, recent: Iterable[Object]
 ) -> EnvironmentRecordStatus:
+    """Take note of all rollouts that have succeeded since it last did."""
     finished = [
         run
         for run in recent
