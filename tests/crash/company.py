@@ -170,14 +170,15 @@ def _stage(story: Path, postgres: str) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="andon-crash-", dir=where) as folder:
         receiver = Receiver()
 
-        def database() -> str:
-            if not postgres:
-                return f"{folder}/{next(numbers)}.db"
+        def file() -> str:
+            return f"{folder}/{next(numbers)}.db"
+
+        def schema() -> str:
             _empty(postgres)
             return postgres
 
         try:
-            yield Stage(story, database, receiver)
+            yield Stage(story, file, schema if postgres else file, receiver)
         finally:
             receiver.close()
 

@@ -108,21 +108,30 @@ class Stage(Struct):
 
     Args:
         story: Its text.
-        database: Makes an empty database; its address.
+        undisturbed: Makes an empty database for plays in which nobody is killed; its address.
+        database: The same for the others: on whichever engine, they must come to the same.
         receiver: Of webhooks.
     """
 
     story: Path
+    undisturbed: Callable[[], str]
     database: Callable[[], str]
     receiver: Receiver
     plays: int = 0
+    script: Item = {}
 
-    def scene(self) -> tuple[Scenario, MortalLine, Told]:
-        """Set up a play."""
+    def __post_init__(self) -> None:
+        self.script = load(self.story)
+
+    def scene(self, database: str) -> tuple[Scenario, MortalLine, Told]:
+        """Set up a play.
+
+        Args:
+            database: An empty one.
+        """
         self.plays += 1
         path = f"/{self.story.stem}/{self.plays}"
-        script = load(self.story)
-        scenario = Scenario(script, self.story.parent, self.database(), MortalLine, TellingWorld)
+        scenario = Scenario(self.script, self.story.parent, database, MortalLine, TellingWorld)
         line, world = scenario.line, scenario.line.world
         assert isinstance(line, MortalLine)
         assert isinstance(world, TellingWorld)
@@ -139,9 +148,12 @@ class Play:
 
     def __init__(self, stage: Stage) -> None:
         self.name = stage.story.stem
-        self.scenario, self.line, self.told = stage.scene()
+        self.scenario, self.line, self.told = stage.scene(self._database(stage))
         self.line.at, self.line.rests = self._at, self._rest
         self.problems: list[str] = []
+
+    def _database(self, stage: Stage) -> str:
+        return stage.undisturbed()
 
     def run(self) -> None:
         """Play; what is wrong stands in ``problems`` then."""
@@ -290,6 +302,9 @@ class Mortal(Play):
         self._left_at = -1
         """The point where this play left the undisturbed one; -1 while it has not."""
         self.kills: list[str] = []
+
+    def _database(self, stage: Stage) -> str:
+        return stage.database()
 
     @property
     def is_astray(self) -> bool:
