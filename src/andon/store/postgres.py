@@ -230,10 +230,8 @@ class Postgres:
             return Unavailable(
                 f"Postgres: {text}", hint="is ANDON_DATABASE_URL right and the server up?"
             )
-        if isinstance(
-            error, psycopg.DataError
-        ):  # somebody's text with a NUL, or a number without end
-            return UsageError(f"something of it cannot be looked up or kept: {text}")
+        if isinstance(error, psycopg.DataError):  # a text with a NUL, or a number without end
+            return UsageError(f"Postgres cannot look up or keep something of it: {text}")
         return InternalError(f"Postgres: {text}")
 
 
