@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.ports.store import Tx
 from andon.store import verify_ledger
+from andon.store.database import Database
 from andon.testing.scenario import LONGEST_WAIT_SECONDS, Scenario, load
 from andon.testing.simulated_line import SimulatedLine
 from andon.testing.world import World
@@ -77,6 +78,10 @@ class MortalLine(SimulatedLine):
             self.is_unanswered = False
             return super().tx(fn, work)
         return result
+
+    def look(self, fn: Callable[[Tx], T]) -> T:
+        """Read at once: to wait for the store's threads would be half of a play."""
+        return cast(Database, self.store)._read(fn)
 
     def step(self, only: Collection[str] | None = None) -> bool:
         found = super().step(only)

@@ -8,13 +8,18 @@ undisturbed, exactly and at the same moment (picture.py says what is left out, a
 does not come back is played to its end, and must end the same but for times. Webhooks go to a real
 HTTP server, which counts by idempotency key. The ledger of every play is verified.
 
+An outcome and the turn it leads to are one transaction, as in production, and one name: ``commit outcome
+SetWeights + turn Run:rollout``; outcomes that come while others of their object are under way are
+without a turn.
+
 What is executed where:
 
 - ``make test``, SQLite: in every scenario the first point of each name after a commit and around an
-  effect, and for one name of ten a later one. Over all scenarios, once for each name: inside a
-  transaction; a worker that is stopped while another takes over and that comes back late (its writes
-  and effects must be refused); a commit whose answer is lost.
-- ``make test``, Postgres: over all scenarios each of these once for each name.
+  effect, and for few names a later one. Over all scenarios, once for each name: inside a transaction;
+  a worker that is stopped while another takes over and that comes back late (its writes and effects
+  must be refused); a commit whose answer is lost.
+- ``make test``, Postgres: over all scenarios each of these once for each name, in the scenarios that
+  come there soonest. The undisturbed play is on SQLite: both engines must leave the same.
 - ``make certify`` (ANDON_CERTIFY=1): every point of every scenario, on both engines, in all three ways.
 
 ``pytest tests/crash --list-points`` shows the names of all points, and how often each is passed.
