@@ -21,7 +21,7 @@ class Stopped(Mortal):
     """A worker stands still at each chosen point while another takes over all it had.
 
     Then it comes back and goes on where it was: with its effect, its outcome, the other turns and intents
-    it had. Nothing that is stored, and nothing in the world, may change by that.
+    it had. Each of its writes must be refused, and nothing in the world may change by it.
     """
 
     def _kill(self, point: str) -> None:
@@ -29,13 +29,17 @@ class Stopped(Mortal):
         self.kills.append(point)
         late = self.line
         late.rests = lambda _: self._end_of_late()
-        late.at, late.is_late = lambda _: None, True
         self._end_lease(late)
+        late.at, late.is_late = self._late, True
         self.line = self.scenario.line = self._successor(late)
         self.line.start()
         self.line.step(late.performing)
         self.line.rests = self._rest
         self._before = exact(self.scenario, self.told)
+
+    def _late(self, point: str) -> None:
+        if point.startswith("commit "):
+            self.problems.append(f"a worker that came back late was let in: {point}")
 
     def _go_on(self, killed: Killed) -> None:
         """Go on with the successor."""
