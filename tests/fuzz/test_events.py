@@ -173,7 +173,7 @@ def test_what_postgres_cannot_hold_is_the_asker_s_fault() -> None:
         pytest.skip("no Postgres: install the dev extra")
     with running_postgres(where) as server, asyncio.Runner() as runner:
         store = open_store(server.new_schema(), source="/andon/test")
-        with pytest.raises(UsageError, match="cannot be looked up"):
+        with pytest.raises(UsageError, match="cannot look up"):
             runner.run(store.read(lambda tx: tx.get("Run", "a\0b")))
         assert runner.run(store.read(lambda tx: tx.get("Run", "a"))) is None
         store.close()
