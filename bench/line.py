@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from andon.api.v1.actions import Action
 from andon.api.v1.control import Controller, Decision, NewObject
-from andon.app.queueing import TURNS_AHEAD_SECONDS, place_of
+from andon.app.work.queueing import TURNS_AHEAD_SECONDS, place_of
 from andon.ports.store import Tx
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform

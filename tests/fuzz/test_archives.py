@@ -15,7 +15,7 @@ from material import every, mutated
 
 from andon.adapters.filetree import leads_outside, remove_tree
 from andon.adapters.oci.unpack import extract
-from andon.app.archive import reading
+from andon.app.upkeep.archive import reading
 from andon.kernel.digest import sha256
 from andon.kernel.errors import AndonError, Untrusted
 

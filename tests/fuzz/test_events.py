@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from material import every, files, mutated
 from starlette.requests import Request
 
-from andon.app.intake import Intake, check
+from andon.app.events.intake import Intake, check
 from andon.kernel.errors import AndonError, UsageError
 from andon.store import open_store, verify_ledger
 from andon.testing.postgres import programs, running_postgres

@@ -15,10 +15,10 @@ import pytest
 from andon.adapters.git import GitDesiredState
 from andon.adapters.git.bare_bundle import head
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, Layout
-from andon.app.archive import reading
-from andon.app.backup import back_up, needed_artifacts, verify_backup
 from andon.app.place import choose_database, database_of
-from andon.app.restore import restore
+from andon.app.upkeep.archive import reading
+from andon.app.upkeep.backup import back_up, needed_artifacts, verify_backup
+from andon.app.upkeep.restore import restore
 from andon.kernel.errors import AndonError, Conflict, Untrusted, UsageError
 from andon.ports.store import Store
 from andon.store import open_store, verify_ledger

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from andon.app import moving
 from andon.app.home import Home
 from andon.app.installation import Installation
-from andon.app.moving import COPY, MOVING, Move, settle_in
 from andon.app.place import chosen_database, database_of
+from andon.app.upkeep import moving
+from andon.app.upkeep.moving import COPY, MOVING, Move, settle_in
 from andon.kernel.errors import Conflict, Unavailable, UsageError
 from andon.ports.store import Store
 from andon.store import open_store, verify_ledger

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.api.v1.control import Event
-from andon.app.book import Book
+from andon.app.ledger.book import Book
 from andon.kernel.digest import canonical_json, sha256
 from andon.ports.store import LedgerRow
 from andon.store import open_store

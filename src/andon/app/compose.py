@@ -19,18 +19,18 @@ from andon.adapters.oci import OciArtifactStore
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
-from andon.app.admin import Admin
-from andon.app.bookkeeping import keeping, ledger_book
 from andon.app.control_plane import ControlPlane
-from andon.app.couriers import Deliverer
+from andon.app.events.couriers import Deliverer
+from andon.app.events.sinks import guard_of, sinks
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.installation import Installation
+from andon.app.ledger.bookkeeping import keeping, ledger_book
 from andon.app.lock import hold_state
-from andon.app.moving import settle_in
 from andon.app.place import database_of
-from andon.app.queueing import TURNS_AHEAD_SECONDS, limits, place_of
-from andon.app.sinks import guard_of, sinks
-from andon.app.sweeping import KEEP_DAYS, keep_sweeping
+from andon.app.upkeep.admin import Admin
+from andon.app.upkeep.moving import settle_in
+from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
+from andon.app.work.sweeping import KEEP_DAYS, keep_sweeping
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController

@@ -14,10 +14,10 @@ from andon.adapters.outbound import LOCAL, Guard
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
-from andon.app import queue as letters
-from andon.app.book import Book
-from andon.app.intake import Intake
-from andon.app.metrics import exposition
+from andon.app.events.intake import Intake
+from andon.app.events.sinks import sinks
+from andon.app.events.subscriptions import Subscriptions
+from andon.app.ledger.book import Book
 from andon.app.shapes import (
     Json,
     agent_json,
@@ -30,10 +30,10 @@ from andon.app.shapes import (
     object_json,
     run_json,
 )
-from andon.app.sinks import sinks
-from andon.app.subscriptions import Subscriptions
 from andon.app.watches import Watches
 from andon.app.why import explain, find_change
+from andon.app.work import queue as letters
+from andon.app.work.metrics import exposition
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, NotFound
 from andon.ports import Source

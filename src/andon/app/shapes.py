@@ -212,6 +212,8 @@ def _tell(row: LedgerRow) -> str:
     noun, verb = (
         row.type.removeprefix("dev.cdevents.").removeprefix("dev.cdeventsx.").split(".")[:2]
     )
+    if not row.body:
+        return f"{noun.removeprefix('andon-')} {row.subject} {verb}; its body is erased"
     match noun, verb:
         case "service", _:
             said = {"rolledback": "rolled back"}.get(verb, verb)

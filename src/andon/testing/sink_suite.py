@@ -19,8 +19,8 @@ import pytest
 from msgspec import Struct
 
 from andon.api.v1.control import Event
-from andon.app.couriers import Deliverer
-from andon.app.sinks import sinks
+from andon.app.events.couriers import Deliverer
+from andon.app.events.sinks import sinks
 from andon.domains.line import events
 from andon.ports.store import Store, Subscriber, Tx
 from andon.ports.store.outbox import Mode, Subscription

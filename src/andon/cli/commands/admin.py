@@ -99,7 +99,7 @@ def migrate(session: Session, to: str, wait: float) -> None:
 def backup(session: Session, file: Path, verify: bool, without_artifacts: bool) -> None:
     """Write a backup of Andon itself while it runs: one file, with the signing keys, so keep it safe."""
     if verify:
-        from andon.app.backup import verify_backup
+        from andon.app.upkeep.backup import verify_backup
 
         show(session, verify_backup(file), _tell_backup)
         return
@@ -126,7 +126,7 @@ def restore(session: Session, file: Path, database: str) -> None:
     """
     from andon.app.compose import prepare_state
     from andon.app.lock import hold_state
-    from andon.app.restore import restore as put_back
+    from andon.app.upkeep.restore import restore as put_back
     from andon.runtime.system import SystemClock
 
     clock = SystemClock()

@@ -14,6 +14,8 @@ from andon.cli.root import flags
 from andon.cli.session import Session, who
 from andon.kernel.errors import Untrusted, UsageError
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.group()
 def command() -> None:
@@ -31,7 +33,9 @@ def command() -> None:
 @click.pass_obj
 def list_(session: Session, /, **query: Any) -> None:
     """List events in the order they were recorded."""
-    show(session, session.client.get("/ledger", query), _tell_all)
+    empty = "nothing fits" if any(query[name] for name in query.keys() - {"limit"}) else ""
+    answer = session.client.get("/ledger", query)
+    show(session, answer, lambda events: _tell_all(events, empty or "nothing is recorded yet"))
 
 
 @command.command("show")
@@ -45,7 +49,7 @@ def show_(session: Session, id: str) -> None:
 
 @command.command("verify")
 @click.option("--deep", is_flag=True, help="Read archived segments back, too.")
-@click.option("--file", "file", type=click.Path(path_type=Path), help="An exported file instead.")
+@click.option("--file", "file", type=_FILE, help="An exported file instead.")
 @flags
 @click.pass_obj
 def verify(session: Session, deep: bool, file: Path | None) -> int:
@@ -100,7 +104,7 @@ def archive(session: Session, before: Any, keep: str) -> None:
 
 
 @command.command("export")
-@click.argument("file")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--after", default=0, help="Only events after this sequence.")
 @click.option("--stream", default="", help="Only of this chain.")
 @click.option("--change", "chain", default="", help="Only of this change.")
@@ -127,7 +131,7 @@ def export(session: Session, /, file: str, overwrite: bool, resume: bool, **quer
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=_FILE)
 @flags
 @click.pass_obj
 def import_(session: Session, file: Path) -> None:
@@ -155,21 +159,26 @@ def _moment(before: Any, keep: str) -> float:
     from andon.kernel.duration import parse_duration
     from andon.runtime.system import SystemClock
 
-    return SystemClock().now() - parse_duration(keep)
+    try:
+        return SystemClock().now() - parse_duration(keep)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--keep") from None
 
 
-def _tell_all(events: list[dict[str, Any]]) -> list[str]:
+def _tell_all(events: list[dict[str, Any]], empty: str) -> list[str]:
     rows = [
         (str(one["seq"]), faint(moment(one["at"])), one["stream"], one["text"], faint(one["id"]))
         for one in events
     ]
-    return table(("SEQ", "AT", "STREAM", "WHAT", "ID"), rows, "nothing is recorded yet")
+    return table(("SEQ", "AT", "STREAM", "WHAT", "ID"), rows, empty)
 
 
 def _tell_one(answer: dict[str, Any]) -> list[str]:
     return [
         strong(answer["event"]["text"]),
-        json.dumps(answer["body"], indent=2, ensure_ascii=False),
+        json.dumps(answer["body"], indent=2, ensure_ascii=False)
+        if answer["body"]
+        else f"by whom and why: andon ledger list --stream ledger --subject {answer['event']['id']}",
         *(f"caused by  {one['id']}  {one['text']}" for one in answer["causes"]),
         *(f"led to     {one['id']}  {one['text']}" for one in answer["effects"]),
     ]

@@ -11,7 +11,7 @@ from andon.cli.client import part
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session, who
-from andon.kernel.errors import NotFound
+from andon.kernel.errors import NotFound, UsageError
 
 _STARTS = "now, start, or the sequence of the first event to be told."
 _secret_file = click.option(
@@ -152,8 +152,10 @@ def _read(path: Path | None) -> str:
         return ""
     try:
         return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotFound(f"the secret file {path} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the secret file {path} is no text") from None
+    except OSError as error:
+        raise NotFound(f"the secret file {path} cannot be read: {error.strerror}") from None
 
 
 def _change(session: Session, name: str, verb: str, **more: Any) -> None:
@@ -194,7 +196,8 @@ def _tell_one(one: dict[str, Any]) -> list[str]:
     lines += [f"  only     {', '.join(wanted)}"] if wanted else []
     lines += [f"  paused   {one['paused']}"] if one["paused"] else []
     if one["error"]:
-        lines.append(f"  error    {one['error']} {faint(moment(one['failedAt']))}")
+        when = faint(f" {moment(one['failedAt'])}") if one["failedAt"] else ""
+        lines.append(f"  error    {one['error']}{when}")
     if one["attempts"] and not one["paused"]:
         lines.append(f"  again    {moment(one['nextAt'])}, after {one['attempts']} attempts")
     for letter in one.get("letters", ()):

@@ -20,8 +20,8 @@ from andon.kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from andon.app import Settings
-    from andon.app.admin import Admin
     from andon.app.control_plane import ControlPlane
+    from andon.app.upkeep.admin import Admin
 
 DEFAULT_PORT = 7411
 SHORTEST_LEASE_SECONDS = 0.5

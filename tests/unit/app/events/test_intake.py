@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from andon.api.v1.control import Selector
-from andon.app.intake import MOST_EVENTS, Intake, ledger_id
+from andon.app.events.intake import MOST_EVENTS, Intake, ledger_id
 from andon.app.why import gate_of
 from andon.domains.line.events import purl
 from andon.kernel.errors import InvalidDocument, UsageError
 from andon.testing.cdevents import check_event
 from andon.testing.scenario import Scenario
 
-FOLDER = Path(__file__).parents[2] / "scenario"
+FOLDER = Path(__file__).parents[3] / "scenario"
 SOURCE = "/ci/acceptance"
 
 

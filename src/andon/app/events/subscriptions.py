@@ -9,9 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from andon.adapters.eventwebhook import new_secret, read_secret
-from andon.app.couriers import LEASE, OpenSink, Way, wants
+from andon.app.events.couriers import LEASE, OpenSink, Way, wants
+from andon.app.events.sinks import WEBHOOK, masked, scheme
 from andon.app.shapes import Json
-from andon.app.sinks import WEBHOOK, masked, scheme
 from andon.domains.line import events
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import Conflict, NotFound, UsageError

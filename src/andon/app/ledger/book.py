@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event
-from andon.app.shelf import Shelf
+from andon.app.ledger.shelf import Shelf
 from andon.domains.line.events import extension
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import AndonError, Conflict, Denied, NotFound, Untrusted, UsageError

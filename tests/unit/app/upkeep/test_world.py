@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from andon.api.v1.actions import DeployReplicas, SetWeights, WriteDesired
 from andon.api.v1.records import RolloutPlan, Version
-from andon.app import world
-from andon.app.world import Seen
+from andon.app.upkeep import world
+from andon.app.upkeep.world import Seen
 from andon.domains.delivery.plan import deploy_action
 from andon.kernel.errors import Conflict
 from andon.testing.scenario import Scenario
 
-FOLDER = Path(__file__).parents[2] / "scenario"
+FOLDER = Path(__file__).parents[3] / "scenario"
 PROD = ("prod", "web")
 STORY = [
     {"ship": "v1"},

@@ -13,14 +13,14 @@ from andon.adapters.git import GitDesiredState
 from andon.api.v1.actions import Intent, WriteDesired
 from andon.api.v1.control import Selector
 from andon.api.v1.records import Version
-from andon.app import world
-from andon.app.backup import back_up
 from andon.app.home import Home
 from andon.app.installation import Installation, Json
-from andon.app.moving import Move
 from andon.app.place import database_of, without_password
-from andon.app.restore import RESTORED
-from andon.app.world import Place, World
+from andon.app.upkeep import world
+from andon.app.upkeep.backup import back_up
+from andon.app.upkeep.moving import Move
+from andon.app.upkeep.restore import RESTORED
+from andon.app.upkeep.world import Place, World
 from andon.domains.line import events
 from andon.kernel.clock import Clock
 from andon.kernel.errors import UsageError

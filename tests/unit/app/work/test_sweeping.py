@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from andon.api.v1.control import Selector
-from andon.app import sweeping
+from andon.app.work import sweeping
 from andon.testing.scenario import Scenario
 
-FOLDER = Path(__file__).parents[2] / "scenario"
+FOLDER = Path(__file__).parents[3] / "scenario"
 DAY = 86400.0
 
 

@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event
-from andon.app.couriers import ABANDONED, LEASE, MOST_REFUSALS, Deliverer, wants
-from andon.app.sinks import sinks
-from andon.app.subscriptions import Subscriptions
+from andon.app.events.couriers import ABANDONED, LEASE, MOST_REFUSALS, Deliverer, wants
+from andon.app.events.sinks import sinks
+from andon.app.events.subscriptions import Subscriptions
 from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.ports.store import LedgerRow
 from andon.ports.store.outbox import Subscriber, Subscription

@@ -14,8 +14,8 @@ from andon.adapters.git import bare_bundle
 from andon.adapters.oci.layout import ARTIFACT, Layout
 from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus
-from andon.app.archive import FORMAT, MANIFEST, Manifest, Writer, reading, writing
 from andon.app.installation import Json, Say
+from andon.app.upkeep.archive import FORMAT, MANIFEST, Manifest, Writer, reading, writing
 from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
 from andon.store.copying import Snapshot, engine_of, snapshot, tables

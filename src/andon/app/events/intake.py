@@ -17,7 +17,7 @@ import msgspec
 from andon.api.cdevents import Problem, modern, moment, problems
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector
 from andon.api.v1.records import Object, Subject, Verdict
-from andon.app.couriers import INCOMING
+from andon.app.events.couriers import INCOMING
 from andon.app.shapes import Json
 from andon.app.why import find_change
 from andon.domains.line import events

@@ -13,7 +13,7 @@ import pytest
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.api.v1.control import Link
-from andon.app.book import Book
+from andon.app.ledger.book import Book
 from andon.kernel.digest import sha256
 from andon.kernel.errors import Conflict, Denied, Fenced, InvalidDocument, NotFound, Untrusted
 from andon.ports.store import Store, Tx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
-from andon.app.book import Book
+from andon.app.ledger.book import Book
 from andon.ports.store import Store
 from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock

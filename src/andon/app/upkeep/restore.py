@@ -16,11 +16,11 @@ import msgspec
 from andon.adapters.filetree import fsync_folder
 from andon.adapters.git import bare_bundle
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, HashingWriter, Layout
-from andon.app.archive import Manifest, Reader, reading
-from andon.app.backup import DESIRED, PLAIN_FOLDERS, WITNESS, summary
 from andon.app.home import SETTING as HOME
 from andon.app.installation import Json, Say
 from andon.app.place import choose_database, database_of, without_password
+from andon.app.upkeep.archive import Manifest, Reader, reading
+from andon.app.upkeep.backup import DESIRED, PLAIN_FOLDERS, WITNESS, summary
 from andon.domains.line import events
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Untrusted

@@ -1,0 +1,1 @@
+"""Events out to subscribers, and in from other systems."""

@@ -1,0 +1,1 @@
+"""The keeper of the ledger: signing, verifying, erasing, archiving, exporting."""

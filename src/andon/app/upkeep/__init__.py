@@ -1,0 +1,1 @@
+"""Andon itself: backup, restore, moving to another database, pausing."""
