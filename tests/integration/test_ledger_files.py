@@ -14,10 +14,11 @@ import pytest
 
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
-from andon.app.book import Book
+from andon.app.ledger.book import Book
+from andon.app.shapes import tell_event
 from andon.cli.client import SOCKET, Client
 from andon.cli.ledger_files import export_to, go_on, verify_file
-from andon.kernel.errors import AndonError, Conflict
+from andon.kernel.errors import AndonError, Conflict, Unavailable, Untrusted
 from andon.store import open_store
 from andon.testing.clock import FakeClock
 from andon.testing.line import StillLine
@@ -172,3 +173,30 @@ async def test_file_of_a_part_goes_on_only_as_it_began(make: Any, tmp_path: Path
             await resume(world, file, **other)
     assert (await resume(world, file, **asked))["fresh"] == 2
     assert verify_file(file)["events"] == 4
+
+
+async def test_place_that_cannot_be_written_is_named(make: Any, tmp_path: Path) -> None:
+    world = await make("a")
+    await world.fill(0, 3)
+    with pytest.raises(Unavailable, match=r"nowhere/out\.jsonl cannot be written: No such file"):
+        await asyncio.to_thread(
+            export_to, world.client, str(tmp_path / "nowhere" / "out.jsonl"), {}, overwrite=False
+        )
+
+
+async def test_event_taken_out_of_a_whole_file_is_placed(make: Any, tmp_path: Path) -> None:
+    world = await make("a")
+    await world.fill(0, 9)
+    lines = await whole(world)
+    (file := tmp_path / "out.jsonl").write_bytes(b"".join(lines[:4] + lines[5:]))
+    with pytest.raises(Untrusted, match="seq 5 is not before line 5"):
+        verify_file(file)
+
+
+async def test_erased_event_says_so(make: Any) -> None:
+    world = await make("a")
+    await world.fill(0, 3)
+    first = (await world.store.read(lambda tx: tx.events()))[0]
+    await world.book.erase(first.id, by="person:amy", reason="a leak")
+    erased = (await world.store.read(lambda tx: tx.events()))[0]
+    assert tell_event(erased).endswith("; its body is erased")

@@ -65,8 +65,7 @@ def export_to(client: Client, file: str, query: Mapping[str, Any], *, overwrite:
         )
     part = path.with_name(f"{path.name}.part")
     with _kept(path, part), part.open("wb") as target:
-        answer = _write(client, target, asked, file)
-    return answer
+        return _write(client, target, asked, file)
 
 
 def go_on(client: Client, path: Path, query: Mapping[str, Any]) -> Json:

@@ -5,6 +5,7 @@ This is the one place of the command line where errors are caught.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -15,9 +16,10 @@ import click
 
 from andon.cli.root import andon
 from andon.cli.session import Session
-from andon.kernel.errors import AndonError, InternalError, UsageError
+from andon.kernel.errors import AndonError, InternalError, Unavailable, UsageError
 
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +55,8 @@ def _invoke(arguments: Sequence[str] | None, session: Session) -> int:
     except SystemExit as error:  # click leaves this way when the reader of a pipe has gone
         return 0 if error.code == 1 else int(error.code or 0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return _report(_no_room(error), session)
         return _report(_crash(error, session), session)
     return result if isinstance(result, int) else 0
 
@@ -76,6 +80,11 @@ def _report(error: AndonError, session: Session) -> int:
         label = click.style("error:", fg="red", bold=True)
         click.echo(f"{label} {error}", err=True, color=None if session.colors_wanted else False)
     return error.exit_code
+
+
+def _no_room(error: OSError) -> Unavailable:
+    where = error.filename or "what is asked for"
+    return Unavailable(f"{where} cannot be written: {error.strerror}", hint="df; make room")
 
 
 def _crash(error: Exception, session: Session) -> InternalError:

@@ -163,6 +163,7 @@ class Summary(Struct, kw_only=True):
         last_seq: Position of the last.
         heads: Where each stream ends.
         is_whole: Nothing was filtered out and nothing is missing, from the first event on.
+        gap: Where the first missing event should be; empty if whole.
     """
 
     events: int = 0
@@ -170,6 +171,7 @@ class Summary(Struct, kw_only=True):
     last_seq: int = 0
     heads: dict[str, tuple[int, str]] = {}
     is_whole: bool = True
+    gap: str = ""
 
 
 def read_file(lines: Iterable[bytes]) -> Summary:
@@ -207,7 +209,11 @@ def follow(found: Summary, row: LedgerRow, number: int) -> None:
         raise Untrusted(f"line {number}: does not follow the event before it in {row.stream}")
     if row.n <= n:
         raise Untrusted(f"line {number}: {row.stream} #{row.n} is out of order")
-    found.is_whole = found.is_whole and row.seq == found.last_seq + 1 and row.n == n + 1
+    if found.is_whole and (row.seq, row.n) != (found.last_seq + 1, n + 1):
+        found.is_whole = False
+        after = found.last_seq + 1
+        missing = f"seq {after}" if row.seq > after else f"{row.stream} #{n + 1}"
+        found.gap = f"{missing} is not before line {number}"
     found.heads[row.stream] = (row.n, row.hash)
     found.events += 1
     found.erased += not row.body
@@ -217,10 +223,10 @@ def follow(found: Summary, row: LedgerRow, number: int) -> None:
 def _compare(found: Summary, said: Any) -> None:
     said = said if isinstance(said, dict) else {}
     heads = {stream: list(end) for stream, end in found.heads.items()}
+    if not said.get("filtered") and not found.is_whole:
+        raise Untrusted(f"events are missing from the file: {found.gap}")
     if (said.get("events"), said.get("heads")) != (found.events, heads):
         raise Untrusted("the file is not what its summary says: events are missing or were added")
-    if not said.get("filtered") and not found.is_whole:
-        raise Untrusted("events are missing from the file: its sequence has a gap")
 
 
 def summary_line(found: Summary, source: str, *, filtered: bool, now: str) -> bytes:

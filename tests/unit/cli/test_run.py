@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -92,3 +93,11 @@ def test_no_control_plane_is_unavailable(
     said = capsys.readouterr().err
     assert f"no control plane is running for {tmp_path}" in said
     assert "andon up" in said
+
+
+def test_a_full_disk_is_named_and_no_fault_of_andon(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(OSError(errno.ENOSPC, "No space left on device", "/backup/ledger"))
+    assert run(["version"]) == 7
+    assert capsys.readouterr().err.startswith("error: /backup/ledger cannot be written: No space")

@@ -28,7 +28,13 @@ SHORTEST_LEASE_SECONDS = 0.5
 
 
 @click.command()
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Of the page; 0: a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Of the page; 0: a free one.",
+)
 @click.option("--watch", "repositories", multiple=True, metavar="REPO", help="Ship what is pushed.")
 @click.option("--branch", default="main", show_default=True, help="Branch to watch.")
 @click.option("--notify", multiple=True, metavar="URL", help="Webhook told when a rollout stops.")
@@ -106,7 +112,7 @@ def command(
 
     settings = Settings(
         state=session.state,
-        database_url=database_url,
+        database_url=database(database_url),
         watch=tuple((_repository(name), branch) for name in repositories),
         notify=notify,
         allow_internal=allow_internal,
@@ -138,6 +144,20 @@ def seconds(lease: str) -> float:
             f"a lease of {lease} is too short to renew", hint=f"{SHORTEST_LEASE_SECONDS:g}s or more"
         )
     return value
+
+
+def database(url: str) -> str:
+    """Return the address of a database; a slip in it must not begin an empty one somewhere.
+
+    Raises:
+        UsageError: It is neither empty nor of Postgres.
+    """
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(
+            "the address of the database is none of Postgres",
+            hint="--database or ANDON_DATABASE_URL: postgresql://…; without it SQLite is used",
+        )
+    return url
 
 
 def jobs(wanted: int | None) -> int:

@@ -66,11 +66,11 @@ def command(
 ) -> None:
     """Share the work of an installation on Postgres; Ctrl-C ends it, others go on."""
     from andon.app import Settings
-    from andon.cli.commands.up import jobs, seconds
+    from andon.cli.commands.up import database, jobs, seconds
 
     settings = Settings(
         state=session.state,
-        database_url=database_url,
+        database_url=database(database_url),
         allow_internal=allow_internal,
         agentless=agentless,
         lease_seconds=seconds(lease),
