@@ -242,7 +242,7 @@ def _make_room(connection: OwnConnection, target: Snapshot, origin: str) -> None
         names = ", ".join(f"{target.count(table)} in {table.name}" for table in held[:3])
         raise Conflict(
             f"that database is not empty: it holds rows ({names}) that are not of this copy",
-            hint="name an empty database, or another schema by ?options=-csearch_path%3DNAME",
+            hint="name an empty one: another --state; on Postgres also ?options=-csearch_path%3DNAME",
         )
     for table in held:
         connection.change(f"DELETE FROM {table.name}")  # noqa: S608

@@ -127,13 +127,14 @@ def restore(session: Session, file: Path, database: str) -> None:
     from andon.app.compose import prepare_state
     from andon.app.lock import hold_state
     from andon.app.upkeep.restore import restore as put_back
+    from andon.cli.commands.up import database as checked
     from andon.runtime.system import SystemClock
 
     clock = SystemClock()
     state = session.state.resolve()
     prepare_state(state)
     with hold_state(state, {"startedAt": clock.now()}):
-        answer = put_back(file, state, database, clock, _saying(session))
+        answer = put_back(file, state, checked(database), clock, _saying(session))
     show(session, answer, _tell_restored)
 
 

@@ -150,9 +150,10 @@ def database(url: str) -> str:
     """Return the address of a database; a slip in it must not begin an empty one somewhere.
 
     Raises:
-        UsageError: It is neither empty nor of Postgres.
+        UsageError: It is neither of Postgres nor a file that exists.
     """
-    if url and not url.startswith(("postgresql://", "postgres://")):
+    is_postgres = url.startswith(("postgresql://", "postgres://"))
+    if url and not is_postgres and not os.path.isfile(url.removeprefix("sqlite://")):
         raise UsageError(
             "the address of the database is none of Postgres",
             hint="--database or ANDON_DATABASE_URL: postgresql://…; without it SQLite is used",
