@@ -24,13 +24,14 @@ from andon.app.events.couriers import Deliverer
 from andon.app.events.sinks import guard_of, sinks
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.installation import Installation
+from andon.app.ledger.book import Book
 from andon.app.ledger.bookkeeping import keeping, ledger_book
-from andon.app.lock import hold_state
+from andon.app.lock import hold_state, prepare_state
 from andon.app.place import database_of
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
-from andon.app.work.sweeping import KEEP_DAYS, keep_sweeping
+from andon.app.work.sweeping import KEEP_DAYS, keep_clearing, keep_sweeping
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
@@ -38,7 +39,7 @@ from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
-from andon.kernel.errors import AndonError, Unavailable, UsageError
+from andon.kernel.errors import AndonError, UsageError
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -127,25 +128,6 @@ def performers(
     }
 
 
-def prepare_state(state: Path) -> None:
-    """Make the state folder, private to this user.
-
-    Raises:
-        Unavailable: It cannot be made or written.
-    """
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state.chmod(0o700)
-        probe = state / ".writable"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise Unavailable(
-            f"the state folder {state} cannot be written: {error.strerror}",
-            hint="`--state DIR` or ANDON_STATE names another one; `andon doctor` checks it",
-        ) from None
-
-
 async def run_control_plane(settings: Settings, serve: Serve) -> None:
     """Run the control plane until cancelled; services and gateway go on without it.
 
@@ -224,17 +206,16 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
                 await outrank(store, parts)
             await parts.engine.start()
             ready(worker)
-            pace = Pace(settings.lease_seconds)
-            books = () if settings.agentless else (ledger_book(state, store),)
+            beside_the_agent: list[Awaitable[None]] = []
+            if not settings.agentless:
+                book = ledger_book(state, store)
+                beside_the_agent = housekeeping(settings, book, store, worker, parts.executor)
             try:
                 await until_one_ends(
                     parts.engine.run(),
                     sweeping(settings, store, worker),
                     telling(settings, store, worker),
-                    *(
-                        keeping(one, store, worker, pace, settings.archive_after_days)
-                        for one in books
-                    ),
+                    *beside_the_agent,
                 )
             finally:
                 await leave(parts.engine)
@@ -262,6 +243,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     engine: Engine
     turns: Turns
     source: GitSource
+    executor: LocalExecutor
     agent: AgentClient
     desired: GitDesiredState
     clock: SystemClock
@@ -273,13 +255,14 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
+    executor = LocalExecutor(agent, source, artifacts, state / "work")
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
         here = performers(
-            executor=LocalExecutor(agent, source, artifacts, state / "work"),
+            executor=executor,
             artifacts=artifacts,
             desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts"),
@@ -295,7 +278,13 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         limits(settings.jobs_at_once),
     )
     return Parts(
-        engine=engine, turns=turns, source=source, agent=agent, desired=desired, clock=clock
+        engine=engine,
+        turns=turns,
+        source=source,
+        executor=executor,
+        agent=agent,
+        desired=desired,
+        clock=clock,
     )
 
 
@@ -311,6 +300,18 @@ async def sweeping(settings: Settings, store: Store, worker: str) -> None:
     """Forget what ended long ago, on one of the workers."""
     work = partial(keep_sweeping, store, settings.keep_days)
     await Singleton(store, "sweeper", worker, Pace(settings.lease_seconds), work).run()
+
+
+def housekeeping(
+    settings: Settings, book: Book, store: Store, worker: str, executor: LocalExecutor
+) -> list[Awaitable[None]]:
+    """Return what needs the state folder: sign and archive the ledger, remove old work trees."""
+    pace = Pace(settings.lease_seconds)
+    clear = partial(keep_clearing, store, executor.sweep_work)
+    return [
+        keeping(book, store, worker, pace, settings.archive_after_days),
+        Singleton(store, "work-trees", worker, pace, clear).run(),
+    ]
 
 
 async def leave(engine: Engine) -> None:
@@ -362,7 +363,7 @@ async def _run(
             parts.engine.run(),
             sweeping(settings, store, worker),
             telling(settings, store, worker),
-            keeping(book, store, worker, Pace(settings.lease_seconds), settings.archive_after_days),
+            *housekeeping(settings, book, store, worker, parts.executor),
             serve(plane, admin),
             installation.end_of_generation(),
             _watch(plane, settings),

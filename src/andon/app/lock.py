@@ -1,4 +1,4 @@
-"""One control plane a state folder."""
+"""The state folder, and one control plane in it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from andon.kernel.errors import Conflict
+from andon.kernel.errors import Conflict, Unavailable
 
 LOCK = "control.lock"
 RECORD = "control.json"
+
+
+def prepare_state(state: Path) -> None:
+    """Make the state folder, private to this user.
+
+    Raises:
+        Unavailable: It cannot be made or written.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state.chmod(0o700)
+        probe = state / ".writable"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise Unavailable(
+            f"the state folder {state} cannot be written: {error.strerror}",
+            hint="`--state DIR` or ANDON_STATE names another one; `andon doctor` checks it",
+        ) from None
 
 
 @contextmanager

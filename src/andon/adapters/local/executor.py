@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
@@ -16,7 +16,7 @@ class LocalExecutor:
     """Runs jobs through the agent of this machine.
 
     A work tree appears by rename, whole or not at all; it is kept, with what the job left in it, until
-    ``forget_work`` or ``sweep_work``.
+    ``sweep_work``.
 
     Args:
         agent: Runs the job in ``work_tree(work, intent.key)``.
@@ -42,20 +42,19 @@ class LocalExecutor:
         """End a job's whole process group."""
         return await self._agent.cancel_job(action, intent)
 
-    def forget_work(self, keys: Iterable[str]) -> None:
-        """Remove the work trees of these jobs."""
-        for key in keys:
-            remove_tree(work_tree(self._work, key))
+    def sweep_work(self, keep: Collection[str], before: float) -> None:
+        """Remove work trees that nobody needs any more, and what killed workers left.
 
-    def sweep_work(self, keep: set[str]) -> None:
-        """Remove all work trees but those of the jobs with these keys, and what killed workers left."""
-        kept = {work_tree(self._work, key).name for key in keep}
+        Args:
+            keep: Uids of Runs whose trees stay.
+            before: Only trees that were begun before this, in seconds since the Unix epoch.
+        """
         if not self._work.is_dir():
             return
         for path in self._work.iterdir():
             if path.name.startswith("."):
                 remove_abandoned(path)
-            elif path.name not in kept:
+            elif path.name.partition("_")[0] not in keep and path.stat().st_mtime < before:
                 remove_tree(path)
 
     def _ensure_tree(self, action: RunJob, key: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus, Object
+from andon.app.queries import active_runs
 from andon.domains.line.events import extension
 from andon.kernel.errors import AndonError
 from andon.ports.store import Store, Tx
@@ -20,6 +21,8 @@ NEWEST_KEPT = 50
 """So many Changes are kept however old they are."""
 AT_ONCE = 20
 PAUSE_SECONDS = 3600.0
+TREES_KEPT_DAYS = 3.0
+"""Work trees of Runs that are over stay so long, for whoever wants to look into one."""
 
 _PARTS = ("Run", "Evidence", "Approval", "Artifact", "Incident")
 
@@ -121,3 +124,30 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
     await asyncio.Event().wait()
+
+
+async def keep_clearing(
+    store: Store, clear: Callable[[Collection[str], float], None], guard: Guard
+) -> None:
+    """Remove old work trees of jobs now and then, until cancelled.
+
+    Args:
+        store: The durable store.
+        clear: Removes trees of other Runs than these uids, begun before a moment.
+        guard: Refuses when another worker does this.
+    """
+
+    def needed(tx: Tx) -> tuple[set[str], float]:
+        guard(tx)
+        return {run.uid for run in active_runs(tx)}, tx.now() - TREES_KEPT_DAYS * 86400
+
+    while True:
+        try:
+            uids, before = await store.read(needed)
+            await asyncio.to_thread(clear, uids, before)
+        except OSError as error:
+            log.warning("work trees cannot be removed: %s", error)
+        except AndonError as error:
+            if not error.retry:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -124,8 +124,7 @@ def restore(session: Session, file: Path, database: str) -> None:
 
     The restored installation is paused until `andon admin resume` has compared it with the world.
     """
-    from andon.app.compose import prepare_state
-    from andon.app.lock import hold_state
+    from andon.app.lock import hold_state, prepare_state
     from andon.app.upkeep.restore import restore as put_back
     from andon.cli.commands.up import database as checked
     from andon.runtime.system import SystemClock

@@ -99,15 +99,17 @@ async def test_failed_checkout_leaves_no_tree(
     assert list((tmp_path / "work").iterdir()) == []
 
 
-async def test_sweep_keeps_what_is_named_and_forget_removes(
+async def test_sweep_removes_old_trees_of_runs_that_are_over(
     executor: LocalExecutor, source: GitSource, repository: Path, tmp_path: Path
 ) -> None:
-    for key in ("u/1/a/0", "u/1/b/0"):
+    work = tmp_path / "work"
+    for key in ("open/1/a/0", "over/1/b/0", "over/1/new/0"):
         action = job(repository, source, "mkdir ro && touch ro/x && chmod 500 ro")
         await executor.run_job(action, Intent(key=key, epoch=1))
-    (tmp_path / "work" / ".u_1_b_0.abandoned").mkdir()
-    with making(tmp_path / "work" / "u_1_c_0") as made:
-        executor.sweep_work({"u/1/a/0"})
-        assert {path.name for path in (tmp_path / "work").iterdir()} == {"u_1_a_0", made.name}
-    executor.forget_work(["u/1/a/0", "unknown"])
-    assert list((tmp_path / "work").iterdir()) == []
+    for name in ("open_1_a_0", "over_1_b_0"):
+        os.utime(work / name, (1000, 1000))
+    (work / ".over_1_b_0.abandoned").mkdir()
+    with making(work / "u_1_c_0") as made:
+        executor.sweep_work({"open"}, 2000.0)
+        left = {path.name for path in work.iterdir()}
+        assert left == {"open_1_a_0", "over_1_new_0", made.name}
