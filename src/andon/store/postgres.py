@@ -228,7 +228,7 @@ class Postgres:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, psycopg.OperationalError):
             return Unavailable(
-                f"Postgres: {text}", hint="is ANDON_DATABASE_URL right and the server up?"
+                f"Postgres: {text}", hint="is the address of the database right and the server up?"
             )
         if isinstance(error, psycopg.DataError):  # a text with a NUL, or a number without end
             return UsageError(f"Postgres cannot look up or keep something of it: {text}")

@@ -36,3 +36,11 @@ def test_archive_names_the_option_that_is_no_duration(
 ) -> None:
     assert run(["ledger", "archive", "--keep", "xx", "--state", str(tmp_path)]) == 2
     assert "--keep" in capsys.readouterr().err
+
+
+def test_world_and_copy_cannot_both_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["admin", "resume", "--keep-world", "--enforce-copy", "--state", str(tmp_path)]
+    assert run(asked) == 2
+    assert "either the world counts or the copy" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from andon.cli.commands import units
 from andon.cli.output import moment, say, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session, who
-from andon.kernel.errors import Drifted, TimedOut, Unavailable, from_code
+from andon.kernel.errors import Drifted, TimedOut, Unavailable, UsageError, from_code
 
 POLL_SECONDS = 0.1
 AWAY_SECONDS = 90.0
@@ -41,17 +41,22 @@ def pause(session: Session, reason: str) -> None:
 
 
 @command.command("resume")
-@click.option("--keep-world", "choice", flag_value=KEEP, help="Go on from what really runs.")
-@click.option("--enforce-copy", "choice", flag_value=ENFORCE, help="Go back to what the copy says.")
+@click.option("--keep-world", is_flag=True, help="Go on from what really runs.")
+@click.option("--enforce-copy", is_flag=True, help="Go back to what the copy says.")
 @click.option("--check", is_flag=True, help="Only compare; 12 if something differs.")
 @flags
 @click.pass_obj
-def resume(session: Session, choice: str | None, check: bool) -> int:
+def resume(session: Session, keep_world: bool, enforce_copy: bool, check: bool) -> int:
     """Go on; a restored copy is compared with the world first.
 
     Where they differ nothing happens until a person says which of them counts.
     """
-    answer = _resume(session, choice or "", check)
+    if keep_world and enforce_copy:
+        raise UsageError(
+            "either the world counts or the copy", hint="--keep-world or --enforce-copy"
+        )
+    choice = KEEP if keep_world else ENFORCE if enforce_copy else ""
+    answer = _resume(session, choice, check)
     undecided = answer["differences"] and not answer["resumed"] and not check
     if undecided and session.live:
         for line in _tell_resumed(answer):
@@ -239,4 +244,6 @@ def _tell_resumed(answer: dict[str, Any]) -> list[str]:
             "  andon admin resume --keep-world    goes on from what really runs",
             "  andon admin resume --enforce-copy  rolls back to what the copy says",
         ]
-    return [f"paused: {answer['paused']}" if answer["paused"] else "work was not paused"]
+    if not answer["paused"]:
+        return ["work was not paused"]
+    return [f"paused: {answer['paused']}", "nothing differs: `andon admin resume` goes on"]

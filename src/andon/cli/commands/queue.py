@@ -81,10 +81,14 @@ def _tell(queue: dict[str, Any]) -> list[str]:
 
 def _tell_workers(workers: list[dict[str, Any]]) -> list[str]:
     rows = [
-        (one["name"], "alive" if one["alive"] else "gone", f"{one['leaseEndsIn']:.0f} s")
+        (one["name"], "alive" if one["alive"] else "gone", _ends(one["leaseEndsIn"]))
         for one in workers
     ]
     return table(("WORKER", "STATE", "LEASE"), rows, "nobody works")
+
+
+def _ends(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds > 0 else f"ended {-seconds:.0f} s ago"
 
 
 def _tell_turns(turns: list[dict[str, Any]]) -> list[str]:
