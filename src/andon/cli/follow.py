@@ -84,7 +84,7 @@ def _watch(
         display.update(change)
         if change["phase"] in _EXIT_CODES:
             return change, {} if change["phase"] == "Succeeded" else _why(session, name)
-        if not any(run["phase"] in _MOVING for run in change["runs"]):
+        if not any(run["phase"] in _MOVING or _ends_change(run) for run in change["runs"]):
             why = _why(session, name)
             if needs_person(why):
                 return change, why
@@ -94,6 +94,11 @@ def _watch(
                 hint=f"andon why {name}",
             )
     raise AssertionError("looking never ends by itself")
+
+
+def _ends_change(run: Json) -> bool:
+    """Say whether a Run ended so that its Change ends, too, if only a turn later."""
+    return bool(_EXIT_CODES.get(run["phase"], 0))
 
 
 def _looks(session: Session, name: str) -> Iterator[Json]:

@@ -150,10 +150,10 @@ def database(url: str) -> str:
     """Return the address of a database; a slip in it must not begin an empty one somewhere.
 
     Raises:
-        UsageError: It is neither of Postgres nor a file that exists.
+        UsageError: It is neither an address nor a file that exists.
     """
-    is_postgres = url.startswith(("postgresql://", "postgres://"))
-    if url and not is_postgres and not os.path.isfile(url.removeprefix("sqlite://")):
+    is_address = url.startswith(("postgresql://", "postgres://", "sqlite://"))
+    if url and not is_address and not os.path.isfile(url):
         raise UsageError(
             "the address of the database is none of Postgres",
             hint="--database or ANDON_DATABASE_URL: postgresql://…; without it SQLite is used",
