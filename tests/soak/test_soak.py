@@ -33,7 +33,7 @@ from andon.ports.store import Store, Tx
 from andon.store import open_store, verify_ledger
 from andon.testing.postgres import PostgresServer, programs, running_postgres
 
-SECONDS = float(os.environ.get("ANDON_SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("ANDON_SOAK_SECONDS", "15"))
 SEED = int(os.environ.get("ANDON_SOAK_SEED", "1"))
 RUNS = int(os.environ.get("ANDON_SOAK_RUNS", "200"))
 DEADLINE_SECONDS = 120 + 2 * SECONDS
@@ -245,7 +245,7 @@ def soak(folder: Path, database: str, count: int, server: PostgresServer | None)
                 + (folder / "workers.log").read_text()[-3000:]
             )
             one.harm(chance)
-            calm.wait(chance.uniform(0.5, 3.0))
+            calm.wait(chance.uniform(1.0, 4.0))
         one.wake()
     print(f"harm done, seed {SEED}: {dict(one.harmed)}")
     return one
