@@ -9,7 +9,7 @@ import pytest
 
 from andon.api.v1 import actions
 from andon.api.v1.definitions import DEFINITIONS
-from andon.api.v1.records import RECORDS
+from andon.api.v1.kinds import RECORDS
 from andon.kernel.errors import ERRORS
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from andon.api.v1.control import NewObject, Selector
-from andon.api.v1.records import RECORDS, Object, StepRow
+from andon.api.v1.kinds import RECORDS
+from andon.api.v1.records import Object, StepRow
 from andon.api.v1.steps import Steps
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Conflict, NotFound, UsageError

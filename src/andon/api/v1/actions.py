@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from andon.api.v1.definitions import Health, Resources, RouteSpec
-from andon.api.v1.records import Fault, JobPlan, StepState, Version
+from andon.api.v1.records import Fault, JobPlan, SecretRef, StepState, Version
 
 
 class Action(Struct, frozen=True, kw_only=True, rename="camel", tag_field="action", tag=True):
@@ -123,6 +123,7 @@ class DeployReplicas(Action, kw_only=True, frozen=True):
     health: Health
     resources: Resources
     needs: tuple[str, ...] = ()
+    secrets: dict[str, SecretRef] = {}
 
 
 class ReplicasReady(Outcome, kw_only=True, frozen=True):

@@ -37,6 +37,16 @@ class Metadata(Spec, kw_only=True, frozen=True):
     annotations: dict[str, str] = {}
 
 
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Secrets = Annotated[
+    dict[Variable, Name],
+    Meta(
+        description="Environment variables whose values are secrets: variable to the name that "
+        "`andon secret set` was given."
+    ),
+]
+
+
 class Job(Spec, kw_only=True, frozen=True):
     """One command, run in a work tree and a process group of its own."""
 
@@ -71,6 +81,7 @@ class Job(Spec, kw_only=True, frozen=True):
             "order they were asked for."
         ),
     ] = None
+    secrets: Secrets = {}
 
 
 class DeployJob(Job, kw_only=True, frozen=True):
@@ -143,6 +154,7 @@ class ServiceSpec(Spec, kw_only=True, frozen=True):
     config: Annotated[
         dict[str, str], Meta(description="Base configuration: environment variables.")
     ] = {}
+    secrets: Secrets = {}
     resources: Resources = Resources()
     drain_seconds: Annotated[
         float, Meta(ge=0, le=600, description="Longest wait for running requests when stopping.")
@@ -254,6 +266,19 @@ class RolloutPolicy(Spec, kw_only=True, frozen=True):
     judge: JudgePolicy = JudgePolicy()
 
 
+class Approvals(Spec, kw_only=True, frozen=True):
+    """How many people must consent, and who counts. Nobody approves a change of their own."""
+
+    count: Annotated[int, Meta(ge=1, le=10, description="So many different people.")] = 1
+    people: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Whose consent counts: `team:<name>` or `person:<name>`; empty: all who may "
+            "approve here."
+        ),
+    ] = ()
+
+
 class EnvironmentSpec(Spec, kw_only=True, frozen=True):
     """A place where versions run: rules (read from the policy branch) and an overlay (from the Change)."""
 
@@ -268,6 +293,10 @@ class EnvironmentSpec(Spec, kw_only=True, frozen=True):
         tuple[str, ...],
         Meta(description="Checks that need passing Evidence about the artifact, such as `tests`."),
     ] = ()
+    approvals: Annotated[
+        Approvals | None,
+        Meta(description="Consent of people; asked for besides what `requires` names."),
+    ] = None
     max_age_seconds: Annotated[
         float, Meta(gt=0, description="Evidence about an artifact older than this does not count.")
     ] = 30 * 86400.0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from andon.api.v1.definitions import (
+    Approvals,
     EnvironmentSpec,
     Health,
     ObjectiveSpec,
@@ -97,6 +98,24 @@ class Version(Record, kw_only=True, frozen=True):
         return f"{self.digest.removeprefix('sha256:')[:12]}-{self.config_hash[:12]}"
 
 
+class SecretRef(Record, kw_only=True, frozen=True):
+    """A secret by name, never by value.
+
+    Args:
+        name: Its name.
+        environment: Where it holds; ``PIPELINES`` for build jobs.
+        version: Which of its values; 0: the newest when it is used.
+    """
+
+    name: str
+    environment: str
+    version: int = 0
+
+
+PIPELINES = "pipelines"
+"""Scope of secrets for jobs that build."""
+
+
 # --- Change -------------------------------------------------------------------------------------
 
 
@@ -156,6 +175,8 @@ class JobPlan(Record, kw_only=True, frozen=True):
     irreversible: bool = False
     always: bool = False
     concurrency: str = ""
+    secrets: dict[str, SecretRef] = {}
+    """Secrets the job sees, by environment variable."""
 
 
 class PackPlan(Record, kw_only=True, frozen=True):
@@ -224,6 +245,9 @@ class RolloutPlan(Record, kw_only=True, frozen=True):
     notify: tuple[str, ...] = ()
     reason: str = ""
     """Why a rollback was asked for."""
+    secrets: dict[str, SecretRef] = {}
+    """Secrets the replicas see, by environment variable; their versions are part of the configuration."""
+    approvals: Approvals | None = None
 
 
 class RunSpec(Record, kw_only=True, frozen=True):
@@ -404,6 +428,38 @@ class ApprovalSpec(Record, kw_only=True, frozen=True):
     approved_at: float
 
 
+class SecretSpec(Record, kw_only=True, frozen=True):
+    """That there is a secret; its values lie elsewhere, sealed. The object is ``<environment>.<name>``."""
+
+    name: str
+    environment: str
+    version: int
+    """Of the newest value; older ones stay for versions of services that go back to them."""
+    by: str
+    at: float
+
+
+class HookSpec(Record, kw_only=True, frozen=True):
+    """A forge that tells of pushes and is told how they fare.
+
+    Args:
+        forge: Whose words it speaks.
+        repository: Address that is shipped.
+        branches: Whose pushes are shipped; none: the policy branch.
+        pull_requests: Build what is proposed from the repository itself, without shipping it.
+        api: Address of the forge's API for statuses; empty: none are reported.
+        project: ``owner/name`` (or number) there.
+    """
+
+    forge: Literal["github", "gitlab", "gitea"]
+    repository: str
+    branches: tuple[str, ...] = ()
+    pull_requests: bool = True
+    api: str = ""
+    project: str = ""
+    created_by: str = ""
+
+
 class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):
     """What runs in an environment, per service, as the last finished rollout left it."""
 
@@ -420,21 +476,6 @@ class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):
 
 class Empty(Record, kw_only=True, frozen=True):
     """Status of records that never change."""
-
-
-RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
-    "Change": (ChangeSpec, ChangeStatus),
-    "Run": (RunSpec, RunStatus),
-    "Cancellation": (CancellationSpec, Empty),
-    "Schedule": (ScheduleSpec, ScheduleStatus),
-    "Artifact": (ArtifactSpec, Empty),
-    "Evidence": (EvidenceSpec, Empty),
-    "Hold": (HoldSpec, HoldStatus),
-    "Incident": (IncidentSpec, IncidentStatus),
-    "Approval": (ApprovalSpec, Empty),
-    "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
-}
-"""Kinds kept in the store: (spec, status)."""
 
 
 class Object(Struct, frozen=True, kw_only=True):

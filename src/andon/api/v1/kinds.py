@@ -1,0 +1,60 @@
+"""Kinds kept in the store."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from andon.api.v1.access import (
+    RequestSpec,
+    SessionSpec,
+    TeamSpec,
+    TokenSpec,
+    TokenStatus,
+    UserSpec,
+    UserStatus,
+)
+from andon.api.v1.definitions import EnvironmentSpec
+from andon.api.v1.records import (
+    ApprovalSpec,
+    ArtifactSpec,
+    CancellationSpec,
+    ChangeSpec,
+    ChangeStatus,
+    Empty,
+    EnvironmentRecordStatus,
+    EvidenceSpec,
+    HoldSpec,
+    HoldStatus,
+    HookSpec,
+    IncidentSpec,
+    IncidentStatus,
+    RunSpec,
+    RunStatus,
+    ScheduleSpec,
+    ScheduleStatus,
+    SecretSpec,
+)
+
+RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
+    "Change": (ChangeSpec, ChangeStatus),
+    "Run": (RunSpec, RunStatus),
+    "Cancellation": (CancellationSpec, Empty),
+    "Schedule": (ScheduleSpec, ScheduleStatus),
+    "Artifact": (ArtifactSpec, Empty),
+    "Evidence": (EvidenceSpec, Empty),
+    "Hold": (HoldSpec, HoldStatus),
+    "Incident": (IncidentSpec, IncidentStatus),
+    "Approval": (ApprovalSpec, Empty),
+    "User": (UserSpec, UserStatus),
+    "Team": (TeamSpec, Empty),
+    "Token": (TokenSpec, TokenStatus),
+    "Session": (SessionSpec, Empty),
+    "Request": (RequestSpec, Empty),
+    "Secret": (SecretSpec, Empty),
+    "Hook": (HookSpec, Empty),
+    "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
+}
+"""Each kind's spec and status."""
+
+INNER = frozenset({"User", "Team", "Token", "Session", "Request", "Secret", "Hook"})
+"""Kinds that are nobody's business but Andon's own: no answer shows such an object as it is."""

@@ -1,0 +1,182 @@
+"""Who may come in, as the web layer asks and administrators manage it.
+
+Answers are plain JSON with camelCase names; secrets stand in the answer to their making only.
+
+``grant``
+    ``{role, environment}``; ``environment`` is ``*`` for all.
+``user``
+    ``{name, emails, grants: [grant], teams: [name], hasPassword, subject, notify: [masked address],
+    disabled, lockedUntil, createdAt, revision}``
+``team``
+    ``{name, members, grants: [grant], createdAt, revision}``
+``token``
+    ``{name, owner, grants: [grant], expiresAt, createdBy, createdAt, revokedAt, revision}``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from andon.api.v1.access import Grant, Identity
+from andon.ports.asking import Asked
+
+Json = dict[str, Any]
+
+
+class Login(Struct, frozen=True, kw_only=True):
+    """Somebody has just been let in with a browser.
+
+    Args:
+        cookie: Secret of the session.
+        csrf: What its pages send along with every write.
+        expires_at: Seconds since the Unix epoch.
+        identity: Who it is.
+    """
+
+    cookie: str
+    csrf: str
+    expires_at: float
+    identity: Identity
+
+
+class AccessService(Protocol):
+    """The door.
+
+    What changes anything raises ``Conflict`` where the name is taken or ``asked.expect`` is not the
+    revision any more, ``NotFound`` for an unknown name and ``UsageError`` for what cannot be put that way.
+    """
+
+    # --- at the door -----------------------------------------------------------------------------
+
+    def of_peer(self, uid: int) -> Identity:
+        """Return who a process on the Unix socket is: an administrator, by the name of its account."""
+        ...
+
+    async def of_token(self, secret: str) -> Identity | None:
+        """Return whom a token lets in; None: nobody (unknown, expired, revoked, owner disabled)."""
+        ...
+
+    async def of_session(self, cookie: str) -> tuple[Identity, str] | None:
+        """Return whose session a cookie belongs to, and what its pages must send; None: nobody's."""
+        ...
+
+    async def log_in(self, name: str, password: str, *, address: str) -> Login:
+        """Let a person in by password.
+
+        Raises:
+            Denied: Wrong name or password (the same words for both), or locked for a while.
+            Unavailable: Too many tries from that address; the hint says when to try again.
+        """
+        ...
+
+    async def log_in_with_token(self, secret: str, *, address: str) -> Login:
+        """Begin a session with a token's rights; raises as ``log_in``."""
+        ...
+
+    async def log_in_with_code(self, code: str, *, address: str) -> Login:
+        """Begin a session with a code of ``one_time_code``; raises as ``log_in``."""
+        ...
+
+    async def log_in_as_subject(
+        self, subject: str, *, name: str, emails: Sequence[str], groups: Sequence[str]
+    ) -> Login:
+        """Begin a session for whom the OpenID provider vouches for.
+
+        A subject seen for the first time becomes a user of that name (or finds the user without a
+        subject whose first address is among ``emails``); groups become teams as configured.
+
+        Args:
+            subject: ``<issuer>#<sub>``.
+            name: Preferred name.
+            emails: Verified addresses.
+            groups: Groups claimed.
+        """
+        ...
+
+    async def one_time_code(self, asked: Asked) -> Json:
+        """Return ``{code, expiresAt}``: lets the caller in with a browser, once, within a minute."""
+        ...
+
+    async def log_out(self, cookie: str) -> None:
+        """End a session."""
+        ...
+
+    async def denied(self, who: str, operation: str, environment: str, *, via: str = "") -> None:
+        """Write down that somebody was refused.
+
+        The first refusal of (who, operation, environment) is an event at once; repetitions within a
+        minute become one event with their number, so that nobody floods the ledger.
+        """
+        ...
+
+    # --- users, teams, tokens --------------------------------------------------------------------
+
+    async def users(self) -> list[Json]:
+        """List every ``user``."""
+        ...
+
+    async def user(self, name: str) -> Json:
+        """Return a ``user``."""
+        ...
+
+    async def put_user(
+        self,
+        name: str,
+        *,
+        asked: Asked,
+        create: bool,
+        emails: Sequence[str] | None = None,
+        grants: Sequence[Grant] | None = None,
+        password: str | None = None,
+        notify: Sequence[str] | None = None,
+        disabled: bool | None = None,
+    ) -> Json:
+        """Make or change a ``user``; None leaves a field as it is. Ends sessions when disabled."""
+        ...
+
+    async def remove_user(self, name: str, *, asked: Asked) -> Json:
+        """Forget a user, with their tokens and sessions."""
+        ...
+
+    async def teams(self) -> list[Json]:
+        """List every ``team``."""
+        ...
+
+    async def put_team(
+        self,
+        name: str,
+        *,
+        asked: Asked,
+        create: bool,
+        members: Sequence[str] | None = None,
+        grants: Sequence[Grant] | None = None,
+    ) -> Json:
+        """Make or change a ``team``."""
+        ...
+
+    async def remove_team(self, name: str, *, asked: Asked) -> Json:
+        """Forget a team."""
+        ...
+
+    async def tokens(self) -> list[Json]:
+        """List every ``token``."""
+        ...
+
+    async def make_token(
+        self,
+        name: str,
+        *,
+        asked: Asked,
+        owner: str = "",
+        grants: Sequence[Grant] = (),
+        expires_seconds: float = 0,
+    ) -> Json:
+        """Make a token: ``token`` with ``secret``, this once; 0 seconds: 90 days."""
+        ...
+
+    async def revoke_token(self, name: str, *, asked: Asked) -> Json:
+        """Let nobody in by it any more."""
+        ...

@@ -1,0 +1,64 @@
+"""Secrets: sealed at rest, handed out only to the jobs and services that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from andon.api.v1.records import SecretRef
+from andon.ports.asking import Asked
+
+Json = dict[str, Any]
+
+
+class SecretReader(Protocol):
+    """Opens secrets, at the last moment before they are used."""
+
+    async def values(self, refs: Mapping[str, SecretRef]) -> Mapping[str, str]:
+        """Return the values by environment variable.
+
+        Raises:
+            NotFound: There is no such secret or version any more; says which, never what it was.
+            Unavailable: The key cannot be read.
+        """
+        ...
+
+
+class SecretService(Protocol):
+    """Secrets as people manage them.
+
+    A ``secret`` is ``{name, environment, version, by, at, usedBy: [text], revision}``; its value is in
+    no answer.
+    """
+
+    async def put(
+        self, environment: str, name: str, value: str, *, asked: Asked, create: bool
+    ) -> Json:
+        """Keep a value: a new secret, or a new version of one.
+
+        A new version is a configuration release: every service that runs with the secret there is
+        rolled out again by the environment's own rules.
+
+        Args:
+            environment: Where it holds; ``pipelines`` for build jobs.
+            name: Its name.
+            value: The secret itself.
+            asked: Who asks.
+            create: Refuse (Conflict) if it exists; otherwise refuse (NotFound) if it does not.
+
+        Returns:
+            ``secret`` with ``runs: [name]`` of the rollouts that this begins.
+        """
+        ...
+
+    async def list(self, *, environment: str = "") -> list[Json]:
+        """List every ``secret``, by environment and name."""
+        ...
+
+    async def remove(self, environment: str, name: str, *, asked: Asked) -> Json:
+        """Forget a secret with all its values.
+
+        Raises:
+            Conflict: A service runs with it; says which.
+        """
+        ...
