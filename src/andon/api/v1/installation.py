@@ -38,7 +38,7 @@ class OidcSpec(Spec, kw_only=True, frozen=True):
     teams: Annotated[
         dict[str, Name],
         Meta(description="Team by group of the provider; other groups mean nothing."),
-    ] = {}
+    ] = field(default_factory=dict)
     allow_internal: Annotated[
         tuple[str, ...], Meta(description="Networks or names of your own net the issuer may be at.")
     ] = ()
