@@ -65,10 +65,22 @@ class Fenced(Conflict):
     code = "Fenced"
 
 
+class Stale(Conflict):
+    """The subject is not as it was when the caller looked (``If-Match``)."""
+
+    code, http_status = "Stale", 412
+
+
 class Denied(AndonError):
     """The caller may not do this."""
 
     code, exit_code, http_status = "Denied", 6, 403
+
+
+class NotLoggedIn(Denied):
+    """Nobody knows who the caller is."""
+
+    code, http_status = "NotLoggedIn", 401
 
 
 class Unavailable(AndonError):
@@ -114,7 +126,9 @@ ERRORS: tuple[type[AndonError], ...] = (
     NotFound,
     Conflict,
     Fenced,
+    Stale,
     Denied,
+    NotLoggedIn,
     Unavailable,
     StepFailed,
     TimedOut,
