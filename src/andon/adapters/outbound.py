@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from andon.kernel.errors import Denied, Unavailable, UsageError
@@ -214,6 +215,20 @@ def web_address(text: str, hint: str = "http(s)://host[:port]/path, without a us
     return url
 
 
+class Answer(NamedTuple):
+    """What a call was answered.
+
+    Args:
+        status: Status code.
+        content_type: As the other side says, in lower case and without parameters.
+        body: Not longer than what was asked for at most.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+
+
 def post(
     url: SplitResult,
     body: bytes,
@@ -222,18 +237,36 @@ def post(
     guard: Guard,
     timeout_seconds: float,
 ) -> int:
-    """POST once and return the status; redirects are not followed, the answer's body is not read.
+    """POST once and return the status; the answer's body is not read. See ``exchange``."""
+    return exchange(
+        "POST", url, body, headers, guard=guard, timeout_seconds=timeout_seconds, most_bytes=0
+    ).status
+
+
+def exchange(
+    method: str,
+    url: SplitResult,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    guard: Guard,
+    timeout_seconds: float,
+    most_bytes: int,
+) -> Answer:
+    """Call once and return the answer; redirects are not followed.
 
     Args:
+        method: ``GET``, ``POST``…
         url: From ``web_address``. Messages name its host only, because its path is often a secret.
         body: What is sent.
         headers: Sent with it.
         guard: Where calls may lead.
         timeout_seconds: For all of it.
+        most_bytes: Of the answer's body; 0: it is not read.
 
     Raises:
         Denied: The address is internal.
-        Unavailable: Nobody answers, or what answers speaks no HTTP.
+        Unavailable: Nobody answers, what answers speaks no HTTP, or it says more than ``most_bytes``.
     """
     host = url.hostname or ""
     connection = _Guarded(url, guard, timeout_seconds)
@@ -243,14 +276,25 @@ def post(
     timer.start()
     try:
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        connection.request("POST", path, body, {**headers, "Connection": "close"})
-        return connection.getresponse().status
+        connection.request(method, path, body, {**headers, "Connection": "close"})
+        with connection.getresponse() as response:
+            answer = _read(response, host, most_bytes)
+        connection.check_time()
+        return answer
     except (OSError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise Unavailable(f"{host} does not answer: {reason[:200]}") from error
     finally:
         timer.cancel()
         connection.close()
+
+
+def _read(response: http.client.HTTPResponse, host: str, most_bytes: int) -> Answer:
+    body = response.read(most_bytes + 1) if most_bytes else b""
+    if len(body) > most_bytes:
+        raise Unavailable(f"{host} answers with more than {most_bytes} bytes")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return Answer(response.status, kind, body)
 
 
 class _Guarded(http.client.HTTPConnection):
@@ -264,6 +308,7 @@ class _Guarded(http.client.HTTPConnection):
         self._guard = guard
         self._timeout_seconds = timeout_seconds
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._line: socket.socket | None = None
         self._over = False
 
     def connect(self) -> None:
@@ -273,16 +318,23 @@ class _Guarded(http.client.HTTPConnection):
             self.sock = self._tls.wrap_socket(
                 self.sock, server_hostname=self._host, do_handshake_on_connect=False
             )
-        if self._over:
-            raise TimeoutError("timed out")
+        self._line = self.sock
+        self.check_time()
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.do_handshake()
+
+    def check_time(self) -> None:
+        """Raise TimeoutError if the exchange was ended: what was read may be half of it."""
+        if self._over:
+            raise TimeoutError("timed out")
 
     def abort(self) -> None:
         """End the exchange, from another thread."""
         self._over = True
-        if self.sock is not None:
+        # `sock` is gone as soon as the answer's head is read; its body still comes on the same line.
+        line = self.sock or self._line
+        if line is not None:
             try:
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
             except OSError:
                 pass

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from andon.adapters.outbound import LOCAL, Guard, post, web_address
+from andon.adapters.outbound import LOCAL, Answer, Guard, exchange, post, web_address
 from andon.kernel.errors import AndonError, Denied, Unavailable, UsageError
 from andon.testing.webhook import WebhookReceiver
 
@@ -202,6 +202,30 @@ def test_silent_side_of_tls_is_given_up() -> None:
         secret = urlsplit(url.replace("http", "https"))
         with pytest.raises(Unavailable):
             post(secret, b"{}", {}, guard=LOCAL, timeout_seconds=0.3)
+
+
+def asked(url: str, most_bytes: int, timeout_seconds: float = 5) -> Answer:
+    headers = {"Accept": "text/plain"}
+    return exchange(
+        *("GET", urlsplit(url), None, headers),
+        guard=LOCAL,
+        timeout_seconds=timeout_seconds,
+        most_bytes=most_bytes,
+    )
+
+
+def test_answer_is_read_up_to_what_was_allowed() -> None:
+    said = b"HTTP/1.1 200 ok\r\nContent-Type: Text/Plain; charset=utf-8\r\n\r\nhello"
+    with _speaking(said) as url:
+        assert asked(url, 5) == Answer(200, "text/plain", b"hello")
+    with _speaking(said) as url, pytest.raises(Unavailable, match="more than 4 bytes"):
+        asked(url, 4)
+
+
+def test_answer_that_never_ends_is_given_up() -> None:
+    said = b"HTTP/1.1 200 ok\r\n\r\n"
+    with _speaking(said, forever=True) as url, pytest.raises(Unavailable, match="timed out"):
+        asked(url, 1 << 30, timeout_seconds=0.3)
 
 
 class _speaking:  # noqa: N801 - used as a function
