@@ -108,7 +108,7 @@ class Installation:
 
     def begin(self, project: Project, ref: str = "HEAD") -> str:
         """Ship without following; the Change's name."""
-        body = {"repository": str(project.path), "ref": ref, "until": "", "by": "test"}
+        body = {"repository": str(project.path), "ref": ref, "until": ""}
         name: str = self.client.post("/ship", body)["change"]
         return name
 

@@ -8,9 +8,7 @@ from msgspec.structs import replace
 from andon.api.v1.control import Decision, Link, NewObject, Selector
 from andon.api.v1.records import (
     TERMINAL,
-    ApprovalSpec,
     CancellationSpec,
-    Empty,
     HoldSpec,
     HoldStatus,
     Object,
@@ -20,7 +18,9 @@ from andon.api.v1.records import (
     Subject,
 )
 from andon.app import queries
-from andon.app.why import find_change
+from andon.app.consent import approve as approve
+from andon.app.consent import withdraw as withdraw
+from andon.app.numbers import next_name
 from andon.domains.delivery.cancelling import foresee, too_late
 from andon.domains.delivery.change import rollout_labels
 from andon.domains.delivery.environment import note_finished
@@ -53,7 +53,7 @@ def pull(
     for hold in tx.list(Selector(kind="Hold", labels={"state": "active"})):
         if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
             return hold
-    name = _number(tx, "hold")
+    name = next_name(tx, "hold")
     pulled = NewObject(
         kind="Hold",
         name=name,
@@ -74,12 +74,6 @@ def pull(
     )
     turns.create(tx, Decision(create=(pulled,), events=(event,)), now)
     return tx.require("Hold", name)
-
-
-def _number(tx: Tx, prefix: str) -> str:
-    number = int(tx.get_setting(f"number:{prefix}") or "0") + 1
-    tx.put_setting(f"number:{prefix}", str(number))
-    return f"{prefix}-{number}"
 
 
 def lift(tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float) -> Object:
@@ -153,40 +147,6 @@ def unlatch(
     return [_open(tx, turns, hold, by=by, reason=reason, now=now) for hold in latched]
 
 
-def approve(
-    tx: Tx, turns: Turns, change: str, environment: str, *, by: str, reason: str, now: float
-) -> Object:
-    """Record a person's consent.
-
-    Raises:
-        NotFound: No such Change.
-    """
-    found = find_change(tx, change)
-    if found is None:
-        raise NotFound(f"there is no change {change}", hint="`andon status` lists changes")
-    name = _number(tx, "approval")
-    subject = Subject(change=found.name, environment=environment)
-    approval = NewObject(
-        kind="Approval",
-        name=name,
-        spec=ApprovalSpec(subject=subject, by=by, reason=reason, approved_at=now),
-        status=Empty(),
-        labels=subject_labels(subject),
-    )
-    event = events.extension(
-        "approval",
-        "given",
-        id=f"approval/{name}/given",
-        stream=_stream(subject),
-        about=name,
-        chain=found.name,
-        links=(Link(target=events.merged_id(found.name)),),
-        content={"by": by, "reason": reason, "scope": str(subject)},
-    )
-    turns.create(tx, Decision(create=(approval,), events=(event,)), now)
-    return tx.require("Approval", name)
-
-
 def roll_back(
     tx: Tx, turns: Turns, environment: str, service: str, *, by: str, reason: str, now: float
 ) -> Object:
@@ -214,7 +174,7 @@ def roll_back(
         )
     plan: RolloutPlan = tx.require("Run", source[service]).spec.rollout
     _refuse_latched(tx, plan, now)
-    name = f"{_number(tx, 'rollback')}-{environment}-{service}"
+    name = f"{next_name(tx, 'rollback')}-{environment}-{service}"
     sequence = int(tx.get_setting("sequence") or "0")
     run = NewObject(
         kind="Run",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from andon import __version__
@@ -14,15 +13,17 @@ from andon.adapters.outbound import LOCAL, Guard
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
+from andon.app.acting import act, note_privilege
 from andon.app.events.intake import Intake
+from andon.app.events.news import Newsroom
 from andon.app.events.sinks import sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.app.ledger.book import Book
 from andon.app.shapes import (
     Json,
     agent_json,
+    approval_json,
     cancelled_json,
-    change_json,
     event_body,
     event_json,
     hold_json,
@@ -37,13 +38,12 @@ from andon.app.work.metrics import exposition
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, NotFound
 from andon.ports import Source
+from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
 from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
 from andon.store.transfer import links_of
-
-PROGRESS_SECONDS = 1.0
 
 
 class ControlPlane:
@@ -92,32 +92,42 @@ class ControlPlane:
         self.watching = Watches(store, source, clock, self._ship_seen)
         self.subscriptions = Subscriptions(store, clock, SystemRandomness(), sinks(clock, guard))
         self.intake = Intake(store, turns, clock)
+        self.news = Newsroom(store, clock)
 
     # --- shipping --------------------------------------------------------------------------------
 
-    async def ship(self, *, repository: str, ref: str, until: str, by: str) -> Json:
+    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> Json:
         """Take a commit onto the line."""
         loaded = await self._load(repository, ref)
-        change, created = await self._store.transact(
-            lambda tx: shipping.put_change(
+
+        def put(tx: Tx) -> Json:
+            change, created = shipping.put_change(
                 tx,
                 self._turns,
                 loaded,
                 until=until,
                 notify=self._notify,
-                by=by,
+                by=asked.by,
                 now=self._clock.now(),
             )
-        )
-        return {
-            "change": change.name,
-            "sha": change.spec.sha,
-            "message": change.spec.message,
-            "created": created,
-        }
+            spec = change.spec
+            return {
+                "change": change.name,
+                "sha": spec.sha,
+                "message": spec.message,
+                "created": created,
+            }
+
+        return await self._act(asked, put)
+
+    async def _act(
+        self, asked: Asked, fn: Callable[[Tx], Json], subject: tuple[str, str] | None = None
+    ) -> Json:
+        now = self._clock.now()
+        return await self._store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
 
     async def _ship_seen(self, repository: str, branch: str) -> None:
-        await self.ship(repository=repository, ref=branch, until="", by="watch")
+        await self.ship(repository=repository, ref=branch, until="", asked=Asked(by="watch"))
 
     async def _load(self, repository: str, ref: str) -> shipping.Loaded:
         key = shipping.policy_setting(repository)
@@ -182,12 +192,9 @@ class ControlPlane:
 
         return await self._store.read(answer)
 
-    async def changes(self, *, limit: int = 50) -> list[Json]:
+    async def changes(self, *, limit: int = 50, after: str = "") -> list[Json]:
         """List Changes, newest first."""
-        found = await self._store.read(
-            lambda tx: tx.list(Selector(kind="Change"), limit=limit, newest_first=True)
-        )
-        return [change_json(one) for one in found]
+        return await self._store.read(lambda tx: queries.changes(tx, limit, after))
 
     async def schedules(self) -> list[Json]:
         """List what is scheduled, the next one first."""
@@ -231,86 +238,134 @@ class ControlPlane:
             "step": step,
             "data": piece.data.decode(errors="replace"),
             "offset": offset,
-            "next_offset": piece.next_offset,
+            "nextOffset": piece.next_offset,
             "ended": ended and not piece.data,
         }
 
     # --- the cord --------------------------------------------------------------------------------
 
+    async def holds(self, *, all: bool = False) -> list[Json]:
+        """List Holds, newest first."""
+        now = self._clock.now()
+        found = await self._store.read(
+            lambda tx: (
+                tx.list(Selector(kind="Hold"), newest_first=True)
+                if all
+                else queries.active_holds(tx, now)[::-1]
+            )
+        )
+        return [hold_json(one) for one in found]
+
+    async def find_hold(self, name: str) -> Json:
+        """Return a Hold."""
+        return hold_json(await self._store.read(lambda tx: tx.require("Hold", name)))
+
+    async def environment_named(self, subject: str) -> str:
+        """Return the environment that a subject is or is in; empty: none."""
+
+        def look(tx: Tx) -> str:
+            if tx.get("Environment", subject) is not None:
+                return subject
+            run = tx.get("Run", subject)
+            return run.labels.get("environment", "") if run else ""
+
+        return await self._store.read(look)
+
+    async def place_of(self, kind: str, name: str) -> str:
+        """Say in which environment a Hold or Run is; empty: in none."""
+
+        def look(tx: Tx) -> str:
+            if kind == "Run":
+                return queries.run(tx, name).labels.get("environment", "")
+            return tx.require(kind, name).labels.get("environment", "")
+
+        return await self._store.read(look)
+
     async def hold(
-        self, *, scope: Mapping[str, str], reason: str, by: str, expires_seconds: float = 0
+        self,
+        *,
+        scope: Mapping[str, str],
+        reason: str,
+        asked: Asked,
+        expires_seconds: float = 0,
     ) -> Json:
         """Pull the cord."""
         now = self._clock.now()
         subject = commands.scope_from(dict(scope))
         expires_at = now + expires_seconds if expires_seconds else 0
-        return hold_json(
-            await self._store.transact(
-                lambda tx: commands.pull(
+
+        def pull(tx: Tx) -> Json:
+            return hold_json(
+                commands.pull(
                     tx,
                     self._turns,
                     subject,
                     reason=reason,
-                    by=by,
+                    by=asked.by,
                     expires_at=expires_at,
                     now=now,
                 )
             )
-        )
 
-    async def lift(self, name: str, *, by: str, reason: str) -> Json:
+        return await self._act(asked, pull)
+
+    async def lift(self, name: str, *, asked: Asked, reason: str) -> Json:
         """Lift a Hold."""
         now = self._clock.now()
-        return hold_json(
-            await self._store.transact(
-                lambda tx: commands.lift(tx, self._turns, name, by=by, reason=reason, now=now)
-            )
-        )
 
-    async def unlatch(self, *, environment: str, subject: str, by: str, reason: str) -> Json:
+        def open_it(tx: Tx) -> Json:
+            return hold_json(
+                commands.lift(tx, self._turns, name, by=asked.by, reason=reason, now=now)
+            )
+
+        return await self._act(asked, open_it, ("Hold", name))
+
+    async def unlatch(self, *, environment: str, subject: str, asked: Asked, reason: str) -> Json:
         """Let what failed in an environment be tried again."""
         now = self._clock.now()
-        lifted = await self._store.transact(
-            lambda tx: commands.unlatch(
-                tx, self._turns, environment, subject, by=by, reason=reason, now=now
-            )
-        )
-        return {"lifted": [hold_json(hold) for hold in lifted]}
 
-    async def rollback(self, *, environment: str, service: str, by: str, reason: str) -> Json:
+        def open_them(tx: Tx) -> Json:
+            lifted = commands.unlatch(
+                tx, self._turns, environment, subject, by=asked.by, reason=reason, now=now
+            )
+            return {"lifted": [hold_json(hold) for hold in lifted]}
+
+        return await self._act(asked, open_them)
+
+    async def rollback(self, *, environment: str, service: str, asked: Asked, reason: str) -> Json:
         """Go back to the previous version."""
         now = self._clock.now()
-        return run_json(
-            await self._store.transact(
-                lambda tx: commands.roll_back(
-                    tx, self._turns, environment, service, by=by, reason=reason, now=now
+
+        def go_back(tx: Tx) -> Json:
+            return run_json(
+                commands.roll_back(
+                    tx, self._turns, environment, service, by=asked.by, reason=reason, now=now
                 )
             )
-        )
 
-    async def cancel(self, run: str, *, by: str, reason: str) -> Json:
+        return await self._act(asked, go_back)
+
+    async def cancel(self, run: str, *, asked: Asked, reason: str) -> Json:
         """Have a Run end, with its clean-up."""
         now = self._clock.now()
-        found, wish = await self._store.transact(
-            lambda tx: commands.cancel(tx, self._turns, run, by=by, reason=reason, now=now)
-        )
-        return cancelled_json(found, wish, commands.outlook(found))
 
-    async def approve(self, change: str, *, environment: str, by: str, reason: str) -> Json:
+        def end(tx: Tx) -> Json:
+            found, wish = commands.cancel(tx, self._turns, run, by=asked.by, reason=reason, now=now)
+            return cancelled_json(found, wish, commands.outlook(found))
+
+        return await self._act(asked, end, ("Run", run))
+
+    async def approve(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
         """Record a person's consent."""
         now = self._clock.now()
-        approval = await self._store.transact(
-            lambda tx: commands.approve(
-                tx, self._turns, change, environment, by=by, reason=reason, now=now
+
+        def consent(tx: Tx) -> Json:
+            approval = commands.approve(
+                tx, self._turns, change, environment, asked=asked, reason=reason, now=now
             )
-        )
-        return {
-            "name": approval.name,
-            "change": approval.spec.subject.change,
-            "environment": environment,
-            "by": by,
-            "reason": reason,
-        }
+            return approval_json(approval)
+
+        return await self._act(asked, consent)
 
     # --- the ledger ------------------------------------------------------------------------------
 
@@ -351,39 +406,9 @@ class ControlPlane:
 
         return await self._store.read(answer)
 
-    async def events(self, after: int) -> AsyncIterator[Json]:
+    def events(self, after: int) -> AsyncIterator[Json]:
         """Yield ledger events and progress, for ever."""
-        news = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def woken() -> None:
-            loop.call_soon_threadsafe(news.set)
-
-        unsubscribe = self._store.subscribe(woken)
-        seq = after if after >= 0 else await self._last_seq()
-        versions: dict[str, int] = {}
-        try:
-            while True:
-                news.clear()
-                rows = await self._store.read(lambda tx, seq=seq: tx.events(after=seq))  # type: ignore[misc]
-                for row in rows:
-                    seq = row.seq
-                    yield event_json(row)
-                for run in await self._moved(versions):
-                    yield {"kind": "progress", "run": run}
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), PROGRESS_SECONDS)
-        finally:
-            unsubscribe()
-
-    async def _last_seq(self) -> int:
-        return await self._store.read(lambda tx: tx.last_seq())
-
-    async def _moved(self, versions: dict[str, int]) -> list[Json]:
-        runs = await self._store.read(queries.active_runs)
-        moved = [run for run in runs if versions.get(run.name) != run.version]
-        versions.update({run.name: run.version for run in moved})
-        return [run_json(run) for run in moved]
+        return self.news.items(after)
 
     # --- the queue -------------------------------------------------------------------------------
 
@@ -391,16 +416,16 @@ class ControlPlane:
         """Say what waits, who works, and what was given up."""
         return await self._store.read(letters.overview)
 
-    async def retry_letter(self, *, queue: str, subject: str, by: str) -> Json:
+    async def retry_letter(self, *, queue: str, subject: str, asked: Asked) -> Json:
         """Have a turn that was given up taken again."""
-        return await self._store.transact(
-            lambda tx: letters.retry(tx, self._turns, queue, subject, by=by)
+        return await self._act(
+            asked, lambda tx: letters.retry(tx, self._turns, queue, subject, by=asked.by)
         )
 
-    async def drop_letter(self, *, queue: str, subject: str, by: str, reason: str) -> Json:
+    async def drop_letter(self, *, queue: str, subject: str, asked: Asked, reason: str) -> Json:
         """Forget work that was given up."""
-        return await self._store.transact(
-            lambda tx: letters.drop(tx, queue, subject, by=by, reason=reason)
+        return await self._act(
+            asked, lambda tx: letters.drop(tx, queue, subject, by=asked.by, reason=reason)
         )
 
     # --- watching repositories -------------------------------------------------------------------
@@ -418,6 +443,11 @@ class ControlPlane:
         return await self.watching.list()
 
     # --- Andon itself ----------------------------------------------------------------------------
+
+    async def note(self, asked: Asked) -> None:
+        """Write down a privilege used for what is not one transaction, before it is used."""
+        now = self._clock.now()
+        await self._store.transact(lambda tx: note_privilege(tx, asked, now))
 
     async def metrics(self) -> str:
         """Return Andon's own metrics in the Prometheus text format."""

@@ -38,6 +38,7 @@ from andon.ports.store import Tx
 
 RECENT_CHANGES = 10
 ACTIVE_LOOKBACK = 200
+PAGE = 1000
 RUN_FILTERS = frozenset({"type", "phase", "change", "service", "environment"})
 
 
@@ -210,12 +211,23 @@ def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Jso
             hint=f"known: {', '.join(sorted(RUN_FILTERS))}",
         )
     labels = {key: value for key, value in filters.items() if value and key != "phase"}
-    found = tx.list(Selector(kind="Run", labels=labels), limit=1000, newest_first=True)
-    if filters.get("phase"):
-        found = [one for one in found if one.status.phase == filters["phase"]]
-    names = [one.name for one in found]
-    start = names.index(after) + 1 if after in names else 0
-    return [run_json(one) for one in found[start : start + limit]]
+    wanted = filters.get("phase", "")
+    last = tx.require("Run", after).uid if after else ""
+    found: list[Object] = []
+    while len(found) < limit:
+        page = tx.list(Selector(kind="Run", labels=labels), after=last, newest_first=True)
+        found += [one for one in page if wanted in ("", one.status.phase)]
+        if len(page) < PAGE:
+            break
+        last = page[-1].uid
+    return [run_json(one) for one in found[:limit]]
+
+
+def changes(tx: Tx, limit: int, after: str) -> list[Json]:
+    """List Changes, newest first, behind the one named ``after``."""
+    last = tx.require("Change", after).uid if after else ""
+    found = tx.list(Selector(kind="Change"), limit=limit, after=last, newest_first=True)
+    return [change_json(one) for one in found]
 
 
 def schedules(tx: Tx) -> list[Json]:

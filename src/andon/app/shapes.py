@@ -9,6 +9,7 @@ import msgspec
 
 from andon.adapters.agentclient.wire import AgentStatus
 from andon.api.v1.records import (
+    ApprovalSpec,
     CancellationSpec,
     ChangeSpec,
     ChangeStatus,
@@ -73,6 +74,7 @@ def run_json(run: Object) -> Json:
         "verdictAt": status.verdict_at,
         "zeroWeightAt": status.zero_weight_at,
         "finishedAt": status.finished_at,
+        "revision": str(run.version),
     }
 
 
@@ -121,6 +123,20 @@ def hold_json(hold: Object) -> Json:
         "expiresAt": spec.expires_at,
         "liftedAt": status.lifted_at,
         "opens": opens,
+        "revision": str(hold.version),
+    }
+
+
+def approval_json(approval: Object) -> Json:
+    """Show a person's consent."""
+    spec: ApprovalSpec = approval.spec
+    return {
+        "name": approval.name,
+        "change": spec.subject.change,
+        "environment": spec.subject.environment,
+        "by": spec.by,
+        "reason": spec.reason,
+        "approvedAt": spec.approved_at,
     }
 
 

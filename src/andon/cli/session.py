@@ -75,13 +75,3 @@ class Session:
     def live(self) -> bool:
         """Whether a display that redraws itself can be shown."""
         return not self.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def who() -> str:
-    """Return the name of the person at the keyboard, for the ledger."""
-    import pwd
-
-    try:
-        return f"person:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:
-        return f"person:uid-{os.getuid()}"

@@ -47,6 +47,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     message: str
     committed_at: float
     parents: tuple[str, ...] = ()
+    committer: str = ""
 
 
 class Source(Protocol):

@@ -49,6 +49,11 @@ class AccessService(Protocol):
     revision any more, ``NotFound`` for an unknown name and ``UsageError`` for what cannot be put that way.
     """
 
+    @property
+    def logins(self) -> Sequence[str]:
+        """Ways to log in with a browser: ``token``, ``password``, ``oidc``."""
+        ...
+
     # --- at the door -----------------------------------------------------------------------------
 
     def of_peer(self, uid: int) -> Identity:
@@ -96,7 +101,7 @@ class AccessService(Protocol):
         """
         ...
 
-    async def one_time_code(self, asked: Asked) -> Json:
+    async def one_time_code(self, asked: Asked, identity: Identity) -> Json:
         """Return ``{code, expiresAt}``: lets the caller in with a browser, once, within a minute."""
         ...
 
@@ -133,6 +138,7 @@ class AccessService(Protocol):
         password: str | None = None,
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
+        unlock: bool = False,
     ) -> Json:
         """Make or change a ``user``; None leaves a field as it is. Ends sessions when disabled."""
         ...

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+from andon.ports.asking import Asked
+
 Json = dict[str, Any]
 
 
@@ -28,7 +30,7 @@ class SubscriptionService(Protocol):
         start: str = "now",
         mode: Literal["structured", "binary"] = "structured",
         secret: str = "",
-        by: str = "",
+        asked: Asked,
     ) -> Json:
         """Tell somebody outside; a ``subscription``, with ``secret`` if one was made."""
         ...
@@ -41,23 +43,25 @@ class SubscriptionService(Protocol):
         """Return a ``subscription`` with ``letters: [{event, error, attempts, at}]``."""
         ...
 
-    async def pause(self, name: str, *, by: str, reason: str) -> Json:
+    async def pause(self, name: str, *, asked: Asked, reason: str) -> Json:
         """Send nothing until ``resume``."""
         ...
 
-    async def resume(self, name: str, *, by: str) -> Json:
+    async def resume(self, name: str, *, asked: Asked) -> Json:
         """Go on, at once."""
         ...
 
-    async def replay(self, name: str, *, start: str, by: str) -> Json:
+    async def replay(self, name: str, *, start: str, asked: Asked) -> Json:
         """Tell everything again from a sequence on."""
         ...
 
-    async def rotate(self, name: str, *, by: str, secret: str = "", drop_old: bool = False) -> Json:
+    async def rotate(
+        self, name: str, *, asked: Asked, secret: str = "", drop_old: bool = False
+    ) -> Json:
         """Sign with a new secret, and with the one before as well until ``drop_old``."""
         ...
 
-    async def remove(self, name: str, *, by: str) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> Json:
         """Forget a subscription."""
         ...
 

@@ -29,8 +29,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
+from andon.ports.asking import Asked
 from andon.ports.book import LedgerBook
 from andon.ports.events import IntakeService, SubscriptionService
+from andon.ports.news import News
 
 Json = dict[str, Any]
 
@@ -52,14 +54,19 @@ class LineService(Protocol):
         """Where events of others come in."""
         ...
 
-    async def ship(self, *, repository: str, ref: str, until: str, by: str) -> Json:
+    @property
+    def news(self) -> News:
+        """Where readers hear what happens."""
+        ...
+
+    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> Json:
         """Take a commit onto the line.
 
         Args:
             repository: Path or URL.
             ref: Branch, tag or sha.
             until: Environment to stop after; empty: as far as the gates allow.
-            by: Who asks.
+            asked: Who asks.
 
         Returns:
             ``{change, sha, message, created}``; ``created`` is False when that commit is on the line
@@ -98,29 +105,45 @@ class LineService(Protocol):
         ...
 
     async def hold(
-        self, *, scope: Mapping[str, str], reason: str, by: str, expires_seconds: float = 0
+        self, *, scope: Mapping[str, str], reason: str, asked: Asked, expires_seconds: float = 0
     ) -> Json:
         """Pull the cord.
 
         Args:
             scope: Fields of a Subject; at least one.
             reason: Why, for the people who will ask.
-            by: Who pulls.
+            asked: Who pulls.
             expires_seconds: Lifted by itself after this long; 0: never.
         """
         ...
 
-    async def lift(self, name: str, *, by: str, reason: str) -> Json:
+    async def holds(self, *, all: bool = False) -> list[Json]:
+        """List Holds that hold, newest first; with ``all``, lifted and expired ones, too."""
+        ...
+
+    async def find_hold(self, name: str) -> Json:
+        """Return a ``hold``."""
+        ...
+
+    async def environment_named(self, subject: str) -> str:
+        """Return the environment that a subject is or is in; empty: none."""
+        ...
+
+    async def place_of(self, kind: str, name: str) -> str:
+        """Say in which environment a Hold or Run is; empty: in none."""
+        ...
+
+    async def lift(self, name: str, *, asked: Asked, reason: str) -> Json:
         """Lift a Hold; returns it."""
         ...
 
-    async def unlatch(self, *, environment: str, subject: str, by: str, reason: str) -> Json:
+    async def unlatch(self, *, environment: str, subject: str, asked: Asked, reason: str) -> Json:
         """Let what failed in an environment be tried again.
 
         Args:
             environment: Where it failed.
             subject: The service, or the (abbreviated) digest.
-            by: Who takes the decision.
+            asked: Who takes the decision.
             reason: Why it is safe now.
 
         Returns:
@@ -128,16 +151,16 @@ class LineService(Protocol):
         """
         ...
 
-    async def rollback(self, *, environment: str, service: str, by: str, reason: str) -> Json:
+    async def rollback(self, *, environment: str, service: str, asked: Asked, reason: str) -> Json:
         """Go back to the previous version; returns the ``run`` that does it."""
         ...
 
-    async def cancel(self, run: str, *, by: str, reason: str) -> Json:
+    async def cancel(self, run: str, *, asked: Asked, reason: str) -> Json:
         """Have a Run end with its clean-up steps, wherever it stands; asking again changes nothing.
 
         Args:
             run: Its name, or an unambiguous beginning.
-            by: Who asks.
+            asked: Who asks.
             reason: Why.
 
         Returns:
@@ -146,8 +169,8 @@ class LineService(Protocol):
         """
         ...
 
-    async def approve(self, change: str, *, environment: str, by: str, reason: str) -> Json:
-        """Record a person's consent; returns ``{name, change, environment, by, reason}``."""
+    async def approve(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
+        """Record a person's consent; ``{name, change, environment, by, reason, approvedAt}``."""
         ...
 
     async def runs(
@@ -170,7 +193,7 @@ class LineService(Protocol):
         """Read a step's captured log.
 
         Returns:
-            ``{run, step, data, offset, next_offset, ended}``; ``ended`` once nothing will follow.
+            ``{run, step, data, offset, nextOffset, ended}``; ``ended`` once nothing will follow.
         """
         ...
 
@@ -184,8 +207,8 @@ class LineService(Protocol):
         """
         ...
 
-    async def changes(self, *, limit: int = 50) -> list[Json]:
-        """List Changes, newest first."""
+    async def changes(self, *, limit: int = 50, after: str = "") -> list[Json]:
+        """List Changes, newest first; ``after``: behind the one of that name."""
         ...
 
     async def schedules(self) -> list[Json]:
@@ -240,11 +263,11 @@ class LineService(Protocol):
         """
         ...
 
-    async def retry_letter(self, *, queue: str, subject: str, by: str) -> Json:
+    async def retry_letter(self, *, queue: str, subject: str, asked: Asked) -> Json:
         """Have a turn that was given up taken again; the letter."""
         ...
 
-    async def drop_letter(self, *, queue: str, subject: str, by: str, reason: str) -> Json:
+    async def drop_letter(self, *, queue: str, subject: str, asked: Asked, reason: str) -> Json:
         """Forget work that was given up; the letter."""
         ...
 
@@ -278,6 +301,10 @@ class LineService(Protocol):
             ``event`` for ledger events, in order and without a gap; ``{kind: "progress", run: run}``
             whenever a Run's numbers moved.
         """
+        ...
+
+    async def note(self, asked: Asked) -> None:
+        """Write down a privilege used for what is not one transaction, before it is used."""
         ...
 
     async def metrics(self) -> str:

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import msgspec
+
 from andon.kernel.errors import Held, NotFound
+from andon.ports.asking import Asked
+from andon.ports.news import Item, Sees
 
 Json = dict[str, Any]
 
@@ -144,10 +148,13 @@ class StillLine:
         self.endless = endless
         self.asked: list[tuple[str, Json]] = []
         self.streams = 0
+        self.privileges: list[tuple[str, str]] = []
 
     def _note(self, name: str, asked: Json) -> Json:
-        self.asked.append((name, asked))
-        return asked
+        who = asked.pop("asked", None)
+        said = asked | ({"by": who.by} if isinstance(who, Asked) else {})
+        self.asked.append((name, said))
+        return said
 
     async def ship(self, **asked: Any) -> Json:
         """Take a commit onto the line; the ref ``held`` is refused."""
@@ -210,6 +217,27 @@ class StillLine:
         self._note("hold", asked)
         return a_hold(reason=asked["reason"])
 
+    async def holds(self, *, all: bool = False) -> list[Json]:
+        """Return the Hold."""
+        return [a_hold()]
+
+    async def find_hold(self, name: str) -> Json:
+        """Return the Hold."""
+        return a_hold(name=name, revision="1")
+
+    async def place_of(self, kind: str, name: str) -> str:
+        """Everything is in prod, unless its name says that it is nowhere."""
+        return "" if name.startswith(("build", "nowhere")) else "prod"
+
+    async def environment_named(self, subject: str) -> str:
+        """Know two environments."""
+        return subject if subject in {"dev", "prod"} else ""
+
+    async def note(self, asked: Asked) -> None:
+        """Remember a privilege that was used."""
+        if asked.operation:
+            self.privileges.append((asked.by, asked.operation))
+
     async def lift(self, name: str, **asked: Any) -> Json:
         """Remember a lift."""
         self._note("lift", asked | {"name": name})
@@ -254,7 +282,7 @@ class StillLine:
             "step": step,
             "data": data,
             "offset": offset,
-            "next_offset": offset + len(data),
+            "nextOffset": offset + len(data),
             "ended": True,
         }
 
@@ -264,7 +292,7 @@ class StillLine:
             raise RuntimeError("a fault in the control plane")
         return a_change(name=name, runs=[a_run()])
 
-    async def changes(self, *, limit: int = 50) -> list[Json]:
+    async def changes(self, *, limit: int = 50, after: str = "") -> list[Json]:
         """Return the Change."""
         return [a_change()]
 
@@ -313,17 +341,22 @@ class StillLine:
         """Return it."""
         return {"kind": kind, "metadata": {"name": name}}
 
+    @property
+    def news(self) -> Any:
+        """Tell the news as well."""
+        return self
+
+    async def open(self, after: int, sees: Sees | None = None) -> StillReader:
+        """Tell the events after one and a progress, and then nothing for ever (if endless)."""
+        events = [_item(an_event(seq)) for seq in range(after + 1, self.last + 1)]
+        progress = _item({"kind": "progress", "run": a_run()})
+        return StillReader(self, [*(events if after >= 0 else ()), progress])
+
     async def events(self, after: int) -> AsyncIterator[Json]:
-        """Yield the events after one, a progress, and then wait for ever (if endless)."""
-        self.streams += 1
-        try:
-            for seq in range(after + 1, self.last + 1) if after >= 0 else ():
-                yield an_event(seq)
-            yield {"kind": "progress", "run": a_run()}
-            if self.endless:
-                await asyncio.Event().wait()
-        finally:
-            self.streams -= 1
+        """Yield the same as plain JSON."""
+        async for heard in await self.open(after):
+            for item in heard:
+                yield msgspec.json.decode(item.body)
 
     async def metrics(self) -> str:
         """Return one metric."""
@@ -332,3 +365,42 @@ class StillLine:
     async def health(self) -> Json:
         """Be well."""
         return {"ok": True, "version": "0", "state": "", "pid": 1, "startedAt": BEGAN}
+
+
+def _item(shown: Json) -> Item:
+    kind, body = shown["kind"], msgspec.json.encode(shown)
+    return Item(kind, shown.get("seq", 0), shown.get("run", {}).get("name", ""), "prod", body)
+
+
+class StillReader:
+    """Hears everything at once, and then nothing any more.
+
+    Args:
+        line: Counts it while it is open.
+        items: What it hears.
+    """
+
+    def __init__(self, line: StillLine, items: list[Item]) -> None:
+        self._line = line
+        self._items = items
+        self._over = asyncio.Event()
+        line.streams += 1
+
+    def __aiter__(self) -> StillReader:
+        """Hear."""
+        return self
+
+    async def __anext__(self) -> list[Item]:
+        """Return all there is; then wait for the end."""
+        if self._items and not self._over.is_set():
+            heard, self._items = self._items, []
+            return heard
+        if self._line.endless:
+            await self._over.wait()
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """End."""
+        if not self._over.is_set():
+            self._over.set()
+            self._line.streams -= 1

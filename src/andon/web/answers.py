@@ -5,30 +5,34 @@ This is the one place of the web layer where errors are caught.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.kernel.errors import AndonError, InternalError, NotFound, UsageError
-from andon.ports.line import LineService
+from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, UsageError
+from andon.ports.asking import Asked
+from andon.web.bodies import decode, read_bytes, read_query
+from andon.web.doorkeeper import admit, identify
+from andon.web.operations import PRIVILEGED, Call, Operation, Services
+from andon.web.visible import visible
 
-Handler = Callable[[LineService, Request], Awaitable[Any]]
 Endpoint = Callable[[Request], Awaitable[Response]]
-Body = TypeVar("Body", bound=msgspec.Struct)
-
-LARGEST_BODY_BYTES = 1 << 20
+LONGEST_KEY = 200
 _log = logging.getLogger("andon.web")
 
 
-def answer(value: Any, status: int = 200) -> Response:
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a value as JSON."""
-    body = msgspec.json.encode(value)
-    return Response(body, status, {"Cache-Control": "no-store"}, media_type="application/json")
+    return Response(
+        msgspec.json.encode(value), status, headers or {}, media_type="application/json"
+    )
 
 
 def problem(error: AndonError, status: int = 0) -> Response:
@@ -50,23 +54,99 @@ def problem(error: AndonError, status: int = 0) -> Response:
         "hint": error.hint,
         "retry": error.retry,
     }
-    return Response(msgspec.json.encode(body), status, media_type="application/problem+json")
+    headers = {"WWW-Authenticate": 'Bearer realm="andon"'} if status == 401 else None
+    return Response(
+        msgspec.json.encode(body), status, headers, media_type="application/problem+json"
+    )
 
 
-def endpoint(line: LineService, handler: Handler, status: int = 200) -> Endpoint:
-    """Make an endpoint of a handler: its value becomes the answer, its error a problem."""
+def endpoint(operation: Operation, services: Services) -> Endpoint:
+    """Make an endpoint of an operation."""
 
     async def respond(request: Request) -> Response:
         try:
-            value = await handler(line, request)
+            call = await _call(operation, services, request)
+            await admit(operation, call)
+            if operation.writes and not operation.once:
+                await services.line.note(call.asked)
+            return _respond(operation, call, await operation.handler(call))
         except AndonError as error:
             return problem(error)
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.scope["path"])
             return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))
-        return value if isinstance(value, Response) else answer(value, status)
 
     return respond
+
+
+async def _call(operation: Operation, services: Services, request: Request) -> Call:
+    """Read a request; who asks comes first, so that strangers learn nothing of what is wrong."""
+    identity = await identify(services.access, request)
+    call = Call(services=services, request=request, identity=identity)
+    if operation.rule.verb is not None and identity is None:
+        return call
+    if operation.query is not None:
+        call.query = read_query(request, operation.query)
+    data = b""
+    if operation.body is not None:
+        data = await read_bytes(request)
+        call.body = decode(data, operation.body, request.scope["path"])
+    if operation.writes:
+        call.asked = _asked(operation, call, data)
+    return call
+
+
+def _asked(operation: Operation, call: Call, data: bytes) -> Asked:
+    headers, who = call.request.headers, call.identity
+    key = headers.get("idempotency-key", "") if operation.once else ""
+    if len(key) > LONGEST_KEY:
+        raise UsageError(f"the Idempotency-Key is longer than {LONGEST_KEY} characters")
+    said = f"{key}\n{operation.method} {call.request.scope['path']}\n".encode() + data
+    return Asked(
+        by=who.name if who else "",
+        teams=who.teams if who else (),
+        emails=who.emails if who else (),
+        operation=operation.name if operation.rule.verb in PRIVILEGED else "",
+        via=who.via if who else "",
+        key=key,
+        fingerprint=hashlib.sha256(said).hexdigest() if key else "",
+        expect=_expected(operation, headers.get("if-match", "")),
+    )
+
+
+def _expected(operation: Operation, text: str) -> str:
+    if not text or text == "*":
+        return ""
+    if not operation.revised:
+        raise UsageError("this has no revision to expect", hint="leave If-Match out")
+    return text.strip().removeprefix("W/").strip('"')
+
+
+def _respond(operation: Operation, call: Call, value: Any) -> Response:
+    if isinstance(value, Response):
+        return value
+    headers = _next_page(operation, call, value)
+    who = call.identity
+    if who is not None and not who.sees_everything:
+        value = visible(value, lambda place: who.may("view", place))
+        if value is None:
+            raise Denied(f"{who.name} may not view this")
+    if operation.method == "GET" and isinstance(value, dict) and "revision" in value:
+        headers["ETag"] = f'"{value["revision"]}"'
+        if call.request.headers.get("if-none-match", "") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+    return answer(value, operation.status, headers)
+
+
+def _next_page(operation: Operation, call: Call, rows: Any) -> dict[str, str]:
+    """Point to the next page, where there may be one.
+
+    Source: RFC 8288 (``Link``).
+    """
+    if not operation.cursor or len(rows) < call.query.limit:
+        return {}
+    query = dict(call.request.query_params) | {"after": str(rows[-1][operation.cursor])}
+    return {"Link": f'<{call.request.scope["path"]}?{urlencode(query)}>; rel="next"'}
 
 
 async def refused_route(request: Request, error: Exception) -> Response:
@@ -74,64 +154,7 @@ async def refused_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     path = request.scope["path"]
     if status == 404:
-        return problem(NotFound(f"there is nothing at {path}", hint="see /api/v1/health"))
+        return problem(NotFound(f"there is nothing at {path}", hint="see /api/v1/openapi.json"))
     if status == 405:
         return problem(UsageError(f"{path} does not take {request.method}"), status)
     return problem(InternalError(f"{path} failed: {error}"), status)
-
-
-async def read_body(request: Request, kind: type[Body]) -> Body:
-    """Read a JSON body.
-
-    Raises:
-        UsageError: It is too large or does not have the shape of ``kind``.
-    """
-    data = await read_bytes(request)
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(
-            f"the request to {request.scope['path']} cannot be read: {error}"
-        ) from None
-
-
-async def read_bytes(request: Request) -> bytes:
-    """Read a body.
-
-    Raises:
-        UsageError: It is too large.
-    """
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > LARGEST_BODY_BYTES:
-            raise UsageError(f"the request is larger than {LARGEST_BODY_BYTES} bytes")
-    return bytes(data)
-
-
-def number(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:
-    """Read a whole number from the query.
-
-    Raises:
-        UsageError: It is no number, or out of range.
-    """
-    text = request.query_params.get(name, str(default))
-    try:
-        value = int(text)
-    except ValueError:
-        raise UsageError(f"{name} must be a whole number, not {text!r}") from None
-    if not least <= value <= most:
-        raise UsageError(f"{name} must be between {least} and {most}, not {value}")
-    return value
-
-
-def required(request: Request, name: str) -> str:
-    """Read a query parameter that must be there.
-
-    Raises:
-        UsageError: It is not.
-    """
-    value = request.query_params.get(name, "")
-    if not value:
-        raise UsageError(f"{request.scope['path']} needs the parameter {name}")
-    return value

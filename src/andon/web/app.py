@@ -8,24 +8,37 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
 
+from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.line import LineService
-from andon.web import admin, api, page
+from andon.ports.secrets import SecretService
+from andon.web import page
 from andon.web.answers import endpoint, refused_route
-from andon.web.stream import open_stream
+from andon.web.api import OPERATIONS
+from andon.web.operations import Services
+
+API = "/api/v1"
 
 
-def create_app(line: LineService, about: AdminService | None = None) -> Starlette:
+def create_app(
+    line: LineService,
+    access: AccessService,
+    *,
+    admin: AdminService | None = None,
+    secrets: SecretService | None = None,
+) -> Starlette:
     """Build the web application over a line.
 
     Args:
         line: What answers. ``app.state.closing`` ends the event streams when it is set.
-        about: What answers for Andon itself.
+        access: Who may come in.
+        admin: What answers for Andon itself.
+        secrets: The vault.
     """
-    events = Route("/events", endpoint(line, open_stream), methods=["GET"])
-    own = admin.routes(line, about) if about else []
+    services = Services(line=line, access=access, admin=admin, secrets=secrets)
+    routes = [Route(one.path, endpoint(one, services), methods=[one.method]) for one in OPERATIONS]
     app = Starlette(
-        routes=[Mount("/api/v1", routes=[events, *own, *api.routes(line)]), *page.routes()],
+        routes=[Mount(API, routes=routes), *page.routes()],
         exception_handlers={HTTPException: refused_route},
     )
     app.state.closing = asyncio.Event()

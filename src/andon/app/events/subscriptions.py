@@ -9,12 +9,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from andon.adapters.eventwebhook import new_secret, read_secret
+from andon.app.acting import act
 from andon.app.events.couriers import LEASE, OpenSink, Way, wants
 from andon.app.events.sinks import WEBHOOK, masked, scheme
 from andon.app.shapes import Json
 from andon.domains.line import events
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import Conflict, NotFound, UsageError
+from andon.ports.asking import Asked
 from andon.ports.store import DeadLetter, Store, Tx
 from andon.ports.store.outbox import Delivering, Mode, Subscriber, Subscription
 
@@ -55,7 +57,7 @@ class Subscriptions:
         start: str = "now",
         mode: Mode = "structured",
         secret: str = "",
-        by: str = "",
+        asked: Asked,
     ) -> Json:
         """Tell somebody outside what happens.
 
@@ -67,7 +69,7 @@ class Subscriptions:
             start: ``now``, ``start`` or the sequence of the first event to be told.
             mode: ``structured`` or ``binary``.
             secret: What webhooks are signed with; empty: a new one.
-            by: Who asks.
+            asked: Who asks.
 
         Returns:
             The subscription; ``secret`` is in this answer only, if it was made here.
@@ -87,23 +89,25 @@ class Subscriptions:
             mode=mode,
             secrets=secrets,
             created_at=self._clock.now(),
-            created_by=by,
+            created_by=asked.by,
         )
         self._open_sink(spec)
 
-        def write(tx: Tx) -> Subscriber:
+        def write(tx: Tx) -> Json:
             if tx.subscriber(name) is not None:
                 raise Conflict(
                     f"there is a subscription {name} already",
                     hint=f"andon subscriptions show {name}",
                 )
-            return self._put(
-                tx, Subscriber(spec=spec, cursor=_start(tx, start)), "added", by, to=masked(url)
-            )
+            one = Subscriber(spec=spec, cursor=_start(tx, start))
+            answer = subscription_json(tx, self._put(tx, one, "added", asked.by, to=masked(url)))
+            return {**answer, "secret": made} if made else answer
 
-        added = await self._store.transact(write)
-        answer = await self._store.read(lambda tx: subscription_json(tx, added))
-        return {**answer, "secret": made} if made else answer
+        return await self._act(asked, write)
+
+    async def _act(self, asked: Asked, fn: Callable[[Tx], Json]) -> Json:
+        now = self._clock.now()
+        return await self._store.transact(lambda tx: act(tx, asked, now, fn))
 
     def _check_name(self, name: str) -> None:
         if not _NAME.fullmatch(name):
@@ -141,31 +145,33 @@ class Subscriptions:
 
         return await self._store.read(answer)
 
-    async def pause(self, name: str, *, by: str, reason: str) -> Json:
+    async def pause(self, name: str, *, asked: Asked, reason: str) -> Json:
         """Send nothing until ``resume``; what happens meanwhile is sent then."""
-        said = reason.strip() or f"paused by {by}"
+        said = reason.strip() or f"paused by {asked.by}"
         return await self._change(
             name,
             lambda _, one: replace(one, status=replace(one.status, paused=said)),
             "paused",
-            by,
+            asked,
             reason=said,
         )
 
-    async def resume(self, name: str, *, by: str) -> Json:
+    async def resume(self, name: str, *, asked: Asked) -> Json:
         """Go on, at once."""
-        return await self._change(name, lambda _, one: _afresh(one), "resumed", by)
+        return await self._change(name, lambda _, one: _afresh(one), "resumed", asked)
 
-    async def replay(self, name: str, *, start: str, by: str) -> Json:
+    async def replay(self, name: str, *, start: str, asked: Asked) -> Json:
         """Tell everything again from a sequence on; the events keep their ids."""
 
         def back(tx: Tx, one: Subscriber) -> Subscriber:
             afresh = _afresh(one) if not one.status.paused else one
             return replace(afresh, cursor=_start(tx, start))
 
-        return await self._change(name, back, "replayed", by, start=start)
+        return await self._change(name, back, "replayed", asked, start=start)
 
-    async def rotate(self, name: str, *, by: str, secret: str = "", drop_old: bool = False) -> Json:
+    async def rotate(
+        self, name: str, *, asked: Asked, secret: str = "", drop_old: bool = False
+    ) -> Json:
         """Sign with a new secret and, until ``drop_old``, with the one before as well.
 
         Returns:
@@ -180,20 +186,19 @@ class Subscriptions:
             kept = one.spec.secrets[:1] if drop_old else (*new, *one.spec.secrets)[:SECRETS]
             return replace(one, spec=replace(one.spec, secrets=kept))
 
-        answer = await self._change(name, turn, "rotated", by)
-        return {**answer, "secret": made} if made else answer
+        return await self._change(name, turn, "rotated", asked, made=made)
 
-    async def remove(self, name: str, *, by: str) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> Json:
         """Forget a subscription and its dead letters."""
 
         def write(tx: Tx) -> Json:
             found = _require(tx, name)
             answer = subscription_json(tx, found)
-            self._put(tx, found, "removed", by)
+            self._put(tx, found, "removed", asked.by)
             tx.remove_subscriber(name)
             return answer
 
-        return await self._store.transact(write)
+        return await self._act(asked, write)
 
     async def retry(self, name: str, *, event: str = "") -> Json:
         """Try dead letters once more, now; those that are confirmed are dead no longer.
@@ -241,14 +246,16 @@ class Subscriptions:
         name: str,
         change: Callable[[Tx, Subscriber], Subscriber],
         verb: str,
-        by: str,
+        asked: Asked,
+        made: str = "",
         **more: Any,
     ) -> Json:
         def write(tx: Tx) -> Json:
             changed = change(tx, _require(tx, name))
-            return subscription_json(tx, self._put(tx, changed, verb, by, **more))
+            answer = subscription_json(tx, self._put(tx, changed, verb, asked.by, **more))
+            return {**answer, "secret": made} if made else answer
 
-        return await self._store.transact(write)
+        return await self._act(asked, write)
 
     def _put(self, tx: Tx, one: Subscriber, verb: str, by: str, **more: Any) -> Subscriber:
         """Write a subscription and say so in the ledger, which wakes the couriers."""

@@ -11,7 +11,7 @@ import click
 from andon.cli.commands import units
 from andon.cli.output import moment, say, show, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 from andon.kernel.errors import Drifted, TimedOut, Unavailable, UsageError, from_code
 
 POLL_SECONDS = 0.1
@@ -36,7 +36,7 @@ command.add_command(units.command)
 @click.pass_obj
 def pause(session: Session, reason: str) -> None:
     """Have no work begun, by any worker; what runs goes on running."""
-    state = session.client.post("/admin/pause", {"reason": reason, "by": who()})
+    state = session.client.post("/admin/pause", {"reason": reason})
     show(session, state, lambda one: [f"paused: {one['paused']}", "`andon admin resume` goes on"])
 
 
@@ -69,7 +69,7 @@ def resume(session: Session, keep_world: bool, enforce_copy: bool, check: bool) 
 
 
 def _resume(session: Session, choice: str, check: bool) -> dict[str, Any]:
-    ask = {"choice": choice, "check": check, "by": who()}
+    ask = {"choice": choice, "check": check}
     answer: dict[str, Any] = session.client.post("/admin/resume", ask)
     return answer
 
@@ -91,7 +91,7 @@ def migrate(session: Session, to: str, wait: float) -> None:
     Services go on; nothing is begun or written for the seconds that the copy takes. Killed at any
     moment, it can be run again. The old file is kept, and is not used any more.
     """
-    session.client.post("/admin/migrate", {"to": to, "by": who(), "wait_seconds": wait})
+    session.client.post("/admin/migrate", {"to": to, "waitSeconds": wait})
     show(session, _follow(session), _tell_moved)
 
 

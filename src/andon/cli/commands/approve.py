@@ -6,7 +6,7 @@ import click
 
 from andon.cli.output import show
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 
 
 @click.command()
@@ -17,6 +17,6 @@ from andon.cli.session import Session, who
 @click.pass_obj
 def command(session: Session, change: str, environment: str, reason: str) -> None:
     """Consent to a change in an environment."""
-    ask = {"change": change, "environment": environment, "by": who(), "reason": reason}
+    ask = {"change": change, "environment": environment, "reason": reason}
     approval = session.client.post("/approvals", ask)
     show(session, approval, lambda one: [f"{one['by']} approved {change} for {environment}"])

@@ -6,7 +6,7 @@ import click
 
 from andon.cli.output import show
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 from andon.kernel.duration import parse_duration
 from andon.kernel.errors import UsageError
 
@@ -42,6 +42,6 @@ def command(
         seconds = parse_duration(duration) if duration else 0.0
     except ValueError as error:
         raise UsageError(str(error), hint="--for 2h") from None
-    ask = {"scope": scope, "reason": reason, "by": who(), "expires_seconds": seconds}
+    ask = {"scope": scope, "reason": reason, "expiresSeconds": seconds}
     hold = session.client.post("/holds", ask)
     show(session, hold, lambda one: [f"held: {one['scopeText']}", f"  lift it: {one['opens']}"])

@@ -11,7 +11,7 @@ import click
 from andon.cli.client import part
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 from andon.kernel.errors import Untrusted, UsageError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -75,7 +75,7 @@ def key(session: Session) -> None:
 @click.pass_obj
 def checkpoint(session: Session) -> None:
     """Sign the ends of all chains now."""
-    answer = session.client.post("/ledger/checkpoint", {"by": who()})
+    answer = session.client.post("/ledger/checkpoint", {})
     show(session, answer, lambda one: [f"everything up to seq {one['seq']} is signed"])
 
 
@@ -86,7 +86,7 @@ def checkpoint(session: Session) -> None:
 @click.pass_obj
 def erase(session: Session, id: str, reason: str) -> None:
     """Take out an event's body, for law or a leak; the chain still proves it was there."""
-    answer = session.client.post("/ledger/erase", {"id": id, "reason": reason, "by": who()})
+    answer = session.client.post("/ledger/erase", {"id": id, "reason": reason})
     show(session, answer, lambda one: [f"the body of {one['id']} is erased; {one['told']} says so"])
 
 
@@ -99,7 +99,7 @@ def archive(session: Session, before: Any, keep: str) -> None:
     """Move old beginnings of streams into the blob store."""
     if (before is None) == (not keep):
         raise UsageError("archive needs either --before or --keep", hint="--keep 90d")
-    answer = session.client.post("/ledger/archive", {"before": _moment(before, keep), "by": who()})
+    answer = session.client.post("/ledger/archive", {"before": _moment(before, keep)})
     show(session, answer, lambda one: [f"{one['events']} events moved into {one['blobs']} blobs"])
 
 

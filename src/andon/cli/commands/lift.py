@@ -7,7 +7,7 @@ import click
 from andon.cli.client import part
 from andon.cli.output import show
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 
 
 @click.command()
@@ -17,5 +17,5 @@ from andon.cli.session import Session, who
 @click.pass_obj
 def command(session: Session, name: str, reason: str) -> None:
     """Lift a Hold; `andon status` lists them."""
-    hold = session.client.post(f"/holds/{part(name)}/lift", {"by": who(), "reason": reason})
+    hold = session.client.post(f"/holds/{part(name)}/lift", {"reason": reason})
     show(session, hold, lambda one: [f"lifted: {one['scopeText']}"])

@@ -46,8 +46,8 @@ def _copy(client: Client, run: str, step: str, follow: bool) -> None:
         )
         if chunk["data"]:
             click.echo(chunk["data"], nl=False)
-        at_end = chunk["next_offset"] == offset
-        offset = chunk["next_offset"]
+        at_end = chunk["nextOffset"] == offset
+        offset = chunk["nextOffset"]
         if at_end and (chunk["ended"] or not follow):
             return
         if at_end:

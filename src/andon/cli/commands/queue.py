@@ -8,7 +8,7 @@ import click
 
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 
 _NO_LETTERS = "nothing was given up"
 
@@ -49,7 +49,7 @@ def dead(session: Session) -> None:
 @click.pass_obj
 def retry(session: Session, subject: str, queue: str) -> None:
     """Try again what was given up, such as Run/build-shop-1a2b."""
-    ask = {"queue": queue, "subject": subject, "by": who()}
+    ask = {"queue": queue, "subject": subject}
     letter = session.client.post("/dead-letters/retry", ask)
     show(session, letter, lambda one: [f"{one['subject']} is tried again"])
 
@@ -62,7 +62,7 @@ def retry(session: Session, subject: str, queue: str) -> None:
 @click.pass_obj
 def drop(session: Session, subject: str, queue: str, reason: str) -> None:
     """Forget what was given up."""
-    ask = {"queue": queue, "subject": subject, "by": who(), "reason": reason}
+    ask = {"queue": queue, "subject": subject, "reason": reason}
     letter = session.client.post("/dead-letters/drop", ask)
     show(session, letter, lambda one: [f"{one['subject']} is forgotten"])
 

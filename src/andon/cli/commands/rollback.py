@@ -6,7 +6,7 @@ import click
 
 from andon.cli.output import show
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 
 
 @click.command()
@@ -17,7 +17,7 @@ from andon.cli.session import Session, who
 @click.pass_obj
 def command(session: Session, environment: str, service: str, reason: str) -> None:
     """Go back to the version before."""
-    ask = {"environment": environment, "service": service, "by": who(), "reason": reason}
+    ask = {"environment": environment, "service": service, "reason": reason}
     run = session.client.post("/rollback", ask)
     show(
         session,

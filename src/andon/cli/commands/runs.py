@@ -9,7 +9,7 @@ import click
 from andon.cli.client import part
 from andon.cli.output import clock_time, faint, moment, sha, show, state, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 from andon.kernel.duration import format_duration
 
 
@@ -48,7 +48,7 @@ def show_(session: Session, name: str) -> None:
 @click.pass_obj
 def cancel_(session: Session, name: str, reason: str) -> None:
     """Have a Run end, wherever it stands, with its clean-up jobs."""
-    answer = session.client.post(f"/runs/{part(name)}/cancel", {"by": who(), "reason": reason})
+    answer = session.client.post(f"/runs/{part(name)}/cancel", {"reason": reason})
     show(session, answer, _tell_cancelled)
 
 

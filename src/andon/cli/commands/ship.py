@@ -8,7 +8,7 @@ import click
 
 from andon.cli.output import first_line, say, sha, show
 from andon.cli.root import flags
-from andon.cli.session import Session, project_root, who
+from andon.cli.session import Session, project_root
 from andon.kernel.duration import parse_duration
 
 
@@ -32,7 +32,7 @@ def command(
 
     seconds = _seconds(timeout)
     where = repository or str(project_root(Path.cwd()))
-    ask = {"repository": local(where), "ref": ref, "until": until, "by": who()}
+    ask = {"repository": local(where), "ref": ref, "until": until}
     shipped = session.client.post("/ship", ask)
     if not wait:
         show(session, shipped, lambda one: [f"{one['change']} is on the line"])

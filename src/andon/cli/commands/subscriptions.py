@@ -10,7 +10,7 @@ import click
 from andon.cli.client import part
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 from andon.kernel.errors import NotFound, UsageError
 
 _STARTS = "now, start, or the sequence of the first event to be told."
@@ -61,7 +61,6 @@ def add(
         "start": start,
         "mode": mode,
         "secret": _read(secret_file),
-        "by": who(),
     }
     show(session, session.client.post("/subscriptions", ask), _tell_added)
 
@@ -120,7 +119,7 @@ def replay(session: Session, name: str, start: str) -> None:
 @click.pass_obj
 def rotate(session: Session, name: str, secret_file: Path | None, drop_old: bool) -> None:
     """Sign with a new secret, and with the one before until --drop-old."""
-    ask = {"secret": _read(secret_file), "drop_old": drop_old, "by": who()}
+    ask = {"secret": _read(secret_file), "dropOld": drop_old}
     show(session, session.client.post(f"/subscriptions/{part(name)}/rotate", ask), _tell_added)
 
 
@@ -131,7 +130,7 @@ def rotate(session: Session, name: str, secret_file: Path | None, drop_old: bool
 @click.pass_obj
 def retry(session: Session, name: str, event: str) -> int:
     """Try dead letters once more, now; 7 if one fails again."""
-    ask = {"event": event, "by": who()}
+    ask = {"event": event}
     answer = session.client.post(f"/subscriptions/{part(name)}/retry", ask)
     show(session, answer, _tell_retried)
     return 7 if answer["failed"] else 0
@@ -143,7 +142,7 @@ def retry(session: Session, name: str, event: str) -> int:
 @click.pass_obj
 def remove(session: Session, name: str) -> None:
     """Forget a subscription and its dead letters."""
-    answer = session.client.post(f"/subscriptions/{part(name)}/remove", {"by": who()})
+    answer = session.client.post(f"/subscriptions/{part(name)}/remove", {})
     show(session, answer, lambda one: [f"{one['name']} is told no more"])
 
 
@@ -159,7 +158,7 @@ def _read(path: Path | None) -> str:
 
 
 def _change(session: Session, name: str, verb: str, **more: Any) -> None:
-    ask = {**more, "by": who()}
+    ask = {**more}
     show(session, session.client.post(f"/subscriptions/{part(name)}/{verb}", ask), _tell_one)
 
 

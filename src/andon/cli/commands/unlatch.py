@@ -6,7 +6,7 @@ import click
 
 from andon.cli.output import show
 from andon.cli.root import flags
-from andon.cli.session import Session, who
+from andon.cli.session import Session
 
 
 @click.command()
@@ -17,6 +17,6 @@ from andon.cli.session import Session, who
 @click.pass_obj
 def command(session: Session, environment: str, service: str, reason: str) -> None:
     """Let what failed in an environment be tried again."""
-    ask = {"environment": environment, "subject": service, "by": who(), "reason": reason}
+    ask = {"environment": environment, "subject": service, "reason": reason}
     answer = session.client.post("/unlatch", ask)
     show(session, answer, lambda all_: [f"unlatched: {one['scopeText']}" for one in all_["lifted"]])

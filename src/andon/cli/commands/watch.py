@@ -31,7 +31,7 @@ def add(session: Session, repository: str, branch: str, every: str) -> None:
         seconds = parse_duration(every)
     except ValueError as error:
         raise UsageError(str(error), hint="--every 30s") from None
-    ask = {"repository": local(repository), "branch": branch, "interval_seconds": seconds}
+    ask = {"repository": local(repository), "branch": branch, "intervalSeconds": seconds}
     answer = session.client.post("/watches", ask)
     show(session, answer, lambda one: [f"watching {one['branch']} of {one['repository']}"])
 

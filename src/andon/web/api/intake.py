@@ -12,16 +12,17 @@ import msgspec
 from starlette.requests import Request
 
 from andon.kernel.errors import UsageError
-from andon.ports.line import LineService
-from andon.web.answers import Handler, read_bytes
+from andon.web.bodies import read_bytes
+from andon.web.operations import Call, Operation, everywhere
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 _PREFIX = "ce-"
 
 
-async def _take(line: LineService, request: Request) -> Any:
-    return await line.intake.take(await read_events(request))
+async def _take(call: Call) -> Any:
+    """Take CloudEvents that hold CDEvents: all of them, or none if one cannot be understood."""
+    return await call.line.intake.take(await read_events(call.request))
 
 
 async def read_events(request: Request) -> list[Any]:
@@ -59,4 +60,14 @@ def _decode(body: bytes) -> Any:
         raise UsageError(f"the event cannot be read: {error}") from None
 
 
-WRITES: dict[str, Handler] = {"/events": _take}
+OPERATIONS = (
+    Operation(
+        name="events_take",
+        method="POST",
+        path="/events",
+        rule=everywhere("ship"),
+        handler=_take,
+        takes=(STRUCTURED, BATCH),
+        status=201,
+    ),
+)

@@ -1,0 +1,102 @@
+"""Andon itself: pausing, moving, backing up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from andon.web.operations import Ask, Call, Handler, Operation, everywhere
+
+
+class PauseAsk(Ask, frozen=True, kw_only=True):
+    """Have no work begun."""
+
+    reason: str
+
+
+class ResumeAsk(Ask, frozen=True, kw_only=True):
+    """Go on."""
+
+    choice: str = ""
+    check: bool = False
+
+
+class MigrateAsk(Ask, frozen=True, kw_only=True):
+    """Move to Postgres."""
+
+    to: str
+    wait_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30
+
+
+class BackupAsk(Ask, frozen=True, kw_only=True):
+    """Write a backup."""
+
+    path: Annotated[str, Meta(description="Absolute, on the host of the control plane.")]
+    artifacts: bool = True
+
+
+async def _state(call: Call) -> Any:
+    """Say on which database it is, and why nothing is claimed."""
+    return await call.admin.state()
+
+
+async def _errand(call: Call) -> Any:
+    """Say how the last errand stands."""
+    return call.admin.errand()
+
+
+async def _pause(call: Call) -> Any:
+    """Have no work begun."""
+    return await call.admin.pause(reason=call.body.reason, by=call.asked.by)
+
+
+async def _resume(call: Call) -> Any:
+    """Go on, having compared a restored copy with the world."""
+    ask: ResumeAsk = call.body
+    return await call.admin.resume(choice=ask.choice, check=ask.check, by=call.asked.by)
+
+
+async def _migrate(call: Call) -> Any:
+    """Begin to move to Postgres."""
+    ask: MigrateAsk = call.body
+    return call.admin.migrate(to=ask.to, by=call.asked.by, wait_seconds=ask.wait_seconds)
+
+
+async def _backup(call: Call) -> Any:
+    """Begin to write a backup on the control plane's own host."""
+    return call.admin.back_up(path=call.body.path, artifacts=call.body.artifacts)
+
+
+def _write(name: str, handler: Handler, body: type[Struct]) -> Operation:
+    return Operation(
+        name=f"admin_{name}",
+        method="POST",
+        path=f"/admin/{name}",
+        rule=everywhere("administer"),
+        handler=handler,
+        body=body,
+        status=201,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="admin_state",
+        method="GET",
+        path="/admin",
+        rule=everywhere("view"),
+        handler=_state,
+    ),
+    Operation(
+        name="admin_errand",
+        method="GET",
+        path="/admin/errand",
+        rule=everywhere("administer"),
+        handler=_errand,
+    ),
+    _write("pause", _pause, PauseAsk),
+    _write("resume", _resume, ResumeAsk),
+    _write("migrate", _migrate, MigrateAsk),
+    _write("backup", _backup, BackupAsk),
+)

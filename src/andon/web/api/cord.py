@@ -1,0 +1,216 @@
+"""Shipping, and the cord: what people ask of the line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from andon.api.v1.access import EVERYWHERE
+from andon.web.api.reading import Json
+from andon.web.operations import (
+    SOMEWHERE,
+    Ask,
+    Call,
+    Operation,
+    Page,
+    Rule,
+    at_object,
+    in_body,
+    somewhere,
+)
+
+
+class ShipAsk(Ask, kw_only=True, frozen=True):
+    """Take a commit onto the line."""
+
+    repository: Annotated[str, Meta(min_length=1, description="Path or URL.")]
+    ref: Annotated[str, Meta(description="Branch, tag or sha.")] = "HEAD"
+    until: Annotated[
+        str,
+        Meta(description="Environment to stop after; empty: as far as the gates allow."),
+    ] = ""
+
+
+class HoldAsk(Ask, kw_only=True, frozen=True):
+    """Pull the cord."""
+
+    scope: dict[str, str]
+    reason: str
+    expires_seconds: Annotated[float, Meta(ge=0, description="0: never.")] = 0
+
+
+class LiftAsk(Ask, kw_only=True, frozen=True):
+    """Lift a Hold."""
+
+    reason: str
+
+
+class UnlatchAsk(Ask, kw_only=True, frozen=True):
+    """Let what failed be tried again."""
+
+    environment: Annotated[str, Meta(min_length=1)]
+    subject: str
+    reason: str
+
+
+class RollbackAsk(Ask, kw_only=True, frozen=True):
+    """Go back to the previous version."""
+
+    environment: Annotated[str, Meta(min_length=1)]
+    service: str
+    reason: str
+
+
+class ApproveAsk(Ask, kw_only=True, frozen=True):
+    """Consent to a Change in an environment."""
+
+    change: str
+    environment: Annotated[str, Meta(min_length=1)]
+    reason: str
+
+
+class Holds(Page, kw_only=True, frozen=True):
+    """Which Holds."""
+
+    all: Annotated[bool, Meta(description="Lifted and expired ones, too.")] = False
+
+
+async def _ship(call: Call) -> Any:
+    """Take a commit onto the line."""
+    ask: ShipAsk = call.body
+    return await call.line.ship(
+        repository=ask.repository, ref=ask.ref, until=ask.until, asked=call.asked
+    )
+
+
+async def _holds(call: Call) -> Any:
+    """List Holds, newest first."""
+    return await call.line.holds(all=call.query.all)
+
+
+async def _find(call: Call) -> Any:
+    """Return a Hold."""
+    return await call.line.find_hold(call.path("name"))
+
+
+async def _hold(call: Call) -> Any:
+    """Pull the cord: nothing of that scope goes on until it is lifted."""
+    ask: HoldAsk = call.body
+    return await call.line.hold(
+        scope=ask.scope, reason=ask.reason, asked=call.asked, expires_seconds=ask.expires_seconds
+    )
+
+
+async def _held_where(call: Call) -> str:
+    return call.body.scope.get("environment") or EVERYWHERE
+
+
+async def _lift(call: Call) -> Any:
+    """Lift a Hold."""
+    return await call.line.lift(call.path("name"), asked=call.asked, reason=call.body.reason)
+
+
+async def _unlatch(call: Call) -> Any:
+    """Let what failed in an environment by its own fault be tried again."""
+    ask: UnlatchAsk = call.body
+    return await call.line.unlatch(
+        environment=ask.environment, subject=ask.subject, asked=call.asked, reason=ask.reason
+    )
+
+
+async def _rollback(call: Call) -> Any:
+    """Go back to the previous version of a service."""
+    ask: RollbackAsk = call.body
+    return await call.line.rollback(
+        environment=ask.environment, service=ask.service, asked=call.asked, reason=ask.reason
+    )
+
+
+async def _approve(call: Call) -> Any:
+    """Consent to a Change in an environment; nobody approves their own."""
+    ask: ApproveAsk = call.body
+    return await call.line.approve(
+        ask.change, environment=ask.environment, asked=call.asked, reason=ask.reason
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="ship",
+        method="POST",
+        path="/ship",
+        rule=in_body("ship", "until"),
+        handler=_ship,
+        body=ShipAsk,
+        status=201,
+        once=True,
+    ),
+    Operation(
+        name="holds_list",
+        method="GET",
+        path="/holds",
+        rule=somewhere("view"),
+        handler=_holds,
+        query=Holds,
+        answer=list[Json],
+    ),
+    Operation(
+        name="holds_show",
+        method="GET",
+        path="/holds/{name}",
+        rule=at_object("view", "Hold", otherwise=SOMEWHERE),
+        handler=_find,
+    ),
+    Operation(
+        name="hold",
+        method="POST",
+        path="/holds",
+        rule=Rule(verb="hold", where=_held_where),
+        handler=_hold,
+        body=HoldAsk,
+        status=201,
+        once=True,
+    ),
+    Operation(
+        name="lift",
+        method="POST",
+        path="/holds/{name}/lift",
+        rule=at_object("hold", "Hold"),
+        handler=_lift,
+        body=LiftAsk,
+        status=201,
+        once=True,
+        revised=True,
+    ),
+    Operation(
+        name="unlatch",
+        method="POST",
+        path="/unlatch",
+        rule=in_body("operate"),
+        handler=_unlatch,
+        body=UnlatchAsk,
+        status=201,
+        once=True,
+    ),
+    Operation(
+        name="rollback",
+        method="POST",
+        path="/rollback",
+        rule=in_body("operate"),
+        handler=_rollback,
+        body=RollbackAsk,
+        status=201,
+        once=True,
+    ),
+    Operation(
+        name="approve",
+        method="POST",
+        path="/approvals",
+        rule=in_body("approve"),
+        handler=_approve,
+        body=ApproveAsk,
+        status=201,
+        once=True,
+    ),
+)

@@ -1,0 +1,59 @@
+"""What waits, who works, and what was given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from andon.web.operations import Ask, Call, Operation, everywhere
+
+
+class LetterAsk(Ask, frozen=True, kw_only=True):
+    """Name a dead letter."""
+
+    queue: str
+    subject: str
+    reason: str = ""
+
+
+async def _queue(call: Call) -> Any:
+    """Say what waits, what is under way, who works, and what was given up."""
+    return await call.line.queue()
+
+
+async def _retry(call: Call) -> Any:
+    """Have a turn that was given up taken again."""
+    ask: LetterAsk = call.body
+    return await call.line.retry_letter(queue=ask.queue, subject=ask.subject, asked=call.asked)
+
+
+async def _drop(call: Call) -> Any:
+    """Forget work that was given up."""
+    ask: LetterAsk = call.body
+    return await call.line.drop_letter(
+        queue=ask.queue, subject=ask.subject, asked=call.asked, reason=ask.reason
+    )
+
+
+OPERATIONS = (
+    Operation(name="queue", method="GET", path="/queue", rule=everywhere("view"), handler=_queue),
+    Operation(
+        name="queue_retry",
+        method="POST",
+        path="/dead-letters/retry",
+        rule=everywhere("operate"),
+        handler=_retry,
+        body=LetterAsk,
+        status=201,
+        once=True,
+    ),
+    Operation(
+        name="queue_drop",
+        method="POST",
+        path="/dead-letters/drop",
+        rule=everywhere("operate"),
+        handler=_drop,
+        body=LetterAsk,
+        status=201,
+        once=True,
+    ),
+)

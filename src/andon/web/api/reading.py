@@ -1,0 +1,243 @@
+"""What is, and why: reads only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+from starlette.responses import PlainTextResponse, Response
+
+from andon.api.v1.kinds import INNER, RECORDS
+from andon.kernel.errors import Denied, NotFound
+from andon.web.operations import (
+    Call,
+    Operation,
+    Page,
+    Rule,
+    everybody,
+    everywhere,
+    in_query,
+    somewhere,
+)
+from andon.web.stream import open_stream
+
+Limit = Annotated[int, Meta(ge=1, le=1000, description="At most so many.")]
+Json = dict[str, Any]
+
+
+class InEnvironment(Page, kw_only=True, frozen=True):
+    """Narrows to an environment."""
+
+    environment: str = ""
+
+
+class OfSubject(Page, kw_only=True, frozen=True):
+    """Names what is asked about."""
+
+    subject: Annotated[str, Meta(min_length=1)]
+    environment: str = ""
+
+
+class OfCommit(Page, kw_only=True, frozen=True):
+    """Names a commit and where it would go."""
+
+    repository: Annotated[str, Meta(min_length=1)]
+    environment: Annotated[str, Meta(min_length=1)]
+    ref: str = "HEAD"
+
+
+class Changes(Page, kw_only=True, frozen=True):
+    """A page of Changes."""
+
+    limit: Limit = 50
+    after: str = ""
+
+
+async def _health(call: Call) -> Any:
+    """Say that Andon answers; to those who may look, how it is."""
+    known = call.identity is not None and call.identity.may_somewhere("view")
+    return await call.line.health() if known else {"ok": True}
+
+
+async def _metrics(call: Call) -> Response:
+    """Return Andon's own metrics in the Prometheus text format."""
+    return PlainTextResponse(await call.line.metrics(), media_type="text/plain; version=0.0.4")
+
+
+async def _status(call: Call) -> Any:
+    """Say what runs where and what moves."""
+    return await call.line.status(environment=call.query.environment)
+
+
+async def _why(call: Call) -> Any:
+    """Explain what holds a change, service, environment, run or digest, and what would open it."""
+    return await call.line.why(call.query.subject, environment=call.query.environment)
+
+
+async def _whose(call: Call) -> str:
+    """Return the environment of a question: named, or the very subject of it."""
+    return call.query.environment or await call.line.environment_named(call.query.subject)
+
+
+async def _diff(call: Call) -> Any:
+    """Say what a ship would change in an environment."""
+    query = call.query
+    return await call.line.diff(
+        repository=query.repository, ref=query.ref, environment=query.environment
+    )
+
+
+async def _changes(call: Call) -> Any:
+    """List Changes, newest first."""
+    return await call.line.changes(limit=call.query.limit, after=call.query.after)
+
+
+async def _change(call: Call) -> Any:
+    """Return a Change with its Runs and their steps."""
+    return await call.line.change(call.path("name"))
+
+
+async def _schedules(call: Call) -> Any:
+    """List what is built again by the clock, the next one first."""
+    return await call.line.schedules()
+
+
+async def _incidents(call: Call) -> Any:
+    """List incidents, newest first."""
+    return await call.line.incidents()
+
+
+async def _objects(call: Call) -> Any:
+    """List stored objects of a kind; the query's parameters are labels that must match."""
+    return await call.line.objects(_kind(call), labels=dict(call.request.query_params))
+
+
+async def _object(call: Call) -> Any:
+    """Return one stored object."""
+    return await call.line.object(_kind(call), call.path("name"))
+
+
+def _kind(call: Call) -> str:
+    kind = call.path("kind")
+    if kind not in RECORDS or kind in INNER:
+        known = ", ".join(sorted(set(RECORDS) - INNER))
+        raise NotFound(f"there is no kind {kind}", hint=f"known: {known}")
+    return kind
+
+
+async def _write_object(call: Call) -> Any:
+    """Refuse: definitions are written in git, records by controllers."""
+    kind = _kind(call)
+    raise Denied(
+        f"{kind} {call.path('name')} is not written here: definitions live in git",
+        hint="change andon.yaml, commit, and `andon ship`",
+    )
+
+
+async def _events(call: Call) -> Any:
+    """Follow what happens, as server-sent events; ``Last-Event-ID`` resumes behind a ledger sequence."""
+    who = call.caller
+    sees = None if who.sees_everything else (lambda place: who.may("view", place))
+    return await open_stream(call.line, call.request, sees)
+
+
+OPERATIONS = (
+    Operation(name="health", method="GET", path="/health", rule=everybody(), handler=_health),
+    Operation(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        rule=everywhere("view"),
+        handler=_metrics,
+        answer=str,
+        media="text/plain",
+    ),
+    Operation(
+        name="status",
+        method="GET",
+        path="/status",
+        rule=in_query("view"),
+        handler=_status,
+        query=InEnvironment,
+    ),
+    Operation(
+        name="why",
+        method="GET",
+        path="/why",
+        rule=Rule(verb="view", where=_whose),
+        handler=_why,
+        query=OfSubject,
+    ),
+    Operation(
+        name="diff",
+        method="GET",
+        path="/diff",
+        rule=in_query("view"),
+        handler=_diff,
+        query=OfCommit,
+    ),
+    Operation(
+        name="changes_list",
+        method="GET",
+        path="/changes",
+        rule=somewhere("view"),
+        handler=_changes,
+        query=Changes,
+        answer=list[Json],
+        cursor="name",
+    ),
+    Operation(
+        name="changes_show",
+        method="GET",
+        path="/changes/{name}",
+        rule=somewhere("view"),
+        handler=_change,
+    ),
+    Operation(
+        name="schedules_list",
+        method="GET",
+        path="/schedules",
+        rule=somewhere("view"),
+        handler=_schedules,
+        answer=list[Json],
+    ),
+    Operation(
+        name="incidents_list",
+        method="GET",
+        path="/incidents",
+        rule=somewhere("view"),
+        handler=_incidents,
+        answer=list[Json],
+    ),
+    Operation(
+        name="objects_list",
+        method="GET",
+        path="/objects/{kind}",
+        rule=everywhere("view"),
+        handler=_objects,
+        answer=list[Json],
+    ),
+    Operation(
+        name="objects_show",
+        method="GET",
+        path="/objects/{kind}/{name}",
+        rule=everywhere("view"),
+        handler=_object,
+    ),
+    Operation(
+        name="objects_write",
+        method="PUT",
+        path="/objects/{kind}/{name}",
+        rule=somewhere("view"),
+        handler=_write_object,
+    ),
+    Operation(
+        name="events_follow",
+        method="GET",
+        path="/events",
+        rule=somewhere("view"),
+        handler=_events,
+        answer=str,
+        media="text/event-stream",
+    ),
+)

@@ -1,0 +1,73 @@
+"""Secrets: their names and versions; no answer holds a value."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from andon.web.api.reading import InEnvironment, Json
+from andon.web.operations import Ask, Call, Operation, in_path, somewhere
+
+
+class SecretAsk(Ask, kw_only=True, frozen=True):
+    """A value to keep."""
+
+    value: Annotated[str, Meta(max_length=65536)]
+    create: Annotated[bool, Meta(description="A new secret; otherwise a new version of one.")] = (
+        True
+    )
+
+
+async def _list(call: Call) -> Any:
+    """List secrets, without their values."""
+    return await call.secrets.list(environment=call.query.environment)
+
+
+async def _put(call: Call) -> Any:
+    """Keep a secret; a new version of one is a configuration release."""
+    ask: SecretAsk = call.body
+    return await call.secrets.put(
+        call.path("environment"),
+        call.path("name"),
+        ask.value,
+        asked=call.asked,
+        create=ask.create,
+    )
+
+
+async def _remove(call: Call) -> Any:
+    """Forget a secret with all its values."""
+    return await call.secrets.remove(call.path("environment"), call.path("name"), asked=call.asked)
+
+
+OPERATIONS = (
+    Operation(
+        name="secrets_list",
+        method="GET",
+        path="/secrets",
+        rule=somewhere("operate"),
+        handler=_list,
+        query=InEnvironment,
+        answer=list[Json],
+    ),
+    Operation(
+        name="secrets_put",
+        method="PUT",
+        path="/secrets/{environment}/{name}",
+        rule=in_path("operate"),
+        handler=_put,
+        body=SecretAsk,
+        once=True,
+        revised=True,
+    ),
+    Operation(
+        name="secrets_remove",
+        method="DELETE",
+        path="/secrets/{environment}/{name}",
+        rule=in_path("operate"),
+        handler=_remove,
+        once=True,
+        revised=True,
+    ),
+)

@@ -1,0 +1,130 @@
+"""Logging in with a browser, and who one is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.api.v1.access import ROLES, VERBS, Identity
+from andon.kernel.errors import UsageError
+from andon.ports.access import Login
+from andon.web.doorkeeper import COOKIE, SECURE_COOKIE, refuse_strangers, session_cookie
+from andon.web.operations import Ask, Call, Operation, encode, everybody, somewhere
+
+
+class LoginAsk(Ask, kw_only=True, frozen=True):
+    """By name and password, by token, or by a code of ``andon portal``."""
+
+    name: str = ""
+    password: str = ""
+    token: str = ""
+    code: str = ""
+
+
+async def _whoami(call: Call) -> Any:
+    """Say who asks, what they may do, and how one may log in."""
+    session = session_cookie(call.request)
+    found = await call.access.of_session(session) if session else None
+    return {
+        "identity": _shown(call.identity) if call.identity else None,
+        "csrf": found[1] if found else "",
+        "logins": list(call.access.logins),
+    }
+
+
+def _shown(who: Identity) -> dict[str, Any]:
+    return {
+        "name": who.name,
+        "via": who.via,
+        "teams": list(who.teams),
+        "grants": [
+            {"role": grant.role, "environment": grant.environment}
+            for grant in who.grants
+            if grant.role in ROLES
+        ],
+        "verbs": [verb for verb in VERBS if who.may_somewhere(verb)],
+    }
+
+
+async def _log_in(call: Call) -> Any:
+    """Begin a session; its cookie comes with the answer."""
+    refuse_strangers(call.request)
+    ask: LoginAsk = call.body
+    address = call.address
+    if ask.token:
+        login = await call.access.log_in_with_token(ask.token, address=address)
+    elif ask.code:
+        login = await call.access.log_in_with_code(ask.code, address=address)
+    elif ask.name and ask.password:
+        login = await call.access.log_in(ask.name, ask.password, address=address)
+    else:
+        raise UsageError("logging in takes a name and a password, or a token")
+    said = {"identity": _shown(login.identity), "csrf": login.csrf, "expiresAt": login.expires_at}
+    response = Response(encode(said), 201, media_type="application/json")
+    keep_cookie(response, call.request, login)
+    return response
+
+
+def keep_cookie(response: Response, request: Request, login: Login) -> None:
+    """Have the browser keep a session, from this site's own pages only."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(
+        SECURE_COOKIE if secure else COOKIE,
+        login.cookie,
+        httponly=True,
+        secure=secure,
+        samesite="lax",
+        path="/",
+        expires=None,
+    )
+
+
+async def _log_out(call: Call) -> Any:
+    """End the session."""
+    cookie = session_cookie(call.request)
+    if cookie:
+        await call.access.log_out(cookie)
+    response = Response(status_code=204)
+    for name in (COOKIE, SECURE_COOKIE):
+        response.delete_cookie(name, path="/", secure=name == SECURE_COOKIE, httponly=True)
+    return response
+
+
+async def _code(call: Call) -> Any:
+    """Make a code that lets the caller in with a browser, once, within a minute."""
+    return await call.access.one_time_code(call.asked, call.caller)
+
+
+OPERATIONS = (
+    Operation(
+        name="session_show", method="GET", path="/session", rule=everybody(), handler=_whoami
+    ),
+    Operation(
+        name="session_begin",
+        method="POST",
+        path="/session",
+        rule=everybody(),
+        handler=_log_in,
+        body=LoginAsk,
+        status=201,
+    ),
+    Operation(
+        name="session_end",
+        method="DELETE",
+        path="/session",
+        rule=everybody(),
+        handler=_log_out,
+        answer=None,
+        status=204,
+    ),
+    Operation(
+        name="session_code",
+        method="POST",
+        path="/session/code",
+        rule=somewhere("view"),
+        handler=_code,
+        status=201,
+    ),
+)

@@ -1,0 +1,244 @@
+"""An operation: everything there is to know of one thing that may be asked over HTTP.
+
+The routes, who may ask, the OpenAPI document and the Python client are all made of the one list of
+operations in ``andon.web.api``. One without a rule cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+
+from andon.api.v1.access import EVERYWHERE, Identity, Verb
+from andon.kernel.errors import NotFound, NotLoggedIn
+from andon.ports.access import AccessService
+from andon.ports.admin import AdminService
+from andon.ports.asking import Asked
+from andon.ports.line import LineService
+from andon.ports.secrets import SecretService
+
+T = TypeVar("T")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+SOMEWHERE = ""
+"""In any environment at all; what the caller may not see is left out of the answer."""
+PRIVILEGED: frozenset[Verb] = frozenset({"operate", "administer"})
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """Who answers."""
+
+    line: LineService
+    access: AccessService
+    admin: AdminService | None = None
+    secrets: SecretService | None = None
+
+
+class Call(Struct, kw_only=True):
+    """One request, as its handler sees it.
+
+    Args:
+        services: Who answers.
+        request: The request.
+        identity: Who asks; None: nobody knows.
+        asked: The wish that goes with a write.
+        query: Decoded query parameters, of the operation's ``query`` type.
+        body: Decoded body, of the operation's ``body`` type.
+    """
+
+    services: Services
+    request: Request
+    identity: Identity | None
+    asked: Asked = Asked(by="")
+    query: Any = None
+    body: Any = None
+
+    @property
+    def line(self) -> LineService:
+        """The line."""
+        return self.services.line
+
+    @property
+    def access(self) -> AccessService:
+        """The door."""
+        return self.services.access
+
+    @property
+    def admin(self) -> AdminService:
+        """Andon itself."""
+        return _there(self.services.admin, self.request)
+
+    @property
+    def secrets(self) -> SecretService:
+        """The vault."""
+        return _there(self.services.secrets, self.request)
+
+    @property
+    def caller(self) -> Identity:
+        """Who asks.
+
+        Raises:
+            NotLoggedIn: Nobody knows.
+        """
+        if self.identity is None:
+            raise not_logged_in()
+        return self.identity
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from."""
+        client = self.request.client
+        return client.host if client else "socket"
+
+    def path(self, name: str) -> str:
+        """Return a part of the path."""
+        return str(self.request.path_params[name])
+
+
+def not_logged_in() -> NotLoggedIn:
+    """Say that nobody knows who asks."""
+    return NotLoggedIn(
+        "this needs a token or a login",
+        hint="`andon login URL`; over HTTP: `Authorization: Bearer TOKEN`",
+    )
+
+
+def _there(one: T | None, request: Request) -> T:
+    if one is None:
+        raise NotFound(f"there is nothing at {request.scope['path']}")
+    return one
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+Where = Callable[[Call], Awaitable[str]]
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """What one must be allowed to do, and where.
+
+    Args:
+        verb: None: everybody may ask, who is asked only if it is known.
+        where: Tells the environment; ``*``: everywhere, empty: somewhere.
+    """
+
+    verb: Verb | None
+    where: Where
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One thing that may be asked.
+
+    Args:
+        name: Unique; method of the Python client, ``holds_lift``.
+        method: Of HTTP.
+        path: Behind ``/api/v1``.
+        rule: Who may.
+        handler: Answers; its docstring describes the operation.
+        body: What must be sent.
+        query: What may be in the query.
+        answer: What comes back.
+        status: HTTP status of success.
+        media: Of the answer, if it is no JSON.
+        takes: Media types of the body, if it is no JSON of ``body``.
+        once: Honours ``Idempotency-Key``.
+        revised: The subject has a revision, which ``If-Match`` may expect.
+        cursor: Field of a row that ``after`` takes for the next page; empty: the list is no page.
+    """
+
+    name: str
+    method: Method
+    path: str
+    rule: Rule
+    handler: Handler
+    body: type[Struct] | None = None
+    query: type[Struct] | None = None
+    answer: Any = dict[str, Any]
+    status: int = 200
+    media: str = "application/json"
+    takes: tuple[str, ...] = ()
+    once: bool = False
+    revised: bool = False
+    cursor: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything."""
+        return self.method != "GET"
+
+
+class Ask(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of what is sent."""
+
+
+class Page(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of what a query may hold."""
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def everybody() -> Rule:
+    """Nobody has to be known."""
+    return Rule(verb=None, where=_everywhere)
+
+
+def everywhere(verb: Verb) -> Rule:
+    """Allowed in all environments: what belongs to no single one."""
+    return Rule(verb=verb, where=_everywhere)
+
+
+def somewhere(verb: Verb) -> Rule:
+    """Allowed in any environment; rows of others are left out of the answer."""
+    return Rule(verb=verb, where=_somewhere)
+
+
+def in_body(verb: Verb, field: str = "environment") -> Rule:
+    """Allowed in the environment that the body names; without one, everywhere."""
+
+    async def where(call: Call) -> str:
+        return getattr(call.body, field) or EVERYWHERE
+
+    return Rule(verb=verb, where=where)
+
+
+def in_query(verb: Verb, otherwise: str = SOMEWHERE) -> Rule:
+    """Allowed in the environment that the query names."""
+
+    async def where(call: Call) -> str:
+        return getattr(call.query, "environment", "") or otherwise
+
+    return Rule(verb=verb, where=where)
+
+
+def in_path(verb: Verb) -> Rule:
+    """Allowed in the environment that the path names."""
+
+    async def where(call: Call) -> str:
+        return call.path("environment")
+
+    return Rule(verb=verb, where=where)
+
+
+def at_object(verb: Verb, kind: str, otherwise: str = EVERYWHERE) -> Rule:
+    """Allowed where the Hold or Run is that the path names."""
+
+    async def where(call: Call) -> str:
+        return await call.line.place_of(kind, call.path("name")) or otherwise
+
+    return Rule(verb=verb, where=where)
+
+
+async def _everywhere(_: Call) -> str:
+    return EVERYWHERE
+
+
+async def _somewhere(_: Call) -> str:
+    return SOMEWHERE
+
+
+def encode(value: Any) -> bytes:
+    """Write an answer as JSON."""
+    return msgspec.json.encode(value)
