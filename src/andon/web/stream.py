@@ -24,12 +24,12 @@ SIGN_OF_LIFE = b": still here\n\n"
 
 
 def encode(item: Item) -> bytes:
-    """Write one item as a server-sent event.
+    r"""Write one item as a server-sent event.
 
     Source: WHATWG HTML, section 9.2 (server-sent events).
 
     >>> encode(Item("event", 7, "", "prod", b'{"seq":7}'))
-    b'event: event\\nid: 7\\ndata: {"seq":7}\\n\\n'
+    b'event: event\nid: 7\ndata: {"seq":7}\n\n'
     """
     id = b"id: %d\n" % item.seq if item.seq else b""
     return b"event: %b\n%bdata: %b\n\n" % (item.kind.encode(), id, item.body)
