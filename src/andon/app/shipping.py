@@ -17,6 +17,7 @@ from andon.api.project import Definitions, read_project
 from andon.api.v1.control import Decision, NewObject
 from andon.api.v1.definitions import EnvironmentSpec
 from andon.api.v1.records import (
+    BUILD_ONLY,
     ChangeSpec,
     ChangeStatus,
     EnvironmentRecordStatus,
@@ -137,7 +138,7 @@ def change_spec(
         NotFound: ``until`` is no environment of the policy.
     """
     rules = merge_bases(loaded.policy.environments)
-    if until and until not in rules:
+    if until not in ("", BUILD_ONLY, *rules):
         known = ", ".join(sorted(rules)) or "none"
         raise NotFound(f"there is no environment {until}", hint=f"known environments: {known}")
     return ChangeSpec(
@@ -176,15 +177,18 @@ def put_change(
     Returns:
         The Change of that commit, and whether it is new. A Change that failed may be shipped again.
     """
-    name, existing = _free_name(tx, f"{slug(loaded.repository)}-{loaded.commit.sha[:12]}")
+    base = f"{slug(loaded.repository)}-{loaded.commit.sha[:12]}"
+    name, existing = _free_name(tx, base, until)
     if existing is not None:
         return existing, False
     sequence = int(tx.get_setting("sequence") or "0") + 1
     spec = change_spec(loaded, until=until, notify=notify, sequence=sequence)
     tx.put_setting("sequence", str(sequence))
-    _put_environments(tx, turns, spec.environments, now)
-    _adopt(tx, turns, loaded, now)
-    _put_schedule(tx, turns, loaded, now)
+    # What is only built may never be merged: it changes no rules.
+    if until != BUILD_ONLY:
+        _put_environments(tx, turns, spec.environments, now)
+        _adopt(tx, turns, loaded, now)
+        _put_schedule(tx, turns, loaded, now)
     change = NewObject(
         kind="Change",
         name=name,
@@ -196,10 +200,11 @@ def put_change(
     return tx.require("Change", name), True
 
 
-def _free_name(tx: Tx, base: str) -> tuple[str, Object | None]:
+def _free_name(tx: Tx, base: str, until: str) -> tuple[str, Object | None]:
     name, number = base, 1
     while (found := tx.get("Change", name)) is not None:
-        if found.status.phase not in OVER_AND_UNDONE:
+        only_built = found.spec.until == BUILD_ONLY != until
+        if found.status.phase not in OVER_AND_UNDONE and not only_built:
             return name, found
         number += 1
         name = f"{base}-{number}"

@@ -91,6 +91,9 @@ EMITTED: dict[str, Callable[[], Event]] = {
         "Run/a", "retried", by="person:ann", at=NOW, reason="the disk is free again"
     ),
     "change_merged": lambda: events.change_merged(CHANGE, change_spec()),
+    "change_finished": lambda: events.change_finished(
+        CHANGE, change_spec(), "Failed", "build: unit failed"
+    ),
     "run_event": lambda: events.run_event(
         RUN, "queued", STREAM, CHANGE, content={"pipelineName": "rollout"}
     ),

@@ -20,6 +20,7 @@ from andon.api.v1.records import (
     CancellationSpec,
     ChangeSpec,
     ChangeStatus,
+    DeliverySpec,
     Empty,
     EnvironmentRecordStatus,
     EvidenceSpec,
@@ -52,9 +53,10 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Request": (RequestSpec, Empty),
     "Secret": (SecretSpec, Empty),
     "Hook": (HookSpec, Empty),
+    "Delivery": (DeliverySpec, Empty),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
 }
 """Each kind's spec and status."""
 
-INNER = frozenset({"User", "Team", "Token", "Session", "Request", "Secret", "Hook"})
+INNER = frozenset({"User", "Team", "Token", "Session", "Request", "Secret", "Hook", "Delivery"})
 """Kinds that are nobody's business but Andon's own: no answer shows such an object as it is."""

@@ -119,6 +119,10 @@ PIPELINES = "pipelines"
 # --- Change -------------------------------------------------------------------------------------
 
 
+BUILD_ONLY = "@build"
+"""In place of an environment to stop after: build, and deploy nowhere. No environment has such a name."""
+
+
 class ChangeSpec(Record, kw_only=True, frozen=True):
     """A commit, with the definitions it carries and the rules it is judged by."""
 
@@ -142,9 +146,11 @@ class ChangeSpec(Record, kw_only=True, frozen=True):
     notify: tuple[str, ...] = ()
     """Webhooks told besides those of the environments."""
     until: str = ""
-    """Environment to stop after; empty: as far as the gates allow."""
+    """Environment to stop after, or ``BUILD_ONLY``; empty: as far as the gates allow."""
     sequence: int = 0
     """Order of arrival in the repository; a later Change supersedes an earlier one that waits."""
+    committer: str = ""
+    """Who made the commit of what the author wrote."""
 
 
 class ChangeStatus(Record, kw_only=True, frozen=True):
@@ -458,6 +464,14 @@ class HookSpec(Record, kw_only=True, frozen=True):
     api: str = ""
     project: str = ""
     created_by: str = ""
+
+
+class DeliverySpec(Record, kw_only=True, frozen=True):
+    """A message of a forge that was acted on, so that it is not acted on again. Its name is a digest."""
+
+    hook: str
+    change: str
+    at: float
 
 
 class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):

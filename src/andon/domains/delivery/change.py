@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from andon.api.v1.control import Decision, NewObject, Selector, View
 from andon.api.v1.records import (
+    BUILD_ONLY,
     TERMINAL,
     BuildPlan,
     ChangeSpec,
@@ -85,6 +86,8 @@ class _Promotion:
             self.create.append(self._build_run())
             return self._answer("Running", {}, "building")
         phase = build.status.phase
+        if phase == "Succeeded" and self.spec.until == BUILD_ONLY:
+            return self._answer("Succeeded", {}, "built; deployed nowhere, as was asked")
         if phase == "Succeeded":
             return self._promote()
         if phase in TERMINAL:
@@ -185,11 +188,13 @@ class _Promotion:
             started_at=self.status.started_at or self.now,
             finished_at=self.now if ended else 0,
         )
-        started = [] if self.status.started_at else [events.change_merged(self.name, self.spec)]
+        told = [] if self.status.started_at else [events.change_merged(self.name, self.spec)]
+        if ended:
+            told.append(events.change_finished(self.name, self.spec, phase, message))
         return Decision(
             status=status if status != self.status else None,
             create=tuple(self.create),
-            events=tuple(started),
+            events=tuple(told),
         )
 
 

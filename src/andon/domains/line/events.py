@@ -115,6 +115,20 @@ def change_merged(name: str, spec: ChangeSpec) -> Event:
     )
 
 
+def change_finished(name: str, spec: ChangeSpec, phase: str, message: str) -> Event:
+    """The Change has come to its end, whatever that is."""
+    return extension(
+        "change",
+        "finished",
+        id=f"change/{name}/finished",
+        stream=repository_stream(spec.repository),
+        about=name,
+        chain=name,
+        links=_links(merged_id(name)),
+        content={"phase": phase, "reason": message},
+    )
+
+
 def run_event(run: str, predicate: str, stream: str, change: str, **more: Any) -> Event:
     """A Run was queued, started or finished.
 
