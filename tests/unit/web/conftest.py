@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
 from andon.web.serve import serve
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Served(NamedTuple):
@@ -27,7 +31,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     socket_path = tmp_path / "control.sock"
     task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(create_app(line), socket_path=socket_path, port=0, ready=ready.set_result)
+        serve(
+            create_app(line, FixedDoor()), socket_path=socket_path, port=0, ready=ready.set_result
+        )
     )
     both: set[asyncio.Future[Any]] = {task, ready}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,269 @@
+"""Every operation × everybody: who may ask what, written down here a second time, by hand.
+
+The requests are made from the routes themselves: an operation that is not in the table fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgi import ask
+
+from andon.api.v1.access import Grant, Identity
+from andon.testing.door import FixedDoor
+from andon.testing.line import StillLine
+from andon.web.api import OPERATIONS
+from andon.web.app import API, create_app
+from andon.web.operations import Operation
+
+EVERYWHERE, SOMEWHERE, PROD, EVERYBODY = "everywhere", "somewhere", "prod", "everybody"
+
+MAY: dict[str, set[str]] = {
+    "viewer": {"view"},
+    "developer": {"view", "ship", "hold"},
+    "approver": {"view", "approve", "hold"},
+    "operator": {"view", "ship", "hold", "operate"},
+    "admin": {"view", "ship", "approve", "hold", "operate", "administer"},
+}
+
+REASON = {"reason": "because"}
+OF_PROD = {"environment": "prod"} | REASON
+
+# operation: verb, where it is asked, body
+TABLE: dict[str, tuple[str, str, Any]] = {
+    "health": ("", EVERYBODY, None),
+    "metrics": ("view", EVERYWHERE, None),
+    "status": ("view", SOMEWHERE, None),
+    "status?environment=prod": ("view", PROD, None),
+    "why?subject=shop-2": ("view", SOMEWHERE, None),
+    "why?subject=prod": ("view", PROD, None),
+    "diff?repository=r&environment=prod": ("view", PROD, None),
+    "changes_list": ("view", SOMEWHERE, None),
+    "changes_show": ("view", SOMEWHERE, None),
+    "schedules_list": ("view", SOMEWHERE, None),
+    "incidents_list": ("view", SOMEWHERE, None),
+    "objects_list": ("view", EVERYWHERE, None),
+    "objects_show": ("view", EVERYWHERE, None),
+    "objects_write": ("view", SOMEWHERE, None),
+    "events_follow": ("view", SOMEWHERE, None),
+    "runs_list": ("view", SOMEWHERE, None),
+    "runs_show": ("view", PROD, None),
+    "runs_log": ("view", PROD, None),
+    "runs_cancel": ("operate", PROD, REASON),
+    "ship": ("ship", EVERYWHERE, {"repository": "r"}),
+    "ship until prod": ("ship", PROD, {"repository": "r", "until": "prod"}),
+    "holds_list": ("view", SOMEWHERE, None),
+    "holds_show": ("view", PROD, None),
+    "hold": ("hold", PROD, REASON | {"scope": {"environment": "prod"}}),
+    "hold of a service": ("hold", EVERYWHERE, REASON | {"scope": {"service": "shop"}}),
+    "lift": ("hold", PROD, REASON),
+    "unlatch": ("operate", PROD, OF_PROD | {"subject": "shop"}),
+    "rollback": ("operate", PROD, OF_PROD | {"service": "shop"}),
+    "approve": ("approve", PROD, OF_PROD | {"change": "shop-2"}),
+    "ledger_list": ("view", SOMEWHERE, None),
+    "ledger_verify": ("view", EVERYWHERE, None),
+    "ledger_key": ("view", SOMEWHERE, None),
+    "ledger_export": ("view", EVERYWHERE, None),
+    "ledger_show": ("view", SOMEWHERE, None),
+    "ledger_checkpoint": ("operate", EVERYWHERE, None),
+    "ledger_erase": ("administer", EVERYWHERE, REASON | {"id": "event-1"}),
+    "ledger_archive": ("administer", EVERYWHERE, {"before": 1.0}),
+    "ledger_import": ("administer", EVERYWHERE, {}),
+    "ledger_compare": ("view", EVERYWHERE, {"heads": {}}),
+    "watches_list": ("view", EVERYWHERE, None),
+    "watches_add": ("operate", EVERYWHERE, {"repository": "r"}),
+    "watches_remove?repository=r&branch=main": ("operate", EVERYWHERE, None),
+    "queue": ("view", EVERYWHERE, None),
+    "queue_retry": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"}),
+    "queue_drop": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"} | REASON),
+    "subscriptions_list": ("view", EVERYWHERE, None),
+    "subscriptions_show": ("view", EVERYWHERE, None),
+    "subscriptions_add": ("administer", EVERYWHERE, {"name": "one", "url": "https://x.example"}),
+    "subscriptions_pause": ("administer", EVERYWHERE, {}),
+    "subscriptions_resume": ("administer", EVERYWHERE, {}),
+    "subscriptions_replay": ("administer", EVERYWHERE, {"start": "now"}),
+    "subscriptions_rotate": ("administer", EVERYWHERE, {}),
+    "subscriptions_retry": ("administer", EVERYWHERE, {}),
+    "subscriptions_remove": ("administer", EVERYWHERE, {}),
+    "events_take": ("ship", EVERYWHERE, {}),
+    "secrets_list": ("operate", SOMEWHERE, None),
+    "secrets_put": ("operate", PROD, {"value": "correct horse"}),
+    "secrets_remove": ("operate", PROD, None),
+    "session_show": ("", EVERYBODY, None),
+    "session_begin": ("", EVERYBODY, {"name": "ann", "password": "ann"}),
+    "session_end": ("", EVERYBODY, None),
+    "session_code": ("view", SOMEWHERE, None),
+    "users_list": ("administer", EVERYWHERE, None),
+    "users_add": ("administer", EVERYWHERE, {"name": "ann"}),
+    "users_show": ("administer", EVERYWHERE, None),
+    "users_change": ("administer", EVERYWHERE, {}),
+    "users_remove": ("administer", EVERYWHERE, None),
+    "teams_list": ("administer", EVERYWHERE, None),
+    "teams_add": ("administer", EVERYWHERE, {"name": "sre"}),
+    "teams_change": ("administer", EVERYWHERE, {}),
+    "teams_remove": ("administer", EVERYWHERE, None),
+    "tokens_list": ("administer", EVERYWHERE, None),
+    "tokens_make": ("administer", EVERYWHERE, {"name": "ci"}),
+    "tokens_revoke": ("administer", EVERYWHERE, None),
+    "admin_state": ("view", EVERYWHERE, None),
+    "admin_errand": ("administer", EVERYWHERE, None),
+    "admin_pause": ("administer", EVERYWHERE, REASON),
+    "admin_resume": ("administer", EVERYWHERE, {}),
+    "admin_migrate": ("administer", EVERYWHERE, {"to": "postgresql://x"}),
+    "admin_backup": ("administer", EVERYWHERE, {"path": "/x"}),
+}
+BY_NAME = {one.name: one for one in OPERATIONS}
+FILLED = {
+    "environment": "prod",
+    "kind": "Run",
+    "name": "rollout-prod-storefront-2",
+    "id:path": "event-1",
+}
+
+
+class Agreeable:
+    """Says yes to everything: only the door is looked at here."""
+
+    SYNC = frozenset({"errand", "migrate", "back_up", "key"})
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*_: Any, **__: Any) -> Any:
+            return {"name": name}
+
+        async def lines(**_: Any) -> AsyncIterator[bytes]:
+            yield b"{}\n"
+
+        if name == "export":
+            return lines
+        return (lambda *_, **__: {"name": name}) if name in self.SYNC else answer
+
+
+class AgreeableLine(Agreeable, StillLine):
+    """A line that takes whatever else is asked, too."""
+
+    subscriptions = intake = book = Agreeable()
+
+
+def identity(role: str, place: str) -> Identity:
+    where = "*" if place == EVERYWHERE else place
+    return Identity(name=f"person:{role}-{place}", grants=(Grant(role=role, environment=where),))
+
+
+GUESTS = {
+    f"{role} {place}": identity(role, place)
+    for role in MAY
+    for place in (EVERYWHERE, "dev", "prod")
+}
+
+
+@pytest.fixture
+def door() -> FixedDoor:
+    return FixedDoor(guests=GUESTS)
+
+
+@pytest.fixture
+def app(door: FixedDoor) -> Any:
+    line: Any = AgreeableLine(endless=False)
+    anybody: Any = Agreeable()
+    return create_app(line, door, admin=anybody, secrets=anybody)
+
+
+def request_of(row: str) -> tuple[Operation, str]:
+    name = row.partition(" ")[0].partition("?")[0]
+    operation = BY_NAME[name]
+    path = operation.path
+    for part, value in FILLED.items():
+        path = path.replace("{" + part + "}", value)
+    query = row.partition("?")[2]
+    return operation, f"{API}{path}" + (f"?{query}" if query else "")
+
+
+def allowed(verb: str, where: str, role: str, place: str) -> bool:
+    if where == EVERYBODY:
+        return True
+    if verb not in MAY[role]:
+        return False
+    return where == SOMEWHERE or place in (EVERYWHERE, where)
+
+
+def test_every_operation_is_in_the_table() -> None:
+    assert {row.partition(" ")[0].partition("?")[0] for row in TABLE} == set(BY_NAME)
+
+
+def test_no_two_operations_share_a_name_or_a_route() -> None:
+    assert len(BY_NAME) == len(OPERATIONS)
+    assert len({(one.method, one.path) for one in OPERATIONS}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("row", sorted(TABLE))
+async def test_a_stranger_is_let_into_nothing_but_the_door(
+    app: Any, door: FixedDoor, row: str
+) -> None:
+    _, where, body = TABLE[row]
+    operation, path = request_of(row)
+    said = await ask(app, operation.method, path, body=body)
+    if where == EVERYBODY:
+        assert said.status < 400
+    else:
+        assert said.status == 401
+        assert said.json["code"] == "NotLoggedIn"
+        assert door.refused == [("nobody at 127.0.0.1", operation.name, "")]
+
+
+@pytest.mark.parametrize("row", sorted(TABLE))
+async def test_everybody_may_do_what_their_role_says_and_nothing_else(
+    app: Any, door: FixedDoor, row: str
+) -> None:
+    verb, where, body = TABLE[row]
+    operation, path = request_of(row)
+    for guest in GUESTS:
+        role, place = guest.split(" ")
+        door.refused.clear()
+        said = await ask(app, operation.method, path, body=body, authorization=f"Bearer {guest}")
+        refused = said.status == 403 and not said.body.count(b"definitions live in git")
+        if allowed(verb, where, role, place):
+            assert not refused, (guest, said.body)
+            assert not door.refused
+            assert said.status != 500
+        else:
+            assert refused, (guest, said.status)
+            assert door.refused[0][:2] == (f"person:{role}-{place}", operation.name)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer unknown", "Basic YTpi", "Bearer", "bearer  "])
+async def test_a_token_that_nobody_knows_lets_nobody_in(app: Any, scheme: str) -> None:
+    said = await ask(app, "GET", f"{API}/status", authorization=scheme)
+    assert said.status == 401
+    assert said.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_what_belongs_to_other_environments_is_left_out(app: Any) -> None:
+    seen = await ask(app, "GET", f"{API}/status", authorization="Bearer viewer dev")
+    assert seen.json["environments"] == ["dev"]
+    assert {row["environment"] for row in seen.json["services"]} == {"dev"}
+    assert seen.json["runs"] == []
+    assert seen.json["holds"] == []
+    assert all("prod" not in one["environments"] for one in seen.json["changes"])
+
+
+async def test_a_page_must_send_what_only_our_page_knows(app: Any, door: FixedDoor) -> None:
+    door.sessions["abc"] = GUESTS["admin everywhere"]
+    hold = {"scope": {"environment": "prod"}, "reason": "freeze"}
+    wanted = {"cookie": "andon_session=abc"}
+    assert (await ask(app, "GET", f"{API}/status", **wanted)).status == 200
+    assert (await ask(app, "POST", f"{API}/holds", body=hold, **wanted)).status == 403
+    wrong = wanted | {"x_andon_csrf": "wrong"}
+    assert (await ask(app, "POST", f"{API}/holds", body=hold, **wrong)).status == 403
+    right = wanted | {"x_andon_csrf": "csrf-of-the-session"}
+    assert (await ask(app, "POST", f"{API}/holds", body=hold, **right)).status == 201
+    for stranger in ({"origin": "https://evil.example"}, {"sec_fetch_site": "cross-site"}):
+        said = await ask(app, "POST", f"{API}/holds", body=hold, **right, **stranger)
+        assert said.status == 403
+
+
+async def test_a_login_from_another_site_is_refused(app: Any) -> None:
+    who = {"name": "ann", "password": "ann"}
+    said = await ask(app, "POST", f"{API}/session", body=who, origin="https://evil.example")
+    assert said.status == 403
