@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect as python_inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec.inspect as inspect
 from andon.api.schema import json_schema
 from andon.api.shape import expected
 from andon.api.v1.definitions import DEFINITIONS, Metadata
+from andon.api.v1.installation import INSTALLATION
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,22 +25,25 @@ def pages() -> dict[Path, str]:
     """Return all generated files, relative to the repository."""
     written = {Path("schema/andon.schema.json"): json.dumps(json_schema(), indent=2) + "\n"}
     for kind, spec in DEFINITIONS.items():
-        written[Path(f"docs/kinds/{kind.lower()}.md")] = _page(kind, spec)
+        written[Path(f"docs/kinds/{kind.lower()}.md")] = _page(kind, spec, "examples")
+    for kind, spec in INSTALLATION.items():
+        written[Path(f"docs/kinds/{kind.lower()}.md")] = _page(kind, spec, "host")
     written[Path("docs/kinds/README.md")] = _index()
     return written
 
 
 def _index() -> str:
-    listed = "\n".join(
-        f"- [{kind}]({kind.lower()}.md): {_doc(spec)}" for kind, spec in DEFINITIONS.items()
-    )
     return f"""# Kinds
 
 The documents people write, in `andon.yaml`, separated by `---`. Each has `apiVersion: andon/v1`, a
 `kind`, `metadata` and a `spec`. `andon validate` reports everything wrong with them at once;
 `schema/andon.schema.json` gives the same knowledge to editors.
 
-{listed}
+{_listed(DEFINITIONS)}
+
+On the host of Andon itself, in the file of `andon up --config FILE`:
+
+{_listed(INSTALLATION)}
 
 ## metadata
 
@@ -47,8 +51,12 @@ The documents people write, in `andon.yaml`, separated by `---`. Each has `apiVe
 """
 
 
-def _page(kind: str, spec: type) -> str:
-    example = (ROOT / "docs/kinds/examples" / f"{kind.lower()}.yaml").read_text()
+def _listed(kinds: Mapping[str, type]) -> str:
+    return "\n".join(f"- [{kind}]({kind.lower()}.md): {_doc(spec)}" for kind, spec in kinds.items())
+
+
+def _page(kind: str, spec: type, folder: str) -> str:
+    example = (ROOT / "docs/kinds" / folder / f"{kind.lower()}.yaml").read_text()
     sections = "\n".join(
         f"## {title}\n\n{_doc(struct)}\n\n{_table(struct)}\n" for title, struct in _structs(spec)
     )
@@ -131,7 +139,7 @@ def _default(field: inspect.Field) -> str:
         return "none"
     if isinstance(value, msgspec.Struct):
         return "its own defaults"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and isinstance(value[0], msgspec.Struct):
         required = [f.name for f in msgspec.structs.fields(value[0]) if f.required]
         shown = [", ".join(f"{getattr(item, name):g}" for name in required) for item in value]
         return f"`{required[0]}` {', '.join(shown)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,11 +24,21 @@ MAX_BYTES = 1_048_576
 MAX_NODES = 100_000
 MAX_PROBLEMS = 100
 
+ELSEWHERE = {
+    "Installation": "an Installation lies on the host, not in git: `andon up --config FILE`",
+    **dict.fromkeys(DEFINITIONS, "what a project defines stands in its andon.yaml, in git"),
+}
+"""Where documents belong that stand in a file that is not for them."""
+
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 _BOUNDARY = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _CONTENT = re.compile(r"^(?!---|\.\.\.|%)[ \t]*[^\s#]", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _PLACE = re.compile(r"(?: at)? line (\d+) column (\d+)")
+
+
+Kinds = Mapping[str, type[Struct]]
+"""Types of spec by kind."""
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
@@ -65,12 +75,13 @@ def parse_documents(data: bytes, file: str) -> Parsed:
     return structs.replace(read, problems=(*read.problems, *duplicates(read.definitions)))
 
 
-def read_documents(data: bytes, file: str) -> Parsed:
+def read_documents(data: bytes, file: str, kinds: Kinds = DEFINITIONS) -> Parsed:
     """Read each document of a file by itself.
 
     Args:
         data: The file's bytes.
         file: Its name, for messages.
+        kinds: What the file may define.
 
     Returns:
         The documents without problems, and all problems of the others.
@@ -82,7 +93,7 @@ def read_documents(data: bytes, file: str) -> Parsed:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         return Parsed(complete=False, problems=(_not_utf8(data, error, file),))
-    read = [_read_fragment(fragment, file) for fragment in _fragments(text)]
+    read = [_read_fragment(fragment, file, kinds) for fragment in _fragments(text)]
     definitions = tuple(itertools.chain.from_iterable(part.definitions for part in read))
     problems = itertools.chain.from_iterable(part.problems for part in read)
     return Parsed(
@@ -175,7 +186,7 @@ def _fragments(text: str) -> Iterator[_Fragment]:
         line_offset += part.count("\n")
 
 
-def _read_fragment(fragment: _Fragment, file: str) -> Parsed:
+def _read_fragment(fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
     if "*" in fragment.text and expanded_nodes(fragment.text, MAX_NODES) > MAX_NODES:
         message = f"aliases expand to more than {MAX_NODES} values"
         place = Place(fragment.first_line, 1)
@@ -189,7 +200,7 @@ def _read_fragment(fragment: _Fragment, file: str) -> Parsed:
         values = ryaml.loads_all(fragment.text) or []  # type: ignore[attr-defined]
     except Exception as error:  # whatever the reader says, the author needs it as a problem
         return Parsed(complete=False, problems=_syntax_problems(str(error), fragment, file))
-    read = [_read_document(value, fragment, file) for value in values if value is not None]
+    read = [_read_document(value, fragment, file, kinds) for value in values if value is not None]
     return Parsed(
         definitions=tuple(d for part in read for d in part.definitions),
         problems=tuple(p for part in read for p in part.problems),
@@ -252,11 +263,11 @@ def _syntax_hint(said: str) -> str:
     return ""
 
 
-def _read_document(value: object, fragment: _Fragment, file: str) -> Parsed:
-    wrong = list(itertools.islice(_check_document(value), MAX_PROBLEMS + 1))
+def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
+    wrong = list(itertools.islice(_check_document(value, kinds), MAX_PROBLEMS + 1))
     if not wrong:
         try:
-            return Parsed(definitions=(_convert(value, fragment, file),))
+            return Parsed(definitions=(_convert(value, fragment, file, kinds),))
         except msgspec.ValidationError as error:
             wrong = [Misfit(path=(), message=str(error))]
     positions = locate(fragment.text, fragment.line_offset)
@@ -264,22 +275,23 @@ def _read_document(value: object, fragment: _Fragment, file: str) -> Parsed:
         (_placed(misfit, positions, file) for misfit in wrong),
         key=lambda problem: (problem.line, problem.column),
     )
-    broken = _identity(value)
+    broken = _identity(value, kinds)
     return Parsed(problems=tuple(problems), broken=broken, complete=bool(broken))
 
 
-def _identity(value: object) -> frozenset[tuple[str, str]]:
+def _identity(value: object, kinds: Kinds) -> frozenset[tuple[str, str]]:
     match value:
         case {"kind": str(kind), "metadata": {"name": str(name)}}:
-            return frozenset({(nearest(kind, DEFINITIONS) or kind, name)})
+            return frozenset({(nearest(kind, kinds) or kind, name)})
     return frozenset()
 
 
-def _convert(value: Any, fragment: _Fragment, file: str) -> Definition:
+def _convert(value: Any, fragment: _Fragment, file: str, kinds: Kinds) -> Definition:
+    spec: Any = msgspec.convert(value["spec"], kinds[value["kind"]])
     return Definition(
         kind=value["kind"],
         metadata=msgspec.convert(value["metadata"], Metadata),
-        spec=msgspec.convert(value["spec"], DEFINITIONS[value["kind"]]),
+        spec=spec,
         file=file,
         line=fragment.first_line,
     )
@@ -295,20 +307,20 @@ def _placed(misfit: Misfit, positions: Positions, file: str) -> Problem:
     return _at(file, place, misfit.message, field_name(misfit.path), hint)
 
 
-def _check_document(value: object) -> Iterator[Misfit]:
+def _check_document(value: object, kinds: Kinds) -> Iterator[Misfit]:
     if not isinstance(value, dict):
         message = f"expected a document with `apiVersion`, `kind`, `metadata` and `spec`, found {found(value)}"
         yield Misfit(path=(), message=message)
         return
     yield from _check_version(value)
-    yield from _check_kind(value)
+    yield from _check_kind(value, kinds)
     if "metadata" in value:
         yield from misfits(value["metadata"], Metadata, ("metadata",))
     else:
         yield Misfit(path=(), message="`metadata` is missing; expected `metadata: {name: …}`")
     for key in value:
         if key not in _ENVELOPE:
-            yield _unknown_envelope_field(key, value)
+            yield _unknown_envelope_field(key, value, kinds)
 
 
 def _check_version(value: dict[object, object]) -> Iterator[Misfit]:
@@ -320,25 +332,31 @@ def _check_version(value: dict[object, object]) -> Iterator[Misfit]:
         yield Misfit(path=("apiVersion",), message=message)
 
 
-def _check_kind(value: dict[object, object]) -> Iterator[Misfit]:
+def _check_kind(value: dict[object, object], kinds: Kinds) -> Iterator[Misfit]:
     if "kind" not in value:
-        names = ", ".join(f"`{kind}`" for kind in DEFINITIONS)
+        names = ", ".join(f"`{kind}`" for kind in kinds)
         yield Misfit(path=(), message=f"`kind` is missing; expected one of {names}")
         return
     kind = value["kind"]
-    if not isinstance(kind, str) or kind not in DEFINITIONS:
-        hint = did_you_mean(kind, DEFINITIONS, "known kinds") if isinstance(kind, str) else ""
+    if not isinstance(kind, str) or kind not in kinds:
+        hint = _kind_hint(kind, kinds)
         yield Misfit(path=("kind",), message=f"unknown kind: found {found(kind)}", hint=hint)
     elif "spec" in value:
-        yield from misfits(value["spec"], DEFINITIONS[kind], ("spec",))
+        yield from misfits(value["spec"], kinds[kind], ("spec",))
     else:
         yield Misfit(path=(), message=f"`spec` is missing; expected what the {kind} should be")
 
 
-def _unknown_envelope_field(key: object, value: dict[object, object]) -> Misfit:
+def _kind_hint(kind: object, kinds: Kinds) -> str:
+    if not isinstance(kind, str):
+        return ""
+    return ELSEWHERE.get(kind) or did_you_mean(kind, kinds, "known kinds")
+
+
+def _unknown_envelope_field(key: object, value: dict[object, object], kinds: Kinds) -> Misfit:
     hint = did_you_mean(str(key), _ENVELOPE)
     kind = value.get("kind")
-    below = field_paths(DEFINITIONS[kind]) if isinstance(kind, str) and kind in DEFINITIONS else {}
+    below = field_paths(kinds[kind]) if isinstance(kind, str) and kind in kinds else {}
     if key == "status":
         hint = "`status` is written by Andon only; see: andon status"
     elif key == "name":

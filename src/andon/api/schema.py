@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from andon.api.v1.definitions import API_VERSION, DEFINITIONS, Metadata
+from andon.api.v1.installation import INSTALLATION
 
 
 def json_schema() -> dict[str, Any]:
@@ -16,10 +17,11 @@ def json_schema() -> dict[str, Any]:
     names the one wrong field instead of saying that no alternative fits. Draft 7, which every YAML
     editor understands.
     """
-    kinds = list(DEFINITIONS)
-    types = [Metadata, *DEFINITIONS.values()]
+    known: dict[str, type] = {**DEFINITIONS, **INSTALLATION}
+    kinds = list(known)
+    types = [Metadata, *known.values()]
     _, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
-    specs = {kind: DEFINITIONS[kind].__name__ for kind in kinds}
+    specs = {kind: known[kind].__name__ for kind in kinds}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Andon document",

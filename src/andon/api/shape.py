@@ -261,6 +261,9 @@ _PATTERNS = {
     r"^/\S*$": "a path that starts with `/`",
     r"^https?://\S+$": "an address that starts with `http://` or `https://`",
     r"^[0-9]+[mhdw]$": "a length of time such as `30d`, `4w` or `12h`",
+    r"^\S+:[0-9]{1,5}$": "an address and a port such as `127.0.0.1:7411`",
+    r"^[^\s:]+:[0-9]+$": "a host and a port such as `mail.example.com:587`",
+    r"^\S+@\S+$": "an address such as `andon@example.com`",
     r"^[A-Za-z0-9-]+$": "a header name of letters, digits and dashes",
     r"^[A-Za-z0-9_-]+$": "a cookie name of letters, digits, dashes and underscores",
 }

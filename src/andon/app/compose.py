@@ -19,6 +19,7 @@ from andon.adapters.oci import OciArtifactStore
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
+from andon.api.v1.installation import InstallationSpec
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
 from andon.app.events.sinks import guard_of, sinks
@@ -70,6 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         archive_after_days: When events move from the database into the archive; 0: never.
         agentless: Take turns and tell people only, as the agent is on another machine.
         take_over: Become the database's home, because the former one is lost.
+        installation: How Andon itself is reached, and what it relies on.
     """
 
     state: Path
@@ -84,6 +86,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     archive_after_days: float = 0.0
     agentless: bool = False
     take_over: bool = False
+    installation: InstallationSpec = InstallationSpec()
 
 
 Serve = Callable[[ControlPlane, Admin], Awaitable[None]]
@@ -257,7 +260,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     executor = LocalExecutor(agent, source, artifacts, state / "work")
     desired = GitDesiredState(state / "desired.git", clock)
-    notifier = WebhookNotifier(guard=guard_of(settings.allow_internal))
+    notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
@@ -342,7 +345,7 @@ async def _run(
         clock=parts.clock,
         notify=settings.notify,
         policy_branch=settings.policy_branch,
-        guard=guard_of(settings.allow_internal),
+        guard=guard_of(settings.allow_internal, settings.installation),
     )
     admin = Admin(
         installation=installation,
@@ -377,7 +380,10 @@ async def telling(settings: Settings, store: Store, worker: str) -> None:
     """Tell subscribers what the ledger says, until cancelled."""
     pace = Pace(settings.lease_seconds)
     await Deliverer(
-        store, sinks(SystemClock(), guard_of(settings.allow_internal)), worker, pace
+        store,
+        sinks(SystemClock(), guard_of(settings.allow_internal, settings.installation)),
+        worker,
+        pace,
     ).run()
 
 

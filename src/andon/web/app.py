@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from andon.ports.access import AccessService
@@ -15,6 +16,7 @@ from andon.ports.secrets import SecretService
 from andon.web import page
 from andon.web.answers import endpoint, refused_route
 from andon.web.api import OPERATIONS
+from andon.web.headers import SecurityHeaders
 from andon.web.operations import Services
 
 API = "/api/v1"
@@ -39,6 +41,7 @@ def create_app(
     routes = [Route(one.path, endpoint(one, services), methods=[one.method]) for one in OPERATIONS]
     app = Starlette(
         routes=[Mount(API, routes=routes), *page.routes()],
+        middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: refused_route},
     )
     app.state.closing = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Serving: everything over a Unix socket with mode 0600, reading over a loopback address."""
+"""Serving: over a Unix socket with mode 0600, and over TCP where nobody can overhear it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,90 +16,147 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from andon.adapters import unixsocket
-from andon.kernel.errors import Conflict, Unavailable, UsageError
-from andon.web.guard import ReadOnly
+from andon.api.configuration import Address, check_listening
+from andon.api.v1.installation import InstallationSpec
+from andon.kernel.errors import AndonError, Conflict, Unavailable, UsageError
+from andon.runtime.system import SystemClock
+from andon.runtime.together import end
+from andon.web import tls
+from andon.web.connection import Connection, Limits
+from andon.web.guard import ReadOnly, guarded
 
-DEFAULT_PORT = 7411
 _BACKLOG = 128
 _LAST_ANSWERS_SECONDS = 2
+_HANDSHAKE_SECONDS = 10.0
+_FIRST_FREE_PORT = 1024
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to whoever runs the event loop."""
+    """A uvicorn server of our connections, that leaves signals to whoever runs the event loop."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, encryption: ssl.SSLContext | None) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_keep_alive=limits.keep_alive_seconds,
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        )
+        super().__init__(config)
+        self._limits = limits
+        self._encryption = encryption
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                lambda: Connection(self.config, self.server_state, self._limits),
+                sock=one,
+                ssl=self._encryption,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._encryption else None,
+                backlog=_BACKLOG,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
 
 
 async def serve(
     app: Starlette,
     *,
     socket_path: Path,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
+    installation: InstallationSpec | None = None,
+    port: int | None = None,
     ready: Callable[[str], None] = lambda url: None,
+    limits: Limits | None = None,
+    look_seconds: float = tls.PACE_SECONDS,
 ) -> None:
     """Serve until cancelled, then let running requests end.
 
     Args:
         app: From ``create_app``.
         socket_path: Unix socket for the command line; created with mode 0600, removed at the end.
-        host: Loopback address of the read-only page and API.
-        port: Its port; 0 chooses a free one.
-        ready: Called with the page's address once both answer.
+        installation: Where to listen besides, and how it is encrypted; default: loopback.
+        port: Instead of the installation's; 0 chooses a free one.
+        ready: Called with the address of the page once both answer.
+        limits: How large and slow requests may be.
+        look_seconds: Pause between two looks at the certificate.
 
     Raises:
         Unavailable: The port is taken.
-        UsageError: The port may not be used.
+        UsageError: The address may not be used, or would be overheard; the certificate is no good.
         Conflict: Another control plane answers on the socket.
     """
+    installation, limits = installation or InstallationSpec(), limits or Limits()
+    address = check_listening(installation)
+    address = address if port is None else address._replace(port=port)
+    keys = tls.Certificates(installation.tls, SystemClock()) if installation.tls else None
+    # Over TCP only reading, until requests there say who asks.
+    public = guarded(ReadOnly(app), installation, address)
     with contextlib.ExitStack() as sockets:
-        tcp = sockets.enter_context(_listen_tcp(host, port))
+        tcp = sockets.enter_context(_listen_tcp(address))
         unix = sockets.enter_context(_listen_unix(socket_path))
-        servers = [(_server(app), unix), (_server(ReadOnly(app)), tcp)]
-        tasks = [asyncio.ensure_future(s.serve(sockets=[sock])) for s, sock in servers]
-        ready(f"http://{host}:{tcp.getsockname()[1]}")
+        inner = _Server(app, limits, None)
+        outer = _Server(public, limits, keys.context if keys else None)
+        tasks = [
+            asyncio.ensure_future(server.serve(sockets=[one]))
+            for server, one in ((inner, unix), (outer, tcp))
+        ]
+        looking = [asyncio.ensure_future(keys.keep_fresh(look_seconds))] if keys else []
+        ready(f"{'https' if keys else 'http'}://{address._replace(port=tcp.getsockname()[1])}")
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*tasks, *looking], return_when=asyncio.FIRST_COMPLETED)
         finally:
             app.state.closing.set()
-            for server, _ in servers:
+            await end(*looking)
+            for server in (inner, outer):
                 server.should_exit = True
             await asyncio.gather(*tasks)
 
 
-def _server(app: ASGIApp) -> _Server:
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
-    )
-    return _Server(config)
-
-
-def _listen_tcp(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _listen_tcp(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
-        listener.bind((host, port))
+        listener.bind((address.host, address.port))
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Unavailable(
-                f"port {port} of {host} is taken by another program",
-                hint=f"`andon up --port {port + 1}`, or `--port 0` to choose a free one",
-            ) from None
-        raise UsageError(
-            f"port {port} of {host} cannot be used: {error.strerror}",
-            hint="`andon up --port 0` chooses a free one",
-        ) from None
+        raise _cannot_listen(address, error) from None
     return listener
+
+
+def _cannot_listen(address: Address, error: OSError) -> AndonError:
+    free = "`andon up --port 0` chooses a free one"
+    if error.errno == errno.EADDRINUSE:
+        return Unavailable(
+            f"port {address.port} of {address.host} is taken by another program",
+            hint=f"`andon up --port {address.port + 1}`, or `--port 0` to choose a free one",
+        )
+    if error.errno == errno.EACCES and address.port < _FIRST_FREE_PORT:
+        return UsageError(
+            f"port {address.port} is for administrators of this machine only",
+            hint="`--port` 1024 or above; or, in a systemd unit, "
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return UsageError(
+            f"this machine has no address {address.host}", hint="`ip address` lists those it has"
+        )
+    return UsageError(
+        f"port {address.port} of {address.host} cannot be used: {error.strerror}", hint=free
+    )
 
 
 @contextlib.contextmanager

@@ -8,8 +8,12 @@ from msgspec import Meta, field
 
 from andon.api.v1.definitions import Name, Spec
 
-Cidr = Annotated[str, Meta(description="Network such as `10.0.0.0/8`.")]
-FilePath = Annotated[str, Meta(min_length=1, description="Absolute path on the host.")]
+Cidr = Annotated[str, Meta(min_length=1, description="Network such as `10.0.0.0/8`.")]
+Url = Annotated[str, Meta(pattern=r"^https?://\S+$")]
+FilePath = Annotated[
+    str,
+    Meta(pattern=r"^/\S*$", description="Absolute path on the host, without spaces."),
+]
 
 
 class TlsSpec(Spec, kw_only=True, frozen=True):
@@ -30,7 +34,7 @@ class ProxySpec(Spec, kw_only=True, frozen=True):
 class OidcSpec(Spec, kw_only=True, frozen=True):
     """People log in at an OpenID provider (authorization code with PKCE)."""
 
-    issuer: Annotated[str, Meta(pattern=r"^https?://\S+$")]
+    issuer: Url
     client_id: Annotated[str, Meta(min_length=1)]
     client_secret_file: FilePath | None = None
     scopes: tuple[str, ...] = ("openid", "profile", "email")
@@ -68,14 +72,18 @@ class InstallationSpec(Spec, kw_only=True, frozen=True):
     """How Andon itself is reached, and what it relies on."""
 
     url: Annotated[
-        str | None,
-        Meta(pattern=r"^https?://\S+$", description="How people reach it; for links and logins."),
+        Url | None,
+        Meta(
+            description="How people reach it: for links, logins, and the name that requests may "
+            "be for."
+        ),
     ] = None
     listen: Annotated[
         str,
         Meta(
             pattern=r"^\S+:[0-9]{1,5}$",
-            description="Address and port. Other than loopback it needs `tls` or `proxy`.",
+            description="Address and port, such as `0.0.0.0:443`. Other than loopback it needs `tls` "
+            "or `proxy`.",
         ),
     ] = "127.0.0.1:7411"
     tls: TlsSpec | None = None
@@ -83,3 +91,7 @@ class InstallationSpec(Spec, kw_only=True, frozen=True):
     oidc: OidcSpec | None = None
     secrets_key: SecretsKeySpec = SecretsKeySpec()
     mail: MailSpec | None = None
+
+
+INSTALLATION: dict[str, type[InstallationSpec]] = {"Installation": InstallationSpec}
+"""The kind people write for a host, by name."""

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from andon.adapters.eventwebhook import WebhookSink
 from andon.adapters.outbound import LOCAL, Guard
+from andon.api.configuration import parse_address
+from andon.api.v1.installation import InstallationSpec
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable, UsageError
 from andon.ports.sinks import Sink
@@ -20,16 +22,19 @@ def scheme(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-def guard_of(allow: Sequence[str]) -> Guard:
-    """Say where calls may lead: over loopback too, as only this machine's users reach the control plane.
+def guard_of(allow: Sequence[str], installation: InstallationSpec | None = None) -> Guard:
+    """Say where calls may lead: over loopback too, while only this machine's users reach the control plane.
 
     Args:
         allow: Internal networks and patterns of names that may be called besides.
+        installation: How others reach the control plane.
 
     Raises:
         UsageError: One is neither.
     """
-    return Guard(allow, loopback=True)
+    told = installation or InstallationSpec()
+    ours_alone = parse_address(told.listen).is_loopback and told.proxy is None
+    return Guard(allow, loopback=ours_alone)
 
 
 def sinks(clock: Clock, guard: Guard = LOCAL) -> Callable[[Subscription], Sink]:

@@ -131,7 +131,7 @@ def restore(session: Session, file: Path, database: str) -> None:
     """
     from andon.app.lock import hold_state, prepare_state
     from andon.app.upkeep.restore import restore as put_back
-    from andon.cli.commands.up import database as checked
+    from andon.cli.engine_options import database as checked
     from andon.runtime.system import SystemClock
 
     clock = SystemClock()
