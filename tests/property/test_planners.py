@@ -28,7 +28,7 @@ from andon.domains.line.gate import judge_gate
 from andon.domains.pipelines.plan import may_begin
 
 NAMES = ["a", "b", "c", "d", "e", "f", "g"]
-CHECKS = ["unit", "acceptance", "audit", "approval"]
+CHECKS = ["unit", "acceptance", "audit", "lint"]
 NOW = 1_000_000.0
 AGE = 3600.0
 

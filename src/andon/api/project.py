@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
@@ -10,6 +11,7 @@ from andon.api.parse import Parsed, document_positions, duplicates, read_documen
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.v1.definitions import (
+    Approvals,
     Definition,
     EnvironmentSpec,
     ObjectiveSpec,
@@ -20,6 +22,8 @@ from andon.api.v1.definitions import (
     ServiceSpec,
 )
 from andon.kernel.cron import parse_cron, time_zone, time_zones
+
+_SOMEBODY = re.compile(r"(team|person):[^\s:]+\Z")
 
 Broken = frozenset[tuple[str, str]]
 
@@ -239,8 +243,26 @@ def _check_environment(
     for service in spec.services:
         path = ("spec", "services", service)
         yield from _unknown(definition, path, "Service", service, names.of("Service"))
+    if spec.approvals is not None:
+        yield from _check_approvals(definition, spec.approvals)
     if spec.rollout is not UNSET:
         yield from _check_steps(definition, spec.rollout.steps)
+
+
+def _check_approvals(definition: Definition, rule: Approvals) -> Iterator[Problem]:
+    here: Path = ("spec", "approvals")
+    for number, named in enumerate(rule.people):
+        if not _SOMEBODY.match(named):
+            message = f"expected `team:<name>` or `person:<name>`, found `{named}`"
+            name = named.rpartition(":")[2].strip() or "NAME"
+            hint = f"`person:{name}`, or `team:{name}` if it is a team"
+            yield _problem(definition, (*here, "people", number), message, hint)
+    named_people = {one for one in rule.people if one.startswith("person:")}
+    if rule.people and set(rule.people) == named_people and len(named_people) < rule.count:
+        message = (
+            f"expected at most {len(named_people)}, as many as may approve; found {rule.count}"
+        )
+        yield _problem(definition, (*here, "count"), message, "name more people, or a team")
 
 
 def _check_steps(definition: Definition, steps: Sequence[RolloutStep]) -> Iterator[Problem]:

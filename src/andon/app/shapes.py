@@ -137,6 +137,7 @@ def approval_json(approval: Object) -> Json:
         "by": spec.by,
         "reason": spec.reason,
         "approvedAt": spec.approved_at,
+        "withdrawnAt": approval.status.withdrawn_at,
     }
 
 
@@ -253,6 +254,14 @@ def _tell(row: LedgerRow) -> str:
             return f"{row.subject} was not told of {content.get('event')}: {content.get('reason')}"
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
+        case "andon-approval", "requested":
+            given = f"{len(content.get('given', ()))} of {content.get('count')}"
+            return f"{row.subject} waits for people's approval ({given})"
+        case "andon-approval", _:
+            by = str(content.get("by", "")).removeprefix("person:")
+            done = "approves" if verb == "given" else "no longer approves"
+            where = row.stream.removeprefix("env/")
+            return f"{by} {done} {row.chain} for {where}: {content.get('reason', '')}"
         case "andon-cancellation", _:
             by = str(content.get("by", "")).removeprefix("person:")
             return f"{by} cancels {row.subject}: {content.get('reason', '')}"

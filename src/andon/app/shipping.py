@@ -146,6 +146,7 @@ def change_spec(
         sha=loaded.commit.sha,
         ref=loaded.ref,
         author=loaded.commit.author,
+        committer=loaded.commit.committer,
         message=loaded.commit.message,
         committed_at=loaded.commit.committed_at,
         policy_revision=loaded.policy_revision,

@@ -7,8 +7,10 @@ from typing import Any
 from msgspec import Struct
 
 from andon.api.v1.control import Selector
-from andon.api.v1.records import TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
-from andon.app.shapes import Json, event_json, hold_json
+from andon.api.v1.records import BUILD_ONLY, TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
+from andon.app.shapes import Json, approval_json, event_json, hold_json
+from andon.domains.line.approvals import CHECK
+from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
 from andon.kernel.errors import NotFound
 from andon.ports.store import Tx
@@ -132,7 +134,7 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
     holds = _holds(tx, asked, now)
     closing = [hold for hold in holds if hold.spec.source != LATCH or _touches(asked, hold)]
     missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
-    chains = dict.fromkeys(run.spec.change for run in asked.runs)
+    chains = list(dict.fromkeys(run.spec.change for run in asked.runs))
     return {
         "subject": asked.name,
         "kind": asked.kind,
@@ -140,9 +142,16 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
         "summary": _summary(tx, asked, closing, missing),
         "missing": missing,
         "holds": [hold_json(hold) for hold in holds],
-        "story": _story(tx, list(chains)[:3]),
+        "approvals": [one for change in chains for one in approvals(tx, change, environment)],
+        "story": _story(tx, chains[:3]),
         "evidence": _evidence(tx, asked),
     }
+
+
+def approvals(tx: Tx, change: str, environment: str = "") -> list[Json]:
+    """Show who has approved a Change, oldest first, in one environment or everywhere."""
+    labels = subject_labels(Subject(change=change, environment=environment))
+    return [approval_json(one) for one in tx.list(Selector(kind="Approval", labels=labels))]
 
 
 def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:
@@ -174,7 +183,9 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     claims = tx.list(Selector(kind="Evidence", labels=labels))
     claims += tx.list(Selector(kind="Approval", labels={"change": run.spec.change}))
     holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
-    return judge_gate(_scope_of(run), plan.requires, claims, holds, now, plan.max_age_seconds)
+    return judge_gate(
+        _scope_of(run), plan.requires, claims, holds, now, plan.max_age_seconds, plan.approvals
+    )
 
 
 def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
@@ -182,20 +193,22 @@ def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
         return []
     approve = f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
     if run.status.reason in {"NoVerdict", "NoTraffic"}:
-        return [_lack(run, "judge", approve, person=run.status.reason == "NoVerdict")]
+        reason = str(run.status.message)
+        return [_lack(run, "judge", reason, approve, person=run.status.reason == "NoVerdict")]
     if run.status.phase == "Running":
         return []
     return [
-        _lack(run, one.check, approve, person=True)
-        if one.check == "approval"
-        else _lack(run, one.check, one.opens, person=False)
+        _lack(run, one.check, one.reason, approve, person=True)
+        if one.check == CHECK
+        else _lack(run, one.check, one.reason, one.opens, person=False)
         for one in gate_of(tx, run, now).missing
     ]
 
 
-def _lack(run: Object, check: str, opens: str, *, person: bool) -> Json:
+def _lack(run: Object, check: str, reason: str, opens: str, *, person: bool) -> Json:
     return {
         "check": check,
+        "reason": reason,
         "environment": run.labels.get("environment", ""),
         "since": run.created_at,
         "opens": opens,
@@ -211,7 +224,7 @@ def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> 
     if lonely:
         return f"{lonely[0].name} is under way: {lonely[0].status.message}"
     if missing:
-        wanted = ", ".join(dict.fromkeys(str(lack["check"]) for lack in missing))
+        wanted = ", ".join(dict.fromkeys(_wanted(lack) for lack in missing))
         return f"waiting for Evidence: {wanted}"
     for run in asked.runs:
         if run.status.phase in {"Failed", "RolledBack", "Cancelled"}:
@@ -220,7 +233,18 @@ def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> 
         if run.status.phase not in TERMINAL:
             doing = _doing(tx, run)
             return f"{run.name} is under way{f': {doing}' if doing else ''}"
-    return "nothing holds it"
+    return _built_only(tx, asked) or "nothing holds it"
+
+
+def _built_only(tx: Tx, asked: Asked) -> str:
+    change = tx.get("Change", asked.name) if asked.kind == "change" else None
+    if change is None or change.spec.until != BUILD_ONLY:
+        return ""
+    return f"built, as was asked; `andon ship {change.spec.sha[:12]}` takes it on"
+
+
+def _wanted(lack: Json) -> str:
+    return f"approval ({lack['reason']})" if lack["check"] == CHECK else str(lack["check"])
 
 
 def _doing(tx: Tx, run: Object) -> str:

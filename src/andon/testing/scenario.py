@@ -28,13 +28,14 @@ from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError
+from andon.ports.asking import Asked
 from andon.store import open_store, verify_ledger
 from andon.testing.clock import FakeClock
 from andon.testing.simulated_line import SimulatedLine
 from andon.testing.world import Fault, World
 
 LONGEST_WAIT_SECONDS = 3600.0
-PERSON = "ada"
+PERSON, APPROVER = "ada", "bob"
 
 Item = Mapping[str, Any]
 
@@ -135,6 +136,7 @@ class Scenario:
             "lift": self._lift,
             "unlatch": self._unlatch,
             "approve": self._approve,
+            "withdraw": self._withdraw,
             "rollback": self._rollback,
             "cancel": self._cancel,
             "expect": lambda what, item: self.check(what),
@@ -229,9 +231,22 @@ class Scenario:
         )
 
     def _approve(self, label: str, item: Item) -> None:
+        self._consent(commands.approve, label, item)
+
+    def _withdraw(self, label: str, item: Item) -> None:
+        self._consent(commands.withdraw, label, item)
+
+    def _consent(self, command: Callable[..., Object], label: str, item: Item) -> None:
+        name = item.get("by", APPROVER)
+        asked = Asked(
+            by=name if ":" in name else f"person:{name}",
+            teams=tuple(item.get("teams", ())),
+            emails=(f"{name}@example.com",),
+        )
+        change = self._change(label)
         self.line.command(
-            lambda tx, turns, now: commands.approve(
-                tx, turns, self._change(label), item["in"], by=PERSON, reason="seen", now=now
+            lambda tx, turns, now: command(
+                tx, turns, change, item["in"], asked=asked, reason="seen", now=now
             )
         )
 

@@ -33,6 +33,7 @@ LEASE_SECONDS = 30 * 86400.0
 TASK_SECONDS = 30.0
 QUEUES = {type.__name__: Limit() for type in get_args(AnyAction)}
 REPOSITORY = "/repositories/shop"
+AUTHOR = "Ada <ada@example.com>"
 PAGER = "http://pager.example/hook"
 
 
@@ -146,7 +147,7 @@ class SimulatedLine:
         setting = shipping.policy_setting(REPOSITORY)
         revision = self.look(lambda tx: tx.get_setting(setting)) or sha
         loaded = shipping.Loaded(
-            commit=Commit(sha=sha, author="Ada", message=message, committed_at=self.clock.now()),
+            commit=Commit(sha=sha, author=AUTHOR, message=message, committed_at=self.clock.now()),
             repository=REPOSITORY,
             ref="main",
             own=definitions,

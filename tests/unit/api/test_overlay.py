@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from andon.api.overlay import configuration, configuration_hash, merge_bases
 from andon.api.v1.definitions import (
+    Approvals,
     EnvironmentSpec,
     Health,
     Overlay,
@@ -107,3 +108,16 @@ def test_how_a_value_came_about_is_not_in_the_hash():
     same = EnvironmentSpec(config=dict(reversed(SERVICE.config.items())))
     assert hashed(SERVICE, same) == hashed(SERVICE)
     assert hashed(replace(SERVICE, drain_seconds=10.0)) == hashed(SERVICE)
+
+
+def test_consent_asked_for_in_a_base_is_asked_for_in_what_is_based_on_it():
+    two = Approvals(count=2, people=("team:sre",))
+    merged = merge_bases(
+        {
+            "live": EnvironmentSpec(approvals=two),
+            "prod": EnvironmentSpec(base="live"),
+            "eu": EnvironmentSpec(base="prod", approvals=Approvals(count=3)),
+        }
+    )
+    assert merged["prod"].approvals == two
+    assert merged["eu"].approvals == Approvals(count=3)

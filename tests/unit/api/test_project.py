@@ -130,3 +130,44 @@ spec:
     assert "never fires" in told[1]
     assert "expected 0 to 59" in told[2]
     assert "did you mean `Europe/Berlin`?" in told[3]
+
+
+def test_every_wrong_approver_is_shown_at_its_place():
+    text = b"""\
+apiVersion: andon/v1
+kind: Environment
+metadata: { name: prod }
+spec:
+  approvals:
+    count: 3
+    people:
+      - ann
+      - "person:"
+      - group:sre
+      - team:sre
+"""
+    pipeline = document("Pipeline", "p", "{jobs: {unit: {run: x}}}")
+    problems = check_project({"andon.yaml": text, "p.yaml": pipeline}).problems
+    assert [str(problem).split(": ")[:2] for problem in problems] == [
+        ["andon.yaml:8:9", "spec.approvals.people[0]"],
+        ["andon.yaml:9:9", "spec.approvals.people[1]"],
+        ["andon.yaml:10:9", "spec.approvals.people[2]"],
+    ]
+    assert problems[0].message == "expected `team:<name>` or `person:<name>`, found `ann`"
+    assert problems[0].hint == "`person:ann`, or `team:ann` if it is a team"
+
+
+@pytest.mark.parametrize(
+    ("people", "wrong"),
+    [
+        ("[person:ann]", True),
+        ("[person:ann, person:ann]", True),
+        ("[person:ann, person:bob]", False),
+        ("[person:ann, team:sre]", False),
+        ("[]", False),
+    ],
+)
+def test_more_approvals_than_people_who_may_give_them_are_a_problem(people, wrong):
+    found = said(document("Environment", "prod", f"{{approvals: {{count: 2, people: {people}}}}}"))
+    assert bool(found) == wrong
+    assert not wrong or "spec.approvals.count: expected at most 1" in found[0]

@@ -23,6 +23,7 @@ class RawCommit(Struct, frozen=True, kw_only=True):
     tree: str
     parents: tuple[str, ...]
     author: str
+    committer: str
     committed_at: float
     message: str
 
@@ -31,6 +32,7 @@ class RawCommit(Struct, frozen=True, kw_only=True):
         return Commit(
             sha=sha,
             author=_CONTROL.sub(" ", self.author)[:_LONGEST_NAME],
+            committer=_CONTROL.sub(" ", self.committer)[:_LONGEST_NAME],
             message=_CONTROL.sub(" ", self.message).strip()[:_LONGEST_MESSAGE],
             committed_at=self.committed_at,
             parents=self.parents,
@@ -53,6 +55,7 @@ def parse_commit(raw: bytes) -> RawCommit:
         tree=_first(headers, b"tree").decode(),
         parents=tuple(parent.decode() for parent in headers.get(b"parent", [])),
         author=_person(_decoded(_first(headers, b"author"), encoding)),
+        committer=_person(_decoded(_first(headers, b"committer"), encoding)),
         committed_at=_seconds(_first(headers, b"committer")),
         message=_decoded(message, encoding).strip(),
     )

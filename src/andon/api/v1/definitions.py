@@ -6,6 +6,7 @@ Field docstrings live in ``Annotated`` descriptions; the JSON Schema, the editor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -277,6 +278,18 @@ class Approvals(Spec, kw_only=True, frozen=True):
             "approve here."
         ),
     ] = ()
+
+    def counts(self, by: str, teams: Iterable[str]) -> bool:
+        """Say whether somebody's consent counts.
+
+        Args:
+            by: Who, ``person:<name>``.
+            teams: Names of their teams.
+
+        >>> Approvals(people=("team:sre",)).counts("person:ann", ["sre", "shop"])
+        True
+        """
+        return not self.people or bool({by, *(f"team:{team}" for team in teams)} & {*self.people})
 
 
 class EnvironmentSpec(Spec, kw_only=True, frozen=True):

@@ -16,6 +16,7 @@ from andon.api.v1.access import (
 from andon.api.v1.definitions import EnvironmentSpec
 from andon.api.v1.records import (
     ApprovalSpec,
+    ApprovalStatus,
     ArtifactSpec,
     CancellationSpec,
     ChangeSpec,
@@ -45,7 +46,7 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Evidence": (EvidenceSpec, Empty),
     "Hold": (HoldSpec, HoldStatus),
     "Incident": (IncidentSpec, IncidentStatus),
-    "Approval": (ApprovalSpec, Empty),
+    "Approval": (ApprovalSpec, ApprovalStatus),
     "User": (UserSpec, UserStatus),
     "Team": (TeamSpec, Empty),
     "Token": (TokenSpec, TokenStatus),

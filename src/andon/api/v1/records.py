@@ -250,7 +250,9 @@ class RolloutPlan(Record, kw_only=True, frozen=True):
     post_deploy: tuple[JobPlan, ...] = ()
     notify: tuple[str, ...] = ()
     reason: str = ""
-    """Why a rollback was asked for."""
+    """Why a rollback was asked for, or whose rotation of a secret this is."""
+    base: str = ""
+    """Key of the one version that this one may replace: it runs the same with newer secrets."""
     secrets: dict[str, SecretRef] = {}
     """Secrets the replicas see, by environment variable; their versions are part of the configuration."""
     approvals: Approvals | None = None
@@ -426,12 +428,28 @@ class IncidentStatus(Record, kw_only=True, frozen=True):
 
 
 class ApprovalSpec(Record, kw_only=True, frozen=True):
-    """A person's consent, read as Evidence with the check ``approval``."""
+    """A person's consent: what a gate that asks for ``approval`` counts.
+
+    Args:
+        subject: Change and environment.
+        by: Who, ``person:<name>``.
+        reason: What they looked at.
+        approved_at: Seconds since the Unix epoch.
+        teams: Their teams when they gave it.
+    """
 
     subject: Subject
     by: str
     reason: str
     approved_at: float
+    teams: tuple[str, ...] = ()
+
+
+class ApprovalStatus(Record, kw_only=True, frozen=True):
+    """Whether a person still consents."""
+
+    withdrawn_at: float = 0
+    withdraw_reason: str = ""
 
 
 class SecretSpec(Record, kw_only=True, frozen=True):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from andon.api.v1.actions import ActionFailed, Notify
-from andon.api.v1.control import Decision
+from andon.api.v1.control import Decision, Event, Link
 from andon.domains.delivery.rollout import Rollout
+from andon.domains.line import events
+from andon.domains.line.approvals import CHECK, as_actor, consents
+from andon.domains.line.gate import ONE
 
 NOTIFY_ATTEMPTS = 8
 
@@ -34,6 +37,37 @@ def call_person(rollout: Rollout, step: str, reason: str) -> None:
             continue
         if rollout.do_patiently(name, Notify(url=url, body=_notice(rollout, "line.waiting"))):
             rollout.memory["told"] = [*rollout.memory.get("told", ()), name]
+
+
+def ask_for_consent(rollout: Rollout) -> None:
+    """Say, once, that only people's consent is missing: in the ledger and to every webhook."""
+    if "consent_asked" not in rollout.memory:
+        rollout.memory["consent_asked"] = True
+        rollout.events.append(_consent_requested(rollout))
+    call_person(rollout, "gate", CHECK)
+
+
+def _consent_requested(rollout: Rollout) -> Event:
+    plan = rollout.plan
+    rule = plan.approvals or ONE
+    claims = rollout.view.related.get("approvals", ())
+    oldest = rollout.now - plan.max_age_seconds
+    given = consents(rollout.subject, claims, rule, since=oldest)
+    return events.extension(
+        "approval",
+        "requested",
+        id=f"run/{rollout.run}/approval",
+        stream=rollout.stream,
+        about=rollout.run,
+        chain=rollout.spec.change,
+        links=(Link(target=events.merged_id(rollout.spec.change)),),
+        content={
+            "environment": {"id": plan.environment},
+            "people": list(rule.people),
+            "count": rule.count,
+            "given": [as_actor(one.by) for one in given],
+        },
+    )
 
 
 def keep_telling(rollout: Rollout) -> Decision:

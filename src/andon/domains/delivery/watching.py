@@ -23,7 +23,7 @@ from andon.api.v1.actions import (
     TrafficObserved,
 )
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import RolloutPlan
+from andon.api.v1.records import Object, RolloutPlan
 from andon.domains.delivery.judge import (
     Judgement,
     JudgeState,
@@ -37,8 +37,9 @@ from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.sampling import counts_of, next_sample, plan_of, remember
 from andon.domains.delivery.stopping import fail, stop, version_scope
 from andon.domains.delivery.telling import call_person
+from andon.domains.line.approvals import consents
 from andon.domains.line.evidence import claim
-from andon.domains.line.gate import as_evidence
+from andon.domains.line.gate import ONE
 from andon.domains.line.turn import describe_failure
 
 LOOK_EVERY_SECONDS = 1.0
@@ -346,14 +347,18 @@ def _quiet_soak(rollout: Rollout, judgement: Judgement, waited: float) -> bool:
     )
 
 
+def unjudged_since(run: Object) -> float:
+    """Say since when a step waits for a consent of its own, to go on unjudged; 0: none does."""
+    waits = run.status.reason in {"NoVerdict", "NoTraffic"}
+    return float(run.status.memory["since"]) if waits else 0.0
+
+
 def _approved(rollout: Rollout) -> bool:
-    scope = version_scope(rollout)
-    since = rollout.memory["since"]
-    claims = (as_evidence(item.spec) for item in rollout.view.related.get("approvals", ()))
-    return any(
-        found.subject.environment in {"", scope.environment} and found.observed_at >= since
-        for found in claims
-    )
+    """Say whether as many people as the gate asks for have consented since the step began."""
+    rule = rollout.plan.approvals or ONE
+    claims = rollout.view.related.get("approvals", ())
+    since: float = rollout.memory["since"]
+    return len(consents(rollout.subject, claims, rule, since=since)) >= rule.count
 
 
 def _advance(rollout: Rollout, step: str, judgement: Judgement) -> bool:

@@ -1,17 +1,21 @@
 """Gates: what is missing, what holds, and nothing else.
 
 A gate is closed by missing Evidence or by a matching Hold. Evidence about an artifact counts for its
-digest until the policy's maximum age.
+digest until the policy's maximum age. Consent is counted by person (``approvals``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from andon.api.v1.definitions import Approvals
 from andon.api.v1.records import ApprovalSpec, EvidenceSpec, HoldSpec, HoldStatus, Object, Subject
+from andon.domains.line.approvals import CHECK, consents, tell
 
+ONE = Approvals()
+"""Where consent is asked for without saying of whom: anybody who may approve, once."""
 LATCH = "latch"
 """Source of the Hold that a version's own failure leaves behind."""
 
@@ -35,6 +39,11 @@ class Gate(Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """True when nothing is missing and nothing holds."""
         return not self.missing and not self.holds
+
+    @property
+    def waits_for_people(self) -> bool:
+        """True when nothing but consent would open it."""
+        return not self.holds and {lack.check for lack in self.missing} == {CHECK}
 
     def explain(self) -> str:
         """Say in one line what closes it."""
@@ -73,6 +82,7 @@ def judge_gate(
     holds: Iterable[Object],
     now: float,
     max_age_seconds: float,
+    rule: Approvals | None = None,
 ) -> Gate:
     """Decide whether a version may enter an environment.
 
@@ -83,12 +93,21 @@ def judge_gate(
         holds: Holds that may match.
         now: Seconds since the Unix epoch.
         max_age_seconds: Evidence older than this is as good as missing.
+        rule: How many people must consent, and who counts, where ``approval`` is required; None:
+            anybody once.
     """
-    latest = _latest(subject, evidence)
+    claims = tuple(evidence)
+    latest = _latest(subject, claims)
+    given = consents(subject, claims, rule or ONE, since=now - max_age_seconds)
     missing = tuple(
         lack
         for check in requires
-        if (lack := _lack(check, latest.get(check), now, max_age_seconds)) is not None
+        if (
+            lack := _lack_of_consent(rule or ONE, given)
+            if check == CHECK
+            else _lack(check, latest.get(check), now, max_age_seconds)
+        )
+        is not None
     )
     return Gate(missing=missing, holds=matching_holds(subject, holds, now))
 
@@ -96,26 +115,20 @@ def judge_gate(
 def _latest(subject: Subject, evidence: Iterable[Object]) -> dict[str, EvidenceSpec]:
     latest: dict[str, EvidenceSpec] = {}
     for item in evidence:
-        claim = as_evidence(item.spec)
-        if claim.subject.matches(subject):
+        claim = item.spec
+        if isinstance(claim, EvidenceSpec) and claim.subject.matches(subject):
             known = latest.get(claim.check)
             if known is None or claim.observed_at >= known.observed_at:
                 latest[claim.check] = claim
     return latest
 
 
-def as_evidence(spec: EvidenceSpec | ApprovalSpec) -> EvidenceSpec:
-    """Read an Approval as Evidence with the check ``approval``."""
-    if isinstance(spec, EvidenceSpec):
-        return spec
-    return EvidenceSpec(
-        subject=spec.subject,
-        check="approval",
-        verdict="Pass",
-        source=f"person:{spec.by}",
-        observed_at=spec.approved_at,
-        message=spec.reason,
-    )
+def _lack_of_consent(rule: Approvals, given: Sequence[ApprovalSpec]) -> Missing | None:
+    """Only people consent: no Evidence that calls itself an approval is one."""
+    if len(given) >= rule.count:
+        return None
+    opens = "a person: `andon approve CHANGE --environment ENV -m REASON`"
+    return Missing(check=CHECK, reason=tell(rule, given), opens=opens)
 
 
 def _lack(
@@ -133,8 +146,6 @@ def _lack(
 
 
 def _opens(check: str) -> str:
-    if check == "approval":
-        return "a person: `andon approve CHANGE --environment ENV -m REASON`"
     if check.startswith("deployed/"):
         return f"a successful rollout in {check.removeprefix('deployed/')}"
     return f"a passing `{check}` job on this artifact"
