@@ -11,6 +11,8 @@ Answers are plain JSON with camelCase names; secrets stand in the answer to thei
     ``{name, members, grants: [grant], createdAt, revision}``
 ``token``
     ``{name, owner, grants: [grant], expiresAt, createdBy, createdAt, revokedAt, revision}``
+
+Answers to making and changing have ``notes: [text]`` where what was done may be a slip.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class AccessService(Protocol):
         """Let a person in by password.
 
         Raises:
-            Denied: Wrong name or password (the same words for both), or locked for a while.
+            Denied: Wrong name or password, disabled or locked for a while, all in the same words.
             Unavailable: Too many tries from that address; the hint says when to try again.
         """
         ...
@@ -140,7 +142,10 @@ class AccessService(Protocol):
         disabled: bool | None = None,
         unlock: bool = False,
     ) -> Json:
-        """Make or change a ``user``; None leaves a field as it is. Ends sessions when disabled."""
+        """Make or change a ``user``; None leaves a field as it is, an empty password takes it away.
+
+        A new password and being disabled end the user's sessions.
+        """
         ...
 
     async def remove_user(self, name: str, *, asked: Asked) -> Json:
@@ -184,5 +189,12 @@ class AccessService(Protocol):
         ...
 
     async def revoke_token(self, name: str, *, asked: Asked) -> Json:
-        """Let nobody in by it any more."""
+        """Let nobody in by it any more; asking again changes nothing."""
+        ...
+
+    async def rotate_admin_token(self, *, asked: Asked) -> Json:
+        """Replace the generated administrator's token: its ``token`` with ``file``, where it lies.
+
+        Sessions begun with the one before, or over the socket, end.
+        """
         ...

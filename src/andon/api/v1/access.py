@@ -109,6 +109,7 @@ class SessionSpec(Record, kw_only=True, frozen=True):
     Args:
         user: Whose; empty for one begun with a service token.
         token: Token it was begun with, and whose rights it has; empty: the user's own.
+        account: Account of this machine that began it over the Unix socket: an administrator.
         csrf: What a page must send along with every write.
         expires_at: Seconds since the Unix epoch.
         created_at: When.
@@ -117,6 +118,7 @@ class SessionSpec(Record, kw_only=True, frozen=True):
     csrf: str
     user: str = ""
     token: str = ""
+    account: str = ""
     expires_at: float = 0
     created_at: float = 0
 
