@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from andon.testing.door import FixedDoor
+from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
 from andon.web.serve import serve
@@ -32,7 +32,10 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     socket_path = tmp_path / "control.sock"
     task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(
-            create_app(line, FixedDoor()), socket_path=socket_path, port=0, ready=ready.set_result
+            create_app(line, FixedDoor({"guest": ADMINISTRATOR})),
+            socket_path=socket_path,
+            port=0,
+            ready=ready.set_result,
         )
     )
     both: set[asyncio.Future[Any]] = {task, ready}

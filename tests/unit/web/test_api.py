@@ -60,28 +60,39 @@ async def test_metrics_are_plain_text(client: Client) -> None:
 async def test_every_command_reaches_the_line_with_what_was_said(
     client: Client, served: Any
 ) -> None:
-    await ask(client.post, "/ship", {"repository": "r", "by": "ada"})
-    hold = {"scope": {"environment": "prod"}, "reason": "freeze", "by": "ada"}
+    ada = {"by": "person:ada"}
+    await ask(client.post, "/ship", {"repository": "r"})
+    hold = {"scope": {"environment": "prod"}, "reason": "freeze"}
     await ask(client.post, "/holds", hold)
-    await ask(client.post, "/holds/hold-1/lift", {"reason": "over", "by": "ada"})
-    latch = {"environment": "prod", "reason": "mended", "by": "ada"}
+    await ask(client.post, "/holds/hold-1/lift", {"reason": "over"})
+    latch = {"environment": "prod", "reason": "mended"}
     await ask(client.post, "/unlatch", latch | {"subject": "shop"})
     await ask(client.post, "/rollback", latch | {"service": "shop"})
-    await ask(client.post, "/runs/build-2/cancel", {"reason": "wrong", "by": "ada"})
+    await ask(client.post, "/runs/build-2/cancel", {"reason": "wrong"})
     await ask(client.post, "/approvals", latch | {"change": "shop-2"})
-    await ask(client.post, "/watches", {"repository": "r", "by": "ada"})
+    await ask(client.post, "/watches", {"repository": "r"})
     await ask(client.delete, "/watches", {"repository": "r", "branch": "main"})
     assert served.line.asked == [
-        ("ship", {"repository": "r", "ref": "HEAD", "until": "", "by": "ada"}),
-        ("hold", hold | {"expires_seconds": 0}),
-        ("lift", {"name": "hold-1", "reason": "over", "by": "ada"}),
-        ("unlatch", latch | {"subject": "shop"}),
-        ("rollback", latch | {"service": "shop"}),
-        ("cancel", {"run": "build-2", "reason": "wrong", "by": "ada"}),
-        ("approve", latch | {"change": "shop-2"}),
+        ("ship", {"repository": "r", "ref": "HEAD", "until": ""} | ada),
+        ("hold", hold | {"expires_seconds": 0} | ada),
+        ("lift", {"name": "hold-1", "reason": "over"} | ada),
+        ("unlatch", latch | {"subject": "shop"} | ada),
+        ("rollback", latch | {"service": "shop"} | ada),
+        ("cancel", {"run": "build-2", "reason": "wrong"} | ada),
+        ("approve", latch | {"change": "shop-2"} | ada),
         ("watch", {"repository": "r", "branch": "main", "interval_seconds": 5}),
         ("unwatch", {"repository": "r", "branch": "main"}),
     ]
+
+
+async def test_who_asks_is_known_and_not_said(client: Client) -> None:
+    error = await failure(client.post, "/ship", {"repository": "r", "by": "somebody else"})
+    assert isinstance(error, UsageError)
+
+
+async def test_a_privilege_that_is_used_is_written_down_before(client: Client, served: Any) -> None:
+    await ask(client.post, "/watches", {"repository": "r"})
+    assert served.line.privileges == [("person:ada", "watches_add")]
 
 
 async def test_an_error_keeps_its_code_message_and_hint(client: Client) -> None:
@@ -143,7 +154,8 @@ async def test_the_stream_goes_on_after_the_event_that_was_seen_last(served: Any
 
 def _raw_stream(port: int) -> list[bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/api/v1/events?after=0", headers={"Last-Event-ID": "4"})
+    headers = {"Last-Event-ID": "4", "Authorization": "Bearer guest"}
+    connection.request("GET", "/api/v1/events?after=0", headers=headers)
     answer = connection.getresponse()
     lines = [answer.readline() for _ in range(8)]
     connection.close()
