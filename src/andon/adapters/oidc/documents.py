@@ -12,13 +12,15 @@ from msgspec import Struct
 
 from andon.adapters.oidc.wire import Wire, address, found
 from andon.kernel.clock import Clock
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import Unavailable, UsageError
 
 DISCOVERY_SECONDS = 3600.0
 KEYS_SECONDS = 600.0
 """How long a set of keys is taken for the present one."""
 REFRESH_SECONDS = 30.0
 """Between two readings of the keys because of an unknown one."""
+RETRY_SECONDS = 5.0
+"""After the provider was down. Who waits for their turn meanwhile does not wait for it once more."""
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 Jwk = dict[str, Any]
@@ -64,6 +66,7 @@ class Documents:
         self._discovery: tuple[float, Discovery] | None = None
         self._keys: tuple[float, tuple[Jwk, ...]] | None = None
         self._refreshed_at = float("-inf")
+        self._down: tuple[float, Unavailable] | None = None
 
     async def discovery(self) -> Discovery:
         """Return where the provider's parts are.
@@ -96,8 +99,17 @@ class Documents:
     async def _current_discovery(self) -> Discovery:
         now = self._clock.now()
         if self._discovery is None or now - self._discovery[0] >= DISCOVERY_SECONDS:
-            self._discovery = now, await self._discover()
+            self._discovery = now, await self._unless_down(now)
         return self._discovery[1]
+
+    async def _unless_down(self, now: float) -> Discovery:
+        if self._down is not None and 0 <= now - self._down[0] < RETRY_SECONDS:
+            raise Unavailable(self._down[1].message, hint=self._down[1].hint)
+        try:
+            return await self._discover()
+        except Unavailable as error:
+            self._down = self._clock.now(), error.with_traceback(None)
+            raise
 
     async def _discover(self) -> Discovery:
         url = self._issuer.rstrip("/") + _WELL_KNOWN

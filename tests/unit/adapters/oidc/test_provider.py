@@ -277,6 +277,19 @@ async def test_provider_that_is_down_has_a_hint() -> None:
     assert "meanwhile log in by password" in caught.value.hint
 
 
+async def test_provider_that_is_down_is_asked_again_in_a_while(liar: Liar) -> None:
+    provider = liar.provider()
+    liar.answers = {DISCOVERY: (500, b"")}
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="answered 500") as caught:
+            await provider.begin(BACK)
+        assert caught.value.hint
+    assert len(liar.requests) == 1
+    liar.answers = {}
+    liar.clock.advance(6)
+    await provider.begin(BACK)
+
+
 async def test_internal_provider_has_to_be_allowed(liar: Liar) -> None:
     with pytest.raises(UsageError, match="internal address") as caught:
         await to(liar.issuer, Guard()).begin(BACK)
