@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from andon.cli.client import Client
+from andon.client.wire import Client
 from andon.kernel.errors import TimedOut, Unavailable
 from bench.ratio import Ratio
 

@@ -21,7 +21,7 @@ from traffic import DEADLINE_SECONDS, request, until
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.agentclient.wire import AgentStatus
 from andon.adapters.filetree import work_tree
-from andon.cli.client import Client
+from andon.client.wire import Client
 from andon.kernel.errors import TimedOut, Unavailable
 from andon.runtime.system import SystemClock
 

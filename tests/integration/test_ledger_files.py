@@ -16,8 +16,8 @@ from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.app.ledger.book import Book
 from andon.app.shapes import tell_event
-from andon.cli.client import SOCKET, Client
 from andon.cli.ledger_files import export_to, go_on, verify_file
+from andon.client.wire import SOCKET, Client
 from andon.kernel.errors import AndonError, Conflict, Unavailable, Untrusted
 from andon.store import open_store
 from andon.testing.clock import FakeClock

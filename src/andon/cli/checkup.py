@@ -165,7 +165,7 @@ def _clock(state: Path) -> Finding:
 
 
 def _control_plane(state: Path) -> Finding:
-    from andon.cli.client import Client
+    from andon.client.wire import Client
 
     try:
         health = Client(state, timeout_seconds=5).get("/health")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from andon.cli.client import part
 from andon.cli.commands.why import tell_why
 from andon.cli.output import clock_time, faint, run_title, say, show, state
 from andon.cli.session import Session
+from andon.client.wire import part
 from andon.kernel.errors import Conflict, Held, StepFailed, TimedOut, Unavailable
 
 POLL_SECONDS = 0.3

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from andon.cli.client import Client
+from andon.client.wire import Client
 from andon.kernel.errors import Conflict, NotFound, Unavailable
 from andon.store.transfer import (
     SUMMARY,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from andon.cli.client import Client
+    from andon.client.wire import Client
 
 STATE_FOLDER = ".andon"
 _MARKS = ("andon.yaml", ".git")
@@ -54,7 +54,7 @@ class Session:
     @property
     def client(self) -> Client:
         """The way to this state folder's control plane."""
-        from andon.cli.client import Client
+        from andon.client.wire import Client
 
         return Client(self.state)
 

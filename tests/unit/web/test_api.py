@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from andon.cli.client import Client
+from andon.client.wire import Client
 from andon.kernel.errors import AndonError, Held, InternalError, NotFound, UsageError
 from andon.testing.line import StillLine
 

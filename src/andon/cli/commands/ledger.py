@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from andon.cli.client import part
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import part
 from andon.kernel.errors import Untrusted, UsageError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

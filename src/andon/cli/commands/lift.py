@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from andon.cli.client import part
 from andon.cli.output import show
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import part
 
 
 @click.command()

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from andon.cli.client import Client, part
 from andon.cli.output import faint
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import Client, part
 from andon.kernel.errors import NotFound
 
 POLL_SECONDS = 0.3

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from andon.cli.client import part
 from andon.cli.output import clock_time, faint, moment, sha, show, state, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import part
 from andon.kernel.duration import format_duration
 
 

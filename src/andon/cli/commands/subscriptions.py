@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from andon.cli.client import part
 from andon.cli.output import faint, moment, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import part
 from andon.kernel.errors import NotFound, UsageError
 
 _STARTS = "now, start, or the sequence of the first event to be told."

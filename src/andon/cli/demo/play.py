@@ -19,8 +19,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from andon.cli.client import Client
 from andon.cli.demo.shop import ShopRepository, make_repository
+from andon.client.wire import Client
 from andon.kernel.errors import AndonError, InternalError, StepFailed, TimedOut, Unavailable
 
 Json = dict[str, Any]

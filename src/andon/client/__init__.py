@@ -1,0 +1,1 @@
+"""Andon for programs: a typed client over HTTP, of a control plane here or elsewhere."""
