@@ -42,6 +42,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "queue": ("queue", "See what waits, who works on it, and what was given up."),
     },
     "Around it": {
+        "login": ("login", "Work with a control plane elsewhere."),
+        "logout": ("login", "Forget a login."),
+        "portal": ("login", "Open the page in a browser, logged in."),
         "worker": ("worker", "Share the work of an installation on Postgres."),
         "admin": ("admin", "Back up, restore, move or pause Andon itself."),
         "schema": ("schema", "Print the JSON Schema of andon.yaml, for editors."),
@@ -66,7 +69,8 @@ class LazyGroup(click.Group):
         if cmd_name not in _PLACES:
             return None
         module = importlib.import_module(f"andon.cli.commands.{_PLACES[cmd_name][0]}")
-        command: click.Command = module.command
+        own = getattr(module, cmd_name, None)
+        command: click.Command = own if isinstance(own, click.Command) else module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -98,12 +102,17 @@ def _set(name: str, value: object) -> Any:
 
 
 def flags(command: Any) -> Any:
-    """Give a command the options that hold everywhere: ``--state``, ``--json``, ``--no-color``."""
+    """Give a command the options that hold everywhere: ``--state``, ``--server``, ``--json``, ``--no-color``."""
     options: dict[str, Any] = {
         "--state": {
             "metavar": "DIR",
             "callback": _set("given_state", None),
             "help": "State folder.",
+        },
+        "--server": {
+            "metavar": "URL",
+            "callback": _set("given_server", None),
+            "help": "Control plane elsewhere (or $ANDON_SERVER, with $ANDON_TOKEN).",
         },
         "--json": {"is_flag": True, "callback": _set("json", True), "help": "Answer as JSON."},
         "--no-color": {"is_flag": True, "callback": _set("color", False), "help": "No colours."},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from andon.client.wire import Client
+    from andon.client.wire import Client, Server
 
 STATE_FOLDER = ".andon"
 _MARKS = ("andon.yaml", ".git")
@@ -45,6 +45,7 @@ class Session:
         self.json = False
         self.color = True
         self.given_state = ""
+        self.given_server = ""
 
     @property
     def state(self) -> Path:
@@ -53,10 +54,40 @@ class Session:
 
     @property
     def client(self) -> Client:
-        """The way to this state folder's control plane."""
+        """The way to the control plane: a server that was named or logged in at, or the socket here.
+
+        A control plane that runs in this very project goes before a login elsewhere.
+        """
         from andon.client.wire import Client
 
-        return Client(self.state)
+        return Client(self.server or self.state)
+
+    @property
+    def server(self) -> Server | None:
+        """The server to ask; None: the control plane of the state folder."""
+        from andon.cli.logins import current_login, logins_file
+        from andon.client.wire import SOCKET, Server
+
+        named = self.given_server or os.environ.get("ANDON_SERVER", "")
+        here = self.given_state or os.environ.get("ANDON_STATE", "")
+        if not named and (here or (self.state / SOCKET).exists()):
+            return None
+        login = current_login(logins_file(os.environ))
+        token = os.environ.get("ANDON_TOKEN", "")
+        ca_file = os.environ.get("ANDON_CA_FILE", "")
+        if named:
+            server = Server(named, token, ca_file)
+            if login is not None and login.url == server.url and not token:
+                return Server(*login)
+            return server
+        return Server(login.url, token or login.token, ca_file or login.ca_file) if login else None
+
+    @property
+    def page(self) -> str:
+        """Address of the page."""
+        from andon.app.lock import read_record
+
+        return self.server.url if self.server else str(read_record(self.state).get("url", ""))
 
     @property
     def colorful(self) -> bool:
