@@ -367,6 +367,18 @@ class ControlPlane:
 
         return await self._act(asked, consent)
 
+    async def withdraw(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
+        """Take one's consent back."""
+        now = self._clock.now()
+
+        def take_back(tx: Tx) -> Json:
+            approval = commands.withdraw(
+                tx, self._turns, change, environment, asked=asked, reason=reason, now=now
+            )
+            return approval_json(approval)
+
+        return await self._act(asked, take_back)
+
     # --- the ledger ------------------------------------------------------------------------------
 
     async def ledger(

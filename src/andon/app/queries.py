@@ -23,6 +23,7 @@ from andon.api.v1.records import (
 )
 from andon.app.shapes import (
     Json,
+    approval_json,
     change_json,
     hold_json,
     run_json,
@@ -30,6 +31,7 @@ from andon.app.shapes import (
     version_json,
 )
 from andon.domains.delivery.plan import environments_in_order, plan_rollout
+from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import is_active
 from andon.domains.pipelines.schedule import entry_key
 from andon.kernel.cron import time_zone
@@ -273,7 +275,13 @@ def change_with_runs(tx: Tx, change: Object) -> Json:
     shown = [
         {**run_json(one), "steps": [step_json(row) for row in tx.steps(one.uid)]} for one in found
     ]
-    return {**change_json(change), "runs": shown}
+    return {**change_json(change), "runs": shown, "approvals": approvals(tx, change.name)}
+
+
+def approvals(tx: Tx, change: str, environment: str = "") -> list[Json]:
+    """Show who has approved a Change, oldest first, in one environment or everywhere."""
+    labels = subject_labels(Subject(change=change, environment=environment))
+    return [approval_json(one) for one in tx.list(Selector(kind="Approval", labels=labels))]
 
 
 def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str]) -> Json:

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY, TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
-from andon.app.shapes import Json, approval_json, event_json, hold_json
+from andon.app import queries
+from andon.app.shapes import Json, event_json, hold_json
 from andon.domains.line.approvals import CHECK
-from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
 from andon.kernel.errors import NotFound
 from andon.ports.store import Tx
@@ -142,16 +142,12 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
         "summary": _summary(tx, asked, closing, missing),
         "missing": missing,
         "holds": [hold_json(hold) for hold in holds],
-        "approvals": [one for change in chains for one in approvals(tx, change, environment)],
+        "approvals": [
+            one for change in chains for one in queries.approvals(tx, change, environment)
+        ],
         "story": _story(tx, chains[:3]),
         "evidence": _evidence(tx, asked),
     }
-
-
-def approvals(tx: Tx, change: str, environment: str = "") -> list[Json]:
-    """Show who has approved a Change, oldest first, in one environment or everywhere."""
-    labels = subject_labels(Subject(change=change, environment=environment))
-    return [approval_json(one) for one in tx.list(Selector(kind="Approval", labels=labels))]
 
 
 def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:

@@ -18,8 +18,10 @@ several answers are named here once:
     ``{name, scope, scopeText, reason, source, lift, createdAt, expiresAt, liftedAt, opens}``;
     ``scope`` has the fields of ``andon.api.v1.records.Subject``, ``opens`` is the command that lifts it.
 ``missing``
-    ``{check, environment, since, opens, person}``; ``person`` says that only a person can provide
-    it (an approval), not a step that is still going on.
+    ``{check, environment, reason, since, opens, person}``; ``person`` says that only a person can
+    provide it (an approval), not a step that is still going on.
+``approval``
+    ``{name, change, environment, by, reason, approvedAt, withdrawnAt}``.
 ``event``
     ``{kind: "event", seq, id, at, type, stream, chain, subject, text}``; ``text`` is one sentence.
 """
@@ -170,7 +172,18 @@ class LineService(Protocol):
         ...
 
     async def approve(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
-        """Record a person's consent; ``{name, change, environment, by, reason, approvedAt}``."""
+        """Record a person's consent; the same person consenting again changes nothing.
+
+        Returns:
+            The ``approval``.
+
+        Raises:
+            Denied: It is their own Change, or their consent does not count there.
+        """
+        ...
+
+    async def withdraw(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
+        """Take one's consent back while the rollout has not begun; returns the ``approval``."""
         ...
 
     async def runs(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from andon.kernel.errors import Held, NotFound
+from andon.kernel.errors import Denied, Held, NotFound
 from andon.ports.asking import Asked
 from andon.ports.news import Item, Sees
 
@@ -259,8 +259,14 @@ class StillLine:
         return a_run() | {"cancellation": asked | {"outlook": "it ends"}}
 
     async def approve(self, change: str, **asked: Any) -> Json:
-        """Remember an approval."""
+        """Remember an approval; that of ``own`` is refused."""
+        if change == "own":
+            raise Denied("ada wrote own, and nobody approves their own change")
         return self._note("approve", asked | {"change": change})
+
+    async def withdraw(self, change: str, **asked: Any) -> Json:
+        """Remember that an approval was withdrawn."""
+        return self._note("withdraw", asked | {"change": change})
 
     async def runs(
         self, *, filters: Mapping[str, str], limit: int = 50, after: str = ""

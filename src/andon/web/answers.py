@@ -69,7 +69,7 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
             await admit(operation, call)
             if operation.writes and not operation.once:
                 await services.line.note(call.asked)
-            return _respond(operation, call, await operation.handler(call))
+            return _respond(operation, call, await _answer(operation, call))
         except AndonError as error:
             return problem(error)
         except Exception as error:
@@ -77,6 +77,18 @@ def endpoint(operation: Operation, services: Services) -> Endpoint:
             return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))
 
     return respond
+
+
+async def _answer(operation: Operation, call: Call) -> Any:
+    """Carry it out; what a rule of the line forbids is written down like what a role does not allow."""
+    try:
+        return await operation.handler(call)
+    except Denied:
+        if call.identity is not None:
+            place = await operation.rule.where(call)
+            who = call.identity
+            await call.access.denied(who.name, operation.name, place, via=who.via)
+        raise
 
 
 async def _call(operation: Operation, services: Services, request: Request) -> Call:

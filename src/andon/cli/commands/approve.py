@@ -12,11 +12,16 @@ from andon.cli.session import Session
 @click.command()
 @click.argument("change")
 @click.option("--environment", "-e", required=True, help="Where it may go.")
-@click.option("--reason", "-m", required=True, help="What you looked at.")
+@click.option("--reason", "-m", required=True, help="What you looked at, or why not any more.")
+@click.option("--withdraw", is_flag=True, help="Take your consent back, while nothing has begun.")
 @flags
 @click.pass_obj
-def command(session: Session, change: str, environment: str, reason: str) -> None:
-    """Consent to a change in an environment."""
+def command(session: Session, change: str, environment: str, reason: str, withdraw: bool) -> None:
+    """Consent to a change in an environment; it is never your own."""
     ask = {"change": change, "environment": environment, "reason": reason}
-    approval = session.client.post("/approvals", ask)
-    show(session, approval, lambda one: [f"{one['by']} approved {change} for {environment}"])
+    path, done = "/approvals", "approves"
+    if withdraw:
+        path, done = "/approvals/withdraw", "no longer approves"
+    approval = session.client.post(path, ask)
+    who = approval["by"].removeprefix("person:")
+    show(session, approval, lambda one: [f"{who} {done} {one['change']} for {environment}"])

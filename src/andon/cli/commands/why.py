@@ -35,7 +35,10 @@ def tell_why(answer: dict[str, Any]) -> list[str]:
         lines.append(_opens(hold))
     for one in answer["missing"]:
         where = f" for {one['environment']}" if one["environment"] else ""
-        lines += [f"  missing Evidence{where}: {one['check']}", _opens(one)]
+        said = f" ({one['reason']})" if one.get("person") and one.get("reason") else ""
+        lines += [f"  missing Evidence{where}: {one['check']}{first_line(said)}", _opens(one)]
+    if answer.get("approvals"):
+        lines += ["", strong("Approvals"), *(_approval(one) for one in answer["approvals"])]
     if answer["evidence"]:
         lines += ["", strong("Evidence"), *(_evidence(one) for one in answer["evidence"])]
     if answer["story"]:
@@ -45,6 +48,12 @@ def tell_why(answer: dict[str, Any]) -> list[str]:
 
 def _opens(one: dict[str, Any]) -> str:
     return f"    opens with: {one['opens']}" if one.get("opens") else "    opens by itself"
+
+
+def _approval(one: dict[str, Any]) -> str:
+    who = one["by"].removeprefix("person:")
+    gone = faint(" (withdrawn)") if one["withdrawnAt"] else ""
+    return f"  {one['environment']} by {who}: {first_line(one['reason'])}{gone}"
 
 
 def _evidence(one: dict[str, Any]) -> str:

@@ -135,6 +135,14 @@ async def _approve(call: Call) -> Any:
     )
 
 
+async def _withdraw(call: Call) -> Any:
+    """Take one's own consent back, while the rollout has not begun."""
+    ask: ApproveAsk = call.body
+    return await call.line.withdraw(
+        ask.change, environment=ask.environment, asked=call.asked, reason=ask.reason
+    )
+
+
 OPERATIONS = (
     Operation(
         name="ship",
@@ -211,6 +219,15 @@ OPERATIONS = (
         handler=_approve,
         body=ApproveAsk,
         status=201,
+        once=True,
+    ),
+    Operation(
+        name="withdraw",
+        method="POST",
+        path="/approvals/withdraw",
+        rule=in_body("approve"),
+        handler=_withdraw,
+        body=ApproveAsk,
         once=True,
     ),
 )
