@@ -215,11 +215,14 @@ def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Jso
     labels = {key: value for key, value in filters.items() if value and key != "phase"}
     wanted = filters.get("phase", "")
     last = tx.require("Run", after).uid if after else ""
+    size = PAGE if wanted else limit
     found: list[Object] = []
     while len(found) < limit:
-        page = tx.list(Selector(kind="Run", labels=labels), after=last, newest_first=True)
+        page = tx.list(
+            Selector(kind="Run", labels=labels), limit=size, after=last, newest_first=True
+        )
         found += [one for one in page if wanted in ("", one.status.phase)]
-        if len(page) < PAGE:
+        if len(page) < size:
             break
         last = page[-1].uid
     return [run_json(one) for one in found[:limit]]

@@ -107,13 +107,15 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         if selector.name:
             where.append("o.name = ?")
             parameters.append(selector.name)
+        # In the order of the first label's index: else those of a kind are looked through one by one.
+        uid = "l0.uid" if selector.labels else "o.uid"
         if after:
-            where.append(f"o.uid {'<' if newest_first else '>'} ?")
+            where.append(f"{uid} {'<' if newest_first else '>'} ?")
             parameters.append(after)
         order = "DESC" if newest_first else "ASC"
         rows = self._db.run(
             f"SELECT {_OBJECT} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"  # noqa: S608
-            f" ORDER BY o.uid {order} LIMIT ?",
+            f" ORDER BY {uid} {order} LIMIT ?",
             (*parameters, limit),
         )
         return [self._object(row) for row in rows]
