@@ -170,9 +170,15 @@ class Connection(HttpToolsProtocol):
         """Answer, if nothing was answered yet, and hang up."""
         _log.info("%s is cut off: %s", self.client, error.message)
         self._forget_deadline()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._unanswered():
             self.transport.write(_raw(error, status, self.scheme or "http"))
         self.transport.close()
+
+    def _unanswered(self) -> bool:
+        """Say whether an answer would be taken for that to the request that is under way."""
+        if self._phase is _Phase.BODY:
+            return not self.cycle.response_started
+        return self.cycle is None or self.cycle.response_complete
 
 
 def peer_uid(caller: socket.socket) -> int:

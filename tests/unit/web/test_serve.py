@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from andon.cli.client import Client
-from andon.kernel.errors import Conflict, Unavailable
+from andon.api.v1.installation import InstallationSpec, ProxySpec
+from andon.client.wire import Client
+from andon.kernel.errors import Conflict, Unavailable, UsageError
+from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
 from andon.web.serve import serve
@@ -34,22 +36,21 @@ async def test_only_the_owner_may_open_the_socket(served: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
-async def test_writing_over_tcp_is_denied(served: Any, method: str) -> None:
-    answer, body = await get(served.port, method, "/api/v1/ship")
-    assert answer.status == 403
-    assert b'"code":"Denied"' in body
+async def test_strangers_over_tcp_change_nothing(served: Any, method: str) -> None:
+    answer, _ = await get(served.port, method, "/api/v1/ship")
+    assert answer.status in {401, 403, 405}
     assert served.line.asked == []
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7411", "10.0.0.1"])
 async def test_a_foreign_host_name_is_denied(served: Any, host: str) -> None:
-    answer, _ = await get(served.port, "GET", "/api/v1/status", host)
+    answer, _ = await get(served.port, "GET", "/api/v1/health", host)
     assert answer.status == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:7411", "[::1]:7411"])
 async def test_a_local_host_name_may_read(served: Any, host: str) -> None:
-    answer, _ = await get(served.port, "GET", "/api/v1/status", host)
+    answer, _ = await get(served.port, "GET", "/api/v1/health", host)
     assert answer.status == 200
 
 
@@ -82,13 +83,36 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Unavailable, match=str(port)) as raised:
-            await serve(create_app(StillLine()), socket_path=tmp_path / "s", port=port)
+            await serve(create_app(StillLine(), FixedDoor()), socket_path=tmp_path / "s", port=port)
     assert "--port" in raised.value.hint
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"])
+async def test_others_may_not_overhear(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(UsageError, match="not encrypted") as raised:
+        await serve(
+            create_app(StillLine(), FixedDoor()),
+            socket_path=tmp_path / "s",
+            installation=InstallationSpec(listen=listen),
+        )
+    assert "tls" in raised.value.hint
+    assert "proxy" in raised.value.hint
+    assert not (tmp_path / "s").exists()
+
+
+async def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
+    told = InstallationSpec(listen="192.0.2.1:0", proxy=ProxySpec(trusted=("10.0.0.1",)))
+    with pytest.raises(UsageError, match=r"no address 192\.0\.2\.1"):
+        await serve(
+            create_app(StillLine(), FixedDoor()), socket_path=tmp_path / "s", installation=told
+        )
 
 
 async def test_a_served_socket_is_refused_and_left_alone(served: Any) -> None:
     with pytest.raises(Conflict):
-        await serve(create_app(StillLine()), socket_path=served.state / "control.sock", port=0)
+        await serve(
+            create_app(StillLine(), FixedDoor()), socket_path=served.state / "control.sock", port=0
+        )
     answer = await asyncio.to_thread(Client(served.state).get, "/health")
     assert answer["ok"]
 
@@ -96,7 +120,9 @@ async def test_a_served_socket_is_refused_and_left_alone(served: Any) -> None:
 async def _serve_once(path: Path) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(create_app(StillLine()), socket_path=path, port=0, ready=ready.set_result)
+        serve(
+            create_app(StillLine(), FixedDoor()), socket_path=path, port=0, ready=ready.set_result
+        )
     )
     both: set[asyncio.Future[Any]] = {task, ready}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -125,7 +151,7 @@ async def test_an_open_stream_does_not_keep_the_server_from_ending(tmp_path: Pat
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     path = tmp_path / "control.sock"
     task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(create_app(line), socket_path=path, port=0, ready=ready.set_result)
+        serve(create_app(line, FixedDoor()), socket_path=path, port=0, ready=ready.set_result)
     )
     await ready
     events = Client(tmp_path).events(0)
