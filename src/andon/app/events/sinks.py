@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from andon.adapters.eventwebhook import WebhookSink
@@ -15,6 +16,8 @@ from andon.ports.sinks import Sink
 from andon.ports.store.outbox import Subscription
 
 WEBHOOK = ("http", "https")
+OWN = "."
+"""In the names of Andon's own subscribers, and of nobody else's."""
 
 
 def scheme(url: str) -> str:
@@ -37,15 +40,22 @@ def guard_of(allow: Sequence[str], installation: InstallationSpec | None = None)
     return Guard(allow, loopback=ours_alone)
 
 
-def sinks(clock: Clock, guard: Guard = LOCAL) -> Callable[[Subscription], Sink]:
+def sinks(
+    clock: Clock,
+    guard: Guard = LOCAL,
+    inner: Mapping[str, Callable[[Subscription], Sink]] = MappingProxyType({}),
+) -> Callable[[Subscription], Sink]:
     """Return what opens the way to a subscriber; nothing is sent before the first delivery.
 
     Args:
         clock: The time.
         guard: Where calls may lead.
+        inner: What opens Andon's own subscribers, by the scheme of their addresses.
     """
 
     def open_sink(spec: Subscription) -> Sink:
+        if OWN in spec.name and scheme(spec.url) in inner:
+            return inner[scheme(spec.url)](spec)
         match scheme(spec.url):
             case "http" | "https":
                 return WebhookSink(spec, clock, guard=guard)

@@ -1,0 +1,1 @@
+"""Forges' hooks in; statuses and notices out."""

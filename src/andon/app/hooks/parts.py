@@ -1,0 +1,100 @@
+"""Puts hooks, statuses and notices together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from andon.adapters.forges import FORGES
+from andon.adapters.notices import Chat, Mail
+from andon.adapters.outbound import Guard
+from andon.api.v1.installation import MailSpec
+from andon.app.hooks import notices, reporter
+from andon.app.hooks.deliveries import Deliveries
+from andon.app.hooks.desk import Hooks
+from andon.kernel.clock import Clock, Randomness
+from andon.ports import Source
+from andon.ports.hooks import Refusals, Vault
+from andon.ports.sinks import Sink
+from andon.ports.store import Store
+from andon.ports.store.outbox import Subscription
+from andon.runtime.turns import Turns
+
+
+class Outward(Struct, frozen=True, kw_only=True):
+    """What telling people and forges needs.
+
+    Args:
+        store: The durable store.
+        clock: The time.
+        vault: Opens tokens.
+        guard: Where calls may lead.
+        url: Of the installation, for links.
+        mail: Its mail server, if any.
+    """
+
+    store: Store
+    clock: Clock
+    vault: Vault
+    guard: Guard
+    url: str
+    mail: MailSpec | None = None
+
+
+def inner_sinks(parts: Outward) -> Mapping[str, Callable[[Subscription], Sink]]:
+    """Return what opens Andon's own subscribers, by scheme."""
+    mail = Mail(parts.mail) if parts.mail else None
+    people = notices.Notices(parts.store, parts.clock, Chat(parts.guard), mail, parts.url)
+    return {
+        reporter.SCHEME: lambda spec: _status_sink(parts, spec),
+        notices.SCHEME: lambda _: people,
+    }
+
+
+def _status_sink(parts: Outward, spec: Subscription) -> Sink:
+    return reporter.StatusSink(
+        urlsplit(spec.url).netloc,
+        store=parts.store,
+        vault=parts.vault,
+        clock=parts.clock,
+        forges=FORGES,
+        guard=parts.guard,
+        url=parts.url,
+    )
+
+
+def hooks(
+    *,
+    store: Store,
+    turns: Turns,
+    source: Source,
+    clock: Clock,
+    randomness: Randomness,
+    vault: Vault,
+    refusals: Refusals,
+    policy_branch: str = "main",
+    notify: tuple[str, ...] = (),
+) -> Hooks:
+    """Return the ``HookService`` of an installation."""
+    deliveries = Deliveries(
+        store=store,
+        turns=turns,
+        source=source,
+        clock=clock,
+        vault=vault,
+        refusals=refusals,
+        forges=FORGES,
+        policy_branch=policy_branch,
+        notify=notify,
+    )
+    return Hooks(
+        store=store,
+        turns=turns,
+        clock=clock,
+        randomness=randomness,
+        vault=vault,
+        forges=FORGES,
+        deliveries=deliveries,
+    )
