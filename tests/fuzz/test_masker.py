@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import shlex
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def masked(secrets: list[str], chunks: list[bytes]) -> bytes:
 
 def cut(data: bytes, places: list[float]) -> list[bytes]:
     at = [0, *sorted(int(place * len(data)) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(at, at[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(at)]
 
 
 def leaks(secrets: list[str], told: bytes) -> list[bytes]:

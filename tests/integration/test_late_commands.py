@@ -37,6 +37,7 @@ from andon.kernel.errors import AndonError
 from andon.runtime.system import SystemClock
 from andon.testing.dataplane_suite import weighing
 from andon.testing.desired_suite import ONE, TWO, by, writing
+from andon.testing.secrets import FixedSecrets
 from andon.testing.target_suite import deployment
 
 def stop():
@@ -70,7 +71,7 @@ class Stopped:
         stop()
 
 agent = AgentClient(Path(sys.argv[1]), SystemClock())
-target = LocalTarget(agent, Stopped(), Path("."))
+target = LocalTarget(agent, Stopped(), Path("."), secrets=FixedSecrets())
 action = structs.replace(deployment(sys.argv[2]), replicas=int(sys.argv[3]))
 asyncio.run(told(target.deploy_replicas(action, Intent(key="r/1/deploy/0", epoch=5))))
 """

@@ -38,6 +38,7 @@ from andon.api.v1.records import JobPlan
 from andon.runtime.system import SystemClock
 from andon.testing.artifact_suite import packing
 from andon.testing.desired_suite import ONE, by, writing
+from andon.testing.secrets import FixedSecrets
 
 state, name = Path(sys.argv[1]), sys.argv[2]
 source = GitSource(state / "repositories", fetch_timeout_seconds=60)
@@ -61,7 +62,7 @@ asyncio.run(main())
 JOBS = """
 async def main():
     agent = AgentClient(state / "agent" / "agent.sock", SystemClock())
-    executor = LocalExecutor(agent, source, artifacts, state / "work")
+    executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=FixedSecrets())
     sha = source.resolve(sys.argv[3], "main").sha
     for key in (f"{name}/1/unit/0", "shared/1/unit/0"):
         plan = JobPlan(name="unit", run="test -s file; echo once >> runs")

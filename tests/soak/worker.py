@@ -25,6 +25,7 @@ from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.turns import Turns
 from andon.runtime.worker import Pace
 from andon.store import open_store
+from andon.testing.secrets import FixedSecrets
 
 BEAT_SECONDS = 0.2
 JOBS_AT_ONCE = 4
@@ -74,7 +75,7 @@ async def main() -> None:
         agent = AgentClient(socket, clock, revive=lambda: ensure_agent(state))
         source = GitSource(state / "repositories")
         artifacts = OciArtifactStore(state / "oci", source, state / "work")
-        executor = LocalExecutor(agent, source, artifacts, state / "work")
+        executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=FixedSecrets())
         controller = SoakController(options.receiver, options.repository, options.sha)
         engine = Engine(
             store,

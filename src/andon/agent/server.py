@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -81,8 +83,7 @@ class Server:
         except msgspec.MsgspecError as error:
             return _failed(number, InvalidDocument(f"not a call the agent understands: {error}"))
         except Exception as error:
-            _log.exception("a call failed")
-            return _failed(number, InternalError(f"the agent failed: {error!r}"))
+            return _failed(number, _internal(error, line))
 
     async def _perform(self, request: wire.Request) -> Any:
         method = wire.METHODS.get(request.method)
@@ -90,18 +91,21 @@ class Server:
             raise NotFound(f"the agent knows no method {request.method!r}")
         params = msgspec.json.decode(request.params, type=method.params)
         intent = Intent(key=request.key, epoch=request.epoch or 0)
+        call = partial(self._host.method(request.method), params, intent)
         if method.read:
-            return await self._host.method(request.method)(params, intent)
+            return await call()
+        if method.secrets:
+            call = partial(call, request.secrets)
         if request.epoch is not None:
             self._host.tokens.admit(_scope(params, request.key), request.epoch)
-        return await self._once(request, params, intent)
+        return await self._once(request, call)
 
-    async def _once(self, request: wire.Request, params: Any, intent: Intent) -> Any:
+    async def _once(self, request: wire.Request, call: Callable[[], Awaitable[Any]]) -> Any:
         """Carry out a command; a repetition joins it, and no lost connection cuts it short."""
         name = (request.method, request.key)
         task = self._under_way.get(name)
         if task is None:
-            task = asyncio.ensure_future(self._host.method(request.method)(params, intent))
+            task = asyncio.ensure_future(call())
             self._under_way[name] = task
             task.add_done_callback(lambda _: self._under_way.pop(name, None))
         return await asyncio.shield(task)
@@ -111,6 +115,15 @@ def _scope(params: Any, key: str) -> str:
     """Name what a command changes: a service in an environment, or else the object that asks."""
     environment, service = getattr(params, "environment", ""), getattr(params, "service", "")
     return f"{environment}/{service}" if environment and service else key.partition("/")[0]
+
+
+def _internal(error: Exception, line: bytes) -> InternalError:
+    """Say what failed; of a call with secrets only what kind of failure it was."""
+    if b'"secrets":' in line:
+        _log.error("a call with secrets failed: %s", type(error).__name__)
+        return InternalError(f"the agent failed: {type(error).__name__}")
+    _log.error("a call failed", exc_info=error)
+    return InternalError(f"the agent failed: {error!r}")
 
 
 def _failed(number: int, error: AndonError) -> wire.Answer:

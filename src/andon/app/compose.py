@@ -20,6 +20,7 @@ from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.api.v1.installation import InstallationSpec
+from andon.api.v1.records import SecretRef
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
 from andon.app.events.sinks import guard_of, sinks
@@ -40,7 +41,7 @@ from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
-from andon.kernel.errors import AndonError, UsageError
+from andon.kernel.errors import AndonError, NotFound, UsageError
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -87,6 +88,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     agentless: bool = False
     take_over: bool = False
     installation: InstallationSpec = InstallationSpec()
+
+
+class NoSecrets:
+    """A ``SecretReader`` where none are kept."""
+
+    async def values(self, refs: Mapping[str, SecretRef]) -> Mapping[str, str]:
+        """Refuse: there is no secret."""
+        names = ", ".join(sorted(f"{ref.environment}/{ref.name}" for ref in refs.values()))
+        raise NotFound(f"there is no secret {names}", hint="`andon secret list`")
 
 
 Serve = Callable[[ControlPlane, Admin], Awaitable[None]]
@@ -258,7 +268,8 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
-    executor = LocalExecutor(agent, source, artifacts, state / "work")
+    secrets = NoSecrets()
+    executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
@@ -268,7 +279,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
             executor=executor,
             artifacts=artifacts,
             desired=desired,
-            target=LocalTarget(agent, artifacts, state / "artifacts"),
+            target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
             dataplane=agent,
             notifier=notifier,
         )

@@ -118,7 +118,8 @@ class View:
         """Return this text with a spelling's escapes resolved; None if there is none."""
         if spelling.sign not in self.text:
             return None
-        view, parts, done, length = View(b""), [], 0, 0
+        view, done, length = View(b""), 0, 0
+        parts: list[bytes] = []
         end = len(self.text)
         for found in spelling.escape.finditer(self.text):
             start = found.start()

@@ -60,7 +60,8 @@ class Masker:
         return self._tell(list(views(self._held)), len(self._held))
 
     def _tell(self, seen: list[View], until: int) -> bytes:
-        told, at, masked = [], self._masked, self._masked
+        told: list[bytes] = []
+        at = masked = self._masked
         for start, end in sorted(self._secrets(seen)):
             if masked and start < masked:
                 at = masked = max(masked, end)

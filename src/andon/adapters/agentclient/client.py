@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 _PATIENCE_SECONDS = 10.0
 _FIRST_BACKOFF_SECONDS = 0.05
 _LONGEST_BACKOFF_SECONDS = 1.0
+_NO_SECRETS: Mapping[str, str] = {}
 
 
 class AgentClient:
@@ -47,19 +48,36 @@ class AgentClient:
         self._reviving: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
 
-    async def run_job(self, action: actions.RunJob, intent: Intent) -> actions.JobDone:
-        """Run a job to its end."""
-        return await self._act("run_job", action, intent, actions.JobDone)
+    async def run_job(
+        self, action: actions.RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
+    ) -> actions.JobDone:
+        """Run a job to its end.
+
+        Args:
+            action: The job.
+            intent: Who asks.
+            secrets: Values of the secrets that the job names, by environment variable.
+        """
+        return await self._act("run_job", action, intent, actions.JobDone, secrets)
 
     async def cancel_job(self, action: actions.CancelJob, intent: Intent) -> Done:
         """End a job."""
         return await self._act("cancel_job", action, intent, Done)
 
     async def deploy_replicas(
-        self, action: actions.DeployReplicas, intent: Intent
+        self,
+        action: actions.DeployReplicas,
+        intent: Intent,
+        secrets: Mapping[str, str] = _NO_SECRETS,
     ) -> actions.ReplicasReady:
-        """Have replicas ready."""
-        return await self._act("deploy_replicas", action, intent, actions.ReplicasReady)
+        """Have replicas ready.
+
+        Args:
+            action: What to run.
+            intent: Who asks.
+            secrets: Values of the secrets that the action names, by environment variable.
+        """
+        return await self._act("deploy_replicas", action, intent, actions.ReplicasReady, secrets)
 
     async def observe_replicas(
         self, action: actions.ObserveReplicas, intent: Intent
@@ -125,9 +143,14 @@ class AgentClient:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _act(
-        self, method: str, action: actions.Action, intent: Intent, result: type[Result]
+        self,
+        method: str,
+        action: actions.Action,
+        intent: Intent,
+        result: type[Result],
+        secrets: Mapping[str, str] = _NO_SECRETS,
     ) -> Result:
-        return await self._call(method, action, result, intent)
+        return await self._call(method, action, result, intent, secrets)
 
     async def _call(
         self,
@@ -135,13 +158,14 @@ class AgentClient:
         params: msgspec.Struct,
         result: type[Result],
         intent: Intent | None = None,
+        secrets: Mapping[str, str] = _NO_SECRETS,
     ) -> Result:
         """Call until answered, or until nobody has answered for long."""
         encoded = msgspec.Raw(msgspec.json.encode(params))
         while True:
             await self._connect()
             try:
-                answer = await self._ask(method, encoded, intent)
+                answer = await self._ask(method, encoded, intent, secrets)
             except ConnectionError:  # Restarted: the same key finds what the lost call began.
                 await asyncio.sleep(_FIRST_BACKOFF_SECONDS)
                 continue
@@ -149,13 +173,20 @@ class AgentClient:
                 raise from_code(answer.error.code, answer.error.message, answer.error.hint)
             return msgspec.json.decode(answer.result, type=result)
 
-    async def _ask(self, method: str, params: msgspec.Raw, intent: Intent | None) -> wire.Answer:
+    async def _ask(
+        self,
+        method: str,
+        params: msgspec.Raw,
+        intent: Intent | None,
+        secrets: Mapping[str, str],
+    ) -> wire.Answer:
         request = wire.Request(
             id=next(self._ids),
             method=method,
             epoch=intent.epoch if intent else None,
             key=intent.key if intent else "",
             params=params,
+            secrets=dict(secrets),
         )
         if self._writer is None:
             raise ConnectionResetError

@@ -21,6 +21,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
         epoch: The caller's fencing token; None: not fenced.
         key: Idempotency key.
         params: Depends on the method.
+        secrets: Values beside the parameters, by environment variable; in no text about the call.
     """
 
     id: int
@@ -28,6 +29,10 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int | None = None
     key: str = ""
     params: Raw = Raw(b"{}")
+    secrets: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Request(id={self.id}, method={self.method!r}, key={self.key!r})"
 
 
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,16 +121,17 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
 
 
 class Method(Struct, frozen=True):
-    """A method's parameters. A read changes nothing and is never fenced."""
+    """A method's parameters. A read changes nothing and is never fenced; some take secrets too."""
 
     params: type[Struct]
     read: bool = False
+    secrets: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "run_job": Method(actions.RunJob),
+    "run_job": Method(actions.RunJob, secrets=True),
     "cancel_job": Method(actions.CancelJob),
-    "deploy_replicas": Method(actions.DeployReplicas),
+    "deploy_replicas": Method(actions.DeployReplicas, secrets=True),
     "observe_replicas": Method(actions.ObserveReplicas, read=True),
     "retire_replicas": Method(actions.RetireReplicas),
     "add_backend": Method(actions.AddBackend),

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.errors import Unavailable
-from andon.ports import ArtifactStore, Executor, Source
+from andon.ports import ArtifactStore, Source
+from andon.ports.secrets import SecretReader
+
+
+class JobAgent(Protocol):
+    """Runs jobs on this machine."""
+
+    async def run_job(self, action: RunJob, intent: Intent, secrets: Mapping[str, str]) -> JobDone:
+        """Run a job to its end, with values of secrets by environment variable."""
+        ...
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        """End a job's whole process group."""
+        ...
 
 
 class LocalExecutor:
@@ -23,20 +37,30 @@ class LocalExecutor:
         source: Checks out commits.
         artifacts: Unpacks digests.
         work: Folder of all work trees.
+        secrets: Opens the secrets that a job names, when it begins.
     """
 
     def __init__(
-        self, agent: Executor, source: Source, artifacts: ArtifactStore, work: Path
+        self,
+        agent: JobAgent,
+        source: Source,
+        artifacts: ArtifactStore,
+        work: Path,
+        *,
+        secrets: SecretReader,
     ) -> None:
         self._agent = agent
         self._source = source
         self._artifacts = artifacts
         self._work = work
+        self._secrets = secrets
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Run a job to its end; the same key finds its work tree and the job again."""
         await asyncio.to_thread(self._ensure_tree, action, intent.key)
-        return await self._agent.run_job(action, intent)
+        refs = action.job.secrets
+        values = await self._secrets.values(refs) if refs else {}
+        return await self._agent.run_job(action, intent, values)
 
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
         """End a job's whole process group."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -13,7 +14,8 @@ from andon.adapters.process import environment, sandbox
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.files import read_all, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
-from andon.adapters.process.spawn import Group, Watched, spawn
+from andon.adapters.process.masked import Masking, expect_values, spawn_masked
+from andon.adapters.process.spawn import Group, Watched
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
@@ -22,6 +24,7 @@ from andon.kernel.errors import AndonError, Unavailable
 _GRACE_SECONDS = 3.0
 _MOST_PROCESSES = 4096  # A fork bomb ends here, not at the machine's limit.
 _KEEP_SECONDS = 14 * 86400.0
+_NO_SECRETS: Mapping[str, str] = {}
 
 # The shell waits for the command and writes its exit code where a new agent finds it. It survives
 # the signal that asks the group to end; the command gets the signal's default action back.
@@ -42,6 +45,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     started_at: float
     timeout_seconds: float
     group: Group
+    masked: bool = False
     ended_for: EndedFor = ""
     outcome: JobDone | None = None
 
@@ -79,7 +83,8 @@ class JobRunner:
         for record in read_all(self._layout.jobs, JobRecord):
             if record.outcome is None:
                 self._records[record.key] = record
-                self._watch(record, None)
+                masking = Masking.found(record.group) if record.masked else None
+                self._watch(record, None, masking)
             elif record.started_at + _KEEP_SECONDS < self._clock.now():
                 self._file(record.key).unlink(missing_ok=True)
             else:
@@ -93,11 +98,20 @@ class JobRunner:
         """Return the jobs without outcome."""
         return [record for record in self._records.values() if record.outcome is None]
 
-    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
-        """Run a job to its end; the same key finds the one that runs or ended."""
+    async def run_job(
+        self, action: RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
+    ) -> JobDone:
+        """Run a job to its end; the same key finds the one that runs or ended.
+
+        Args:
+            action: The job.
+            intent: Its key.
+            secrets: Values of the secrets that the job names, by environment variable.
+        """
         record = self._records.get(intent.key)
         if record is None:
-            self._start(action, intent.key)
+            expect_values(action.job.secrets, secrets)
+            self._start(action, intent.key, secrets)
         elif record.outcome is not None:
             return record.outcome
         return await asyncio.shield(self._tasks[intent.key])
@@ -131,7 +145,7 @@ class JobRunner:
             outcome=JobDone(state="cancelled", message="cancelled before it started"),
         )
 
-    def _start(self, action: RunJob, key: str) -> None:
+    def _start(self, action: RunJob, key: str, secrets: Mapping[str, str]) -> None:
         if not self._layout.work_tree(key).is_dir():
             raise Unavailable(
                 f"job {action.job.name} of run {action.run}: work tree deleted",
@@ -139,7 +153,7 @@ class JobRunner:
             )
         record = self._save(self._plan(action, key))
         try:
-            watched = self._spawn(action, record)
+            watched, masking = self._spawn(action, record, secrets)
         except AndonError:
             del self._records[key]
             self._file(key).unlink(missing_ok=True)
@@ -147,7 +161,7 @@ class JobRunner:
         group = structs.replace(record.group, leader=watched.identity)
         record = structs.replace(record, group=group)
         self._try_save(record)
-        self._watch(record, watched)
+        self._watch(record, watched, masking)
 
     def _plan(self, action: RunJob, key: str) -> JobRecord:
         limits = Limits(processes=_MOST_PROCESSES)
@@ -164,9 +178,12 @@ class JobRunner:
             started_at=self._clock.now(),
             timeout_seconds=action.job.timeout_seconds,
             group=Group(marker=str(self._file(key)), cgroup=cgroup),
+            masked=bool(action.job.secrets),
         )
 
-    def _spawn(self, action: RunJob, record: JobRecord) -> Watched:
+    def _spawn(
+        self, action: RunJob, record: JobRecord, secrets: Mapping[str, str]
+    ) -> tuple[Watched, Masking | None]:
         work_tree = self._layout.work_tree(record.key)
         temporary = self._temporary(record.key)
         try:
@@ -178,13 +195,14 @@ class JobRunner:
         if self._sandboxed:
             network = action.job.network or bool(action.environment and action.needs)
             inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
-        return spawn(
+        return spawn_masked(
             _SCRIPT,
             [str(self._exit_file(record.key)), *inner],
             group=record.group,
             folder=work_tree,
             log=self._layout.logs / record.log,
             env=env,
+            secrets=secrets,
         )
 
     def _environment(self, action: RunJob, temporary: Path) -> dict[str, str]:
@@ -203,18 +221,23 @@ class JobRunner:
             "ANDON_ENVIRONMENT": action.environment,
         }
 
-    def _watch(self, record: JobRecord, watched: Watched | None) -> None:
-        task = asyncio.create_task(self._finish(record, watched))
+    def _watch(self, record: JobRecord, watched: Watched | None, masking: Masking | None) -> None:
+        task = asyncio.create_task(self._finish(record, watched, masking))
         self._tasks[record.key] = task
         task.add_done_callback(lambda _: self._tasks.pop(record.key, None))
 
-    async def _finish(self, record: JobRecord, watched: Watched | None) -> JobDone:
+    async def _finish(
+        self, record: JobRecord, watched: Watched | None, masking: Masking | None
+    ) -> JobDone:
         if watched is None:
             leader = record.group.find_leader()
             watched = Watched(leader) if leader else None
         code, timed_out = await self._end_of(record, watched)
-        outcome = self._judge(record, code, timed_out=timed_out)
+        ended = self._ended(record, code, timed_out=timed_out)
         await record.group.kill()
+        if masking is not None:
+            await masking.end()
+        outcome = self._judge(record, ended)
         shutil.rmtree(self._temporary(record.key), ignore_errors=True)
         latest = self._records[record.key]
         self._try_save(structs.replace(latest, outcome=outcome))
@@ -242,15 +265,18 @@ class JobRunner:
         except (OSError, ValueError):
             return None
 
-    def _judge(self, record: JobRecord, code: int | None, *, timed_out: bool) -> JobDone:
+    def _ended(self, record: JobRecord, code: int | None, *, timed_out: bool) -> Ended:
+        return Ended(
+            exit_code=code,
+            seconds=max(0, self._clock.now() - record.started_at),
+            timeout_seconds=record.timeout_seconds if timed_out else None,
+            ended_for=self._records[record.key].ended_for,
+            out_of_memory=record.group.cgroup.oom_kills() > 0,
+        )
+
+    def _judge(self, record: JobRecord, ended: Ended) -> JobDone:
         return judge(
-            Ended(
-                exit_code=code,
-                seconds=max(0, self._clock.now() - record.started_at),
-                timeout_seconds=record.timeout_seconds if timed_out else None,
-                ended_for=self._records[record.key].ended_for,
-                out_of_memory=record.group.cgroup.oom_kills() > 0,
-            ),
+            ended,
             log=record.log,
             log_file=self._layout.logs / record.log,
             work_tree=self._layout.work_tree(record.key),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,8 @@ from andon.adapters.process import environment, health, ports
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import last_lines
-from andon.adapters.process.spawn import Group, Watched, spawn
+from andon.adapters.process.masked import Masking, spawn_masked
+from andon.adapters.process.spawn import Group, Watched
 from andon.adapters.process.verdicts import signal_name
 from andon.api.v1.actions import DeployReplicas
 from andon.kernel.errors import AndonError
@@ -54,6 +55,7 @@ class Replica:
         layout: The state folder.
         cgroups: Groups this machine allows.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+        secrets: Returns the values of its secrets, by environment variable.
         on_change: Called with a changed record, to write it down; must not raise.
     """
 
@@ -65,6 +67,7 @@ class Replica:
         layout: Layout,
         cgroups: Cgroups,
         port_of: environment.PortOf,
+        secrets: Callable[[], Mapping[str, str]],
         on_change: Callable[[], None],
     ) -> None:
         self.spec = spec
@@ -76,8 +79,10 @@ class Replica:
         self._layout = layout
         self._cgroups = cgroups
         self._port_of = port_of
+        self._secrets = secrets
         self._on_change = on_change
         self._watched: Watched | None = None
+        self._masking: Masking | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -102,6 +107,8 @@ class Replica:
     def start(self) -> None:
         """Begin to keep it running; a process left by an earlier agent is taken over."""
         leader = self.record.group.find_leader()
+        if self.spec.secrets:
+            self._masking = Masking.found(self.record.group)
         if leader is not None:
             self._own(Watched(leader))
         self._task = asyncio.create_task(self._keep_running())
@@ -115,6 +122,12 @@ class Replica:
         await self.record.group.stop(drain_seconds)
         if self._watched is not None:
             await self._watched.wait()
+        await self._end_masking()
+
+    async def _end_masking(self) -> None:
+        if self._masking is not None:
+            await self._masking.end()
+            self._masking = None
 
     async def probe(self) -> bool:
         """Say whether it answers as ready just now."""
@@ -141,6 +154,7 @@ class Replica:
 
     async def _start_process(self) -> None:
         await self.record.group.kill()  # A killed leader may have left children on the port.
+        await self._end_masking()
         if not ports.is_free(self.record.port):
             taken = f"port {self.record.port} is taken by another program; waiting for it"
             self._wait_because(taken)
@@ -172,15 +186,17 @@ class Replica:
 
     def _spawn(self, group: Group) -> Watched:
         limited = "memory" in self._cgroups.controllers and group.cgroup.folders
-        return spawn(
+        watched, self._masking = spawn_masked(
             'exec "$@"',
             self.spec.command,
             group=group,
             folder=self._layout.artifact(self.spec.version.digest),
             log=self.log_file,
             env=self._environment(),
+            secrets=self._secrets(),
             memory_bytes=None if limited else self.spec.resources.memory_bytes,
         )
+        return watched
 
     def _environment(self) -> dict[str, str]:
         spec = self.spec
@@ -205,6 +221,9 @@ class Replica:
             readiness.cancel()
         oom = self.record.group.cgroup.oom_kills() > 0
         self._watched = None
+        if self._masking is not None:
+            await self.record.group.kill()
+            await self._end_masking()
         self.failure = self._ended_how(code, out_of_memory=oom)
         self._wait_because(self.failure)
         self.record = structs.replace(self.record, restarts=self.record.restarts + 1)

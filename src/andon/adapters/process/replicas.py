@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,8 +15,10 @@ from andon.adapters.process.cgroups import Cgroups
 from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import rotate
+from andon.adapters.process.masked import expect_values
 from andon.adapters.process.replica import Replica, ReplicaRecord
 from andon.adapters.process.spawn import Group
+from andon.adapters.process.vault import Vault
 from andon.api.v1.actions import (
     DeployReplicas,
     Done,
@@ -30,6 +33,7 @@ from andon.kernel.errors import AndonError, Conflict, StepFailed, Unavailable
 _POLL_SECONDS = 0.02
 _ROTATE_EVERY_SECONDS = 5.0
 _FAILED_DRAIN_SECONDS = 2.0
+_NO_SECRETS: Mapping[str, str] = {}
 
 _log = logging.getLogger("andon.replicas")
 
@@ -42,12 +46,14 @@ class SetRecord(Struct, frozen=True, kw_only=True):
         replicas: Each of them.
         settled: All were ready once: from then on they are kept, whatever happens.
         boot: The start of the machine they belong to.
+        sealed: The values of their secrets, as the vault of this host keeps them.
     """
 
     spec: DeployReplicas
     replicas: tuple[ReplicaRecord, ...]
     settled: bool = False
     boot: str = ""
+    sealed: bytes = b""
 
     def is_over(self) -> bool:
         """Say whether the machine was restarted since, and nothing of it runs."""
@@ -63,16 +69,43 @@ class ReplicaSet:
         spec: What to run.
         replicas: Each of them.
         file: Where the record lies.
+        vault: Keeps the values of their secrets.
         settled: All were ready once.
+        sealed: Those values, as the vault keeps them.
     """
 
     def __init__(
-        self, spec: DeployReplicas, replicas: list[Replica], file: Path, *, settled: bool
+        self,
+        spec: DeployReplicas,
+        replicas: list[Replica],
+        file: Path,
+        vault: Vault,
+        *,
+        settled: bool = False,
+        sealed: bytes = b"",
     ) -> None:
         self.spec = spec
         self.replicas = replicas
         self.settled = settled
         self._file = file
+        self._vault = vault
+        self._sealed = sealed
+
+    def keep(self, secrets: Mapping[str, str]) -> None:
+        """Keep the values of the secrets, for every start to come.
+
+        Raises:
+            Unavailable: They cannot be sealed.
+        """
+        self._sealed = self._vault.seal(_name(self.spec), secrets) if secrets else b""
+
+    def secrets(self) -> dict[str, str]:
+        """Return the values of the secrets.
+
+        Raises:
+            Unavailable: They cannot be opened.
+        """
+        return self._vault.unseal(_name(self.spec), self._sealed) if self._sealed else {}
 
     def save(self) -> None:
         """Write the record.
@@ -84,7 +117,11 @@ class ReplicaSet:
         write_json(
             self._file,
             SetRecord(
-                spec=self.spec, replicas=records, settled=self.settled, boot=procfs.boot_id()
+                spec=self.spec,
+                replicas=records,
+                settled=self.settled,
+                boot=procfs.boot_id(),
+                sealed=self._sealed,
             ),
         )
 
@@ -108,7 +145,7 @@ class ReplicaSet:
         """Wait until all are ready.
 
         Raises:
-                StepFailed: One ended before it was ever ready, or they were not ready in time.
+            StepFailed: One ended before it was ever ready, or they were not ready in time.
             Unavailable: The machine could not start one in time.
             Conflict: They were retired meanwhile.
         """
@@ -152,6 +189,7 @@ class Replicas:
         self._layout = layout
         self._cgroups = cgroups
         self._port_of = port_of
+        self._vault = Vault(layout.agent / "key")
         self._sets: dict[str, ReplicaSet] = {}
         self._rotation: asyncio.Task[None] | None = None
 
@@ -181,14 +219,22 @@ class Replicas:
         """Return every replica."""
         return [replica for found in self._sets.values() for replica in found.replicas]
 
-    async def deploy_replicas(self, action: DeployReplicas, intent: Intent) -> ReplicasReady:
+    async def deploy_replicas(
+        self, action: DeployReplicas, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
+    ) -> ReplicasReady:
         """Have the replicas ready.
+
+        Args:
+            action: What to run.
+            intent: Who asks.
+            secrets: Values of the secrets that the action names, by environment variable.
 
         Raises:
             StepFailed: They cannot be, by the change's fault; a version that never was ready before
                 is stopped again.
             Unavailable: The artifact is not unpacked, or the disk is full.
         """
+        expect_values(action.secrets, secrets)
         if not self._layout.artifact_complete(action.version.digest):
             raise Unavailable(
                 f"{action.service}: artifact {action.version.digest} is not unpacked",
@@ -197,7 +243,7 @@ class Replicas:
         environment.addresses(
             action.environment, action.needs, self._port_of
         )  # Or Unavailable now.
-        found = await self._wanted(action)
+        found = await self._wanted(action, secrets)
         try:
             await found.until_ready()
         except AndonError:
@@ -235,13 +281,14 @@ class Replicas:
                 del self._sets[_name(action)]
         return Done()
 
-    async def _wanted(self, action: DeployReplicas) -> ReplicaSet:
+    async def _wanted(self, action: DeployReplicas, secrets: Mapping[str, str]) -> ReplicaSet:
         """Return the version's set with the wanted number of replicas, starting or stopping some."""
         name = _name(action)
         found = self._sets.get(name)
         if found is None:
-            found = ReplicaSet(action, [], self._file(action), settled=False)
+            found = ReplicaSet(action, [], self._file(action), self._vault)
         found.spec = action
+        found.keep(secrets)
         surplus = found.replicas[action.replicas :]
         del found.replicas[action.replicas :]
         await asyncio.gather(*(replica.stop(_FAILED_DRAIN_SECONDS) for replica in surplus))
@@ -264,7 +311,14 @@ class Replicas:
 
     def _adopt(self, record: SetRecord) -> ReplicaSet:
         spec = record.spec
-        found = ReplicaSet(spec, [], self._file(spec), settled=record.settled)
+        found = ReplicaSet(
+            spec,
+            [],
+            self._file(spec),
+            self._vault,
+            settled=record.settled,
+            sealed=record.sealed,
+        )
         for replica in record.replicas:
             self._replica(found, replica)
         return found
@@ -276,6 +330,7 @@ class Replicas:
             layout=self._layout,
             cgroups=self._cgroups,
             port_of=self._port_of,
+            secrets=found.secrets,
             on_change=found.try_save,
         )
         found.replicas.append(replica)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -139,7 +140,7 @@ def spawn(
     *,
     group: Group,
     folder: Path,
-    log: Path,
+    log: Path | int,
     env: Mapping[str, str],
     memory_bytes: int | None = None,
 ) -> Watched:
@@ -150,7 +151,7 @@ def spawn(
         arguments: What the script runs.
         group: The group it shall belong to.
         folder: Where it runs.
-        log: Receives what it prints; appended to.
+        log: Receives what it prints: a file, which is appended to, or an open descriptor.
         env: Its whole environment.
         memory_bytes: Bound of its address space, where cgroups cannot limit memory.
 
@@ -158,8 +159,7 @@ def spawn(
         Unavailable: The machine cannot start it.
     """
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with _opened(log) as output:
             child = subprocess.Popen(
                 ["/bin/sh", "-c", _enter(group.cgroup, memory_bytes) + script, "andon", *arguments],
                 cwd=folder,
@@ -175,6 +175,16 @@ def spawn(
         ) from error
     identity = procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0)
     return Watched(identity, child)
+
+
+@contextlib.contextmanager
+def _opened(log: Path | int) -> Iterator[int]:
+    if isinstance(log, int):
+        yield log
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        yield file.fileno()
 
 
 def _enter(cgroup: Cgroup, memory_bytes: int | None) -> str:

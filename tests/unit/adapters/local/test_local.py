@@ -1,5 +1,6 @@
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from andon.adapters.git import GitSource
 from andon.adapters.local import LocalExecutor
 from andon.adapters.oci import OciArtifactStore
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, PackArtifact, RunJob
-from andon.api.v1.records import JobPlan
+from andon.api.v1.records import PIPELINES, JobPlan, SecretRef
 from andon.kernel.errors import NotFound
+from andon.testing.secrets import FixedSecrets
 
 
 class Builder:
@@ -19,9 +21,9 @@ class Builder:
     def __init__(self, work: Path) -> None:
         self.work = work
 
-    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
+    async def run_job(self, action: RunJob, intent: Intent, secrets: Mapping[str, str]) -> JobDone:
         tree = self.work / intent.key.replace("/", "_")
-        env = {"PATH": os.environ["PATH"]}
+        env = {"PATH": os.environ["PATH"], **secrets}
         done = subprocess.run(["sh", "-c", action.job.run], cwd=tree, env=env, check=False)
         return JobDone(state="passed" if done.returncode == 0 else "failed")
 
@@ -53,12 +55,17 @@ def artifacts(tmp_path: Path, source: GitSource) -> OciArtifactStore:
 @pytest.fixture
 def executor(tmp_path: Path, source: GitSource, artifacts: OciArtifactStore) -> LocalExecutor:
     work = tmp_path / "work"
-    return LocalExecutor(Builder(work), source, artifacts, work)
+    return LocalExecutor(
+        Builder(work), source, artifacts, work, secrets=FixedSecrets({"pipelines/npm": "hunter22"})
+    )
 
 
-def job(repository: Path, source: GitSource, run: str, digest: str = "") -> RunJob:
+def job(
+    repository: Path, source: GitSource, run: str, digest: str = "", secret: str = ""
+) -> RunJob:
     sha = source.resolve(str(repository), "HEAD").sha
-    plan = JobPlan(name="build", run=run)
+    refs = {"NPM_TOKEN": SecretRef(name=secret, environment=PIPELINES)} if secret else {}
+    plan = JobPlan(name="build", run=run, secrets=refs)
     return RunJob(run="r", repository=str(repository), sha=sha, job=plan, digest=digest)
 
 
@@ -113,3 +120,21 @@ async def test_sweep_removes_old_trees_of_runs_that_are_over(
         executor.sweep_work({"open"}, 2000.0)
         left = {path.name for path in work.iterdir()}
         assert left == {"open_1_a_0", "over_1_new_0", made.name}
+
+
+async def test_job_gets_the_secrets_it_names_and_no_others(
+    executor: LocalExecutor, source: GitSource, repository: Path
+) -> None:
+    named = job(repository, source, 'test "$NPM_TOKEN" = hunter22', secret="npm")
+    assert (await executor.run_job(named, Intent(key="u/1/build/0", epoch=1))).state == "passed"
+    plain = job(repository, source, 'test -z "${NPM_TOKEN+x}"')
+    assert (await executor.run_job(plain, Intent(key="u/1/build/1", epoch=1))).state == "passed"
+
+
+async def test_job_does_not_begin_without_a_secret_it_names(
+    executor: LocalExecutor, source: GitSource, repository: Path, tmp_path: Path
+) -> None:
+    named = job(repository, source, "touch begun", secret="gone")
+    with pytest.raises(NotFound, match="there is no secret gone in pipelines"):
+        await executor.run_job(named, Intent(key="u/1/build/0", epoch=1))
+    assert not (tmp_path / "work" / "u_1_build_0" / "begun").exists()

@@ -1,0 +1,156 @@
+"""Processes with secrets: what they print reaches their log through a masker, which lives as long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from andon.adapters.process import dumps, procfs
+from andon.adapters.process.spawn import Group, Watched, spawn
+from andon.kernel.errors import InvalidDocument, StepFailed, Unavailable
+
+_DRAIN_SECONDS = 10.0
+
+_log = logging.getLogger("andon.masked")
+
+
+class Masking:
+    """The masker of a group of processes.
+
+    Args:
+        group: The group.
+        masker: The masker, if it still runs.
+    """
+
+    def __init__(self, group: Group, masker: Watched | None) -> None:
+        self._group = group
+        self._masker = masker
+        self._guard = asyncio.create_task(self._end_with_it(masker)) if masker else None
+
+    @classmethod
+    def found(cls, group: Group) -> Masking:
+        """Find the masker that an earlier agent started."""
+        leader = _group_of_masker(group).find_leader()
+        return cls(group, Watched(leader) if leader else None)
+
+    async def end(self) -> None:
+        """Wait until all is told that the group, which is over, has printed."""
+        if self._masker is None or self._guard is None:
+            return
+        self._guard.cancel()
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._masker.wait()
+        except TimeoutError:  # A process that left its group still holds the line.
+            await _group_of_masker(self._group).kill()
+            await self._masker.wait()
+
+    async def _end_with_it(self, masker: Watched) -> None:
+        """End the group if its masker failed: nobody would hear it any more."""
+        code = await masker.wait()
+        if code:
+            _log.error(
+                "the masker of %s ended with %d; so does the process", self._group.marker, code
+            )
+            await self._group.kill()
+
+
+def expect_values(refs: Iterable[str], values: Mapping[str, str]) -> None:
+    """Check that there is a value for every secret that is named.
+
+    Raises:
+        InvalidDocument: One is missing.
+        StepFailed: One cannot be in an environment.
+    """
+    missing = sorted(set(refs) - set(values))
+    if missing:
+        raise InvalidDocument(f"no value came with the secrets {', '.join(missing)}")
+    broken = sorted(name for name, value in values.items() if "\0" in value)
+    if broken:
+        raise StepFailed(
+            f"the secrets {', '.join(broken)} contain a null byte, which no environment can carry",
+            hint="`andon secret rotate` sets another value, such as its base64",
+        )
+
+
+def spawn_masked(
+    script: str,
+    arguments: Sequence[str],
+    *,
+    group: Group,
+    folder: Path,
+    log: Path,
+    env: Mapping[str, str],
+    secrets: Mapping[str, str],
+    memory_bytes: int | None = None,
+) -> tuple[Watched, Masking | None]:
+    """Start a shell script as ``spawn`` does; secrets come into its environment, not into its log.
+
+    Raises:
+        Unavailable: The machine cannot start it, or its masker.
+    """
+    if not secrets:
+        start = partial(spawn, script, arguments, group=group, folder=folder, env=env)
+        return start(log=log, memory_bytes=memory_bytes), None
+    dumps.keep_mine()
+    with dumps.keeping_childrens():
+        masker, output = _start_masker(group, log, secrets.values())
+        try:
+            watched = spawn(
+                script,
+                arguments,
+                group=group,
+                folder=folder,
+                log=output,
+                env={**env, **secrets},
+                memory_bytes=memory_bytes,
+            )
+        finally:
+            os.close(output)
+    for started in (masker, watched):
+        dumps.bar(started.identity.pid)
+    return watched, Masking(group, masker)
+
+
+def _start_masker(group: Group, log: Path, values: Iterable[str]) -> tuple[Watched, int]:
+    """Return a masker that appends to a log, and the descriptor that leads to it."""
+    reading, writing = os.pipe()
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output, os.fdopen(os.memfd_create("values"), "wb") as file:
+            file.write(json.dumps(list(values)).encode())
+            file.flush()
+            file.seek(0)
+            child = subprocess.Popen(
+                [sys.executable, "-m", "andon.adapters.process.masker", str(file.fileno())],
+                env={**_python_path(), procfs.MARKER: _group_of_masker(group).marker},
+                stdin=reading,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[file.fileno()],
+                start_new_session=True,
+            )
+    except OSError as error:
+        os.close(writing)
+        raise Unavailable(
+            f"cannot start the masker of {log}: {error.strerror}", hint="`andon doctor`"
+        ) from error
+    finally:
+        os.close(reading)
+    return Watched(procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0), child), writing
+
+
+def _group_of_masker(group: Group) -> Group:
+    return Group(marker=f"{group.marker}.masker")
+
+
+def _python_path() -> dict[str, str]:
+    path = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": path} if path else {}
