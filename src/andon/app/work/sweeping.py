@@ -1,4 +1,4 @@
-"""Retention: what ended long ago is forgotten; the ledger keeps its story."""
+"""Retention: what is over is forgotten; the ledger keeps its story."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus, Object
+from andon.app.access.sweeping import sweep_access
 from andon.app.queries import active_runs
 from andon.domains.line.events import extension
 from andon.kernel.errors import AndonError
@@ -111,19 +112,24 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
         guard: Refuses when another worker sweeps.
     """
 
-    def some(tx: Tx) -> int:
+    def changes(tx: Tx) -> int:
         guard(tx)
-        return sweep(tx, tx.now() - keep_days * 86400)
+        return sweep(tx, tx.now() - keep_days * 86400) if keep_days else 0
 
-    while keep_days:
+    def access(tx: Tx) -> int:
+        guard(tx)
+        return sweep_access(tx, tx.now())
+
+    while True:
         try:
-            while gone := await store.transact(some):
+            while gone := await store.transact(changes):
                 log.info("%d objects of Changes that ended long ago are forgotten", gone)
+            while gone := await store.transact(access):
+                log.info("%d sessions, requests and tokens that are over are forgotten", gone)
         except AndonError as error:
             if not error.retry:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
-    await asyncio.Event().wait()
 
 
 async def keep_clearing(
