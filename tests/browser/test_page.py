@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from andon.ports.offices import Offices
+from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
 from andon.web.serve import serve
@@ -41,7 +43,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(
-            create_app(StillLine(endless=False)),
+            create_app(Offices(line=StillLine(endless=False), access=FixedDoor())),
             socket_path=tmp_path / "control.sock",
             port=0,
             ready=ready.set_result,

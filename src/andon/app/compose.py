@@ -21,6 +21,7 @@ from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.api.v1.installation import InstallationSpec
 from andon.api.v1.records import SecretRef
+from andon.app.access.door import Door
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
 from andon.app.events.sinks import guard_of, sinks
@@ -30,6 +31,7 @@ from andon.app.ledger.book import Book
 from andon.app.ledger.bookkeeping import keeping, ledger_book
 from andon.app.lock import hold_state, prepare_state
 from andon.app.place import database_of
+from andon.app.provider import provider_of
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
@@ -42,6 +44,7 @@ from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError, NotFound, UsageError
+from andon.ports.offices import Offices
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -99,7 +102,7 @@ class NoSecrets:
         raise NotFound(f"there is no secret {names}", hint="`andon secret list`")
 
 
-Serve = Callable[[ControlPlane, Admin], Awaitable[None]]
+Serve = Callable[[Offices], Awaitable[None]]
 
 
 def controllers() -> list[Controller]:
@@ -369,6 +372,8 @@ async def _run(
         desired=parts.desired,
         clock=parts.clock,
     )
+    door = door_of(settings, state, store, parts.clock)
+    await door.open()
     await outrank(store, parts)
     await parts.engine.start()
     installation.settled()
@@ -378,13 +383,38 @@ async def _run(
             sweeping(settings, store, worker),
             telling(settings, store, worker),
             *housekeeping(settings, book, store, worker, parts.executor),
-            serve(plane, admin),
+            serve(offices_of(settings, plane, door, admin)),
+            door.run(),
             installation.end_of_generation(),
             _watch(plane, settings),
         )
     finally:
         await leave(parts.engine)
         await parts.agent.close()
+
+
+def door_of(settings: Settings, state: Path, store: Store, clock: SystemClock) -> Door:
+    """Return who lets people in."""
+    oidc = settings.installation.oidc
+    return Door(
+        state,
+        store,
+        clock,
+        SystemRandomness(),
+        logins=("token", "password", *(("oidc",) if oidc else ())),
+        teams_by_group=oidc.teams if oidc else {},
+    )
+
+
+def offices_of(settings: Settings, plane: ControlPlane, door: Door, admin: Admin) -> Offices:
+    """Return everybody who answers."""
+    return Offices(
+        line=plane,
+        access=door,
+        admin=admin,
+        provider=provider_of(settings.installation),
+        url=settings.installation.url or "",
+    )
 
 
 async def telling(settings: Settings, store: Store, worker: str) -> None:

@@ -18,9 +18,10 @@ from starlette.responses import Response
 
 from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, UsageError
 from andon.ports.asking import Asked
+from andon.ports.offices import Offices
 from andon.web.bodies import decode, read_bytes, read_query
 from andon.web.doorkeeper import admit, identify
-from andon.web.operations import PRIVILEGED, Call, Operation, Services
+from andon.web.operations import PRIVILEGED, Call, Operation
 from andon.web.visible import visible
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -60,15 +61,15 @@ def problem(error: AndonError, status: int = 0) -> Response:
     )
 
 
-def endpoint(operation: Operation, services: Services) -> Endpoint:
+def endpoint(operation: Operation, offices: Offices) -> Endpoint:
     """Make an endpoint of an operation."""
 
     async def respond(request: Request) -> Response:
         try:
-            call = await _call(operation, services, request)
+            call = await _call(operation, offices, request)
             await admit(operation, call)
             if operation.writes and not operation.once:
-                await services.line.note(call.asked)
+                await offices.line.note(call.asked)
             return _respond(operation, call, await _answer(operation, call))
         except AndonError as error:
             return problem(error)
@@ -91,10 +92,10 @@ async def _answer(operation: Operation, call: Call) -> Any:
         raise
 
 
-async def _call(operation: Operation, services: Services, request: Request) -> Call:
+async def _call(operation: Operation, offices: Offices, request: Request) -> Call:
     """Read a request; who asks comes first, so that strangers learn nothing of what is wrong."""
-    identity = await identify(services.access, request)
-    call = Call(services=services, request=request, identity=identity)
+    identity = await identify(offices.access, request)
+    call = Call(offices=offices, request=request, identity=identity)
     if operation.rule.verb is not None and identity is None:
         return call
     if operation.query is not None:

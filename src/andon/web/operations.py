@@ -19,6 +19,7 @@ from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
 from andon.ports.line import LineService
+from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
 
 T = TypeVar("T")
@@ -28,20 +29,11 @@ SOMEWHERE = ""
 PRIVILEGED: frozenset[Verb] = frozenset({"operate", "administer"})
 
 
-class Services(Struct, frozen=True, kw_only=True):
-    """Who answers."""
-
-    line: LineService
-    access: AccessService
-    admin: AdminService | None = None
-    secrets: SecretService | None = None
-
-
 class Call(Struct, kw_only=True):
     """One request, as its handler sees it.
 
     Args:
-        services: Who answers.
+        offices: Who answers.
         request: The request.
         identity: Who asks; None: nobody knows.
         asked: The wish that goes with a write.
@@ -49,7 +41,7 @@ class Call(Struct, kw_only=True):
         body: Decoded body, of the operation's ``body`` type.
     """
 
-    services: Services
+    offices: Offices
     request: Request
     identity: Identity | None
     asked: Asked = Asked(by="")
@@ -59,22 +51,22 @@ class Call(Struct, kw_only=True):
     @property
     def line(self) -> LineService:
         """The line."""
-        return self.services.line
+        return self.offices.line
 
     @property
     def access(self) -> AccessService:
         """The door."""
-        return self.services.access
+        return self.offices.access
 
     @property
     def admin(self) -> AdminService:
         """Andon itself."""
-        return _there(self.services.admin, self.request)
+        return _there(self.offices.admin, self.request)
 
     @property
     def secrets(self) -> SecretService:
         """The vault."""
-        return _there(self.services.secrets, self.request)
+        return _there(self.offices.secrets, self.request)
 
     @property
     def caller(self) -> Identity:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
@@ -32,7 +33,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     socket_path = tmp_path / "control.sock"
     task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(
-            create_app(line, FixedDoor({"guest": ADMINISTRATOR})),
+            create_app(Offices(line=line, access=FixedDoor({"guest": ADMINISTRATOR}))),
             socket_path=socket_path,
             port=0,
             ready=ready.set_result,

@@ -12,6 +12,7 @@ import pytest
 from asgi import ask
 
 from andon.api.v1.access import Grant, Identity
+from andon.ports.offices import Offices
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.api import OPERATIONS
@@ -168,7 +169,7 @@ def door() -> FixedDoor:
 def app(door: FixedDoor) -> Any:
     line: Any = AgreeableLine(endless=False)
     anybody: Any = Agreeable()
-    return create_app(line, door, admin=anybody, secrets=anybody)
+    return create_app(Offices(line=line, access=door, admin=anybody, secrets=anybody))
 
 
 def request_of(row: str) -> tuple[Operation, str]:

@@ -6,6 +6,7 @@ import pytest
 from asgi import ask
 from starlette.responses import Response
 
+from andon.ports.offices import Offices
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
@@ -16,7 +17,7 @@ from andon.web.headers import SecurityHeaders
     "path", ["/", "/static/andon.js", "/nothing", "/api/v1/health", "/api/v1/status", "/api/v1/no"]
 )
 async def test_every_answer_is_believed_framed_and_told_no_further(path: str) -> None:
-    got = await ask(create_app(StillLine(), FixedDoor()), "GET", path)
+    got = await ask(create_app(Offices(line=StillLine(), access=FixedDoor())), "GET", path)
     assert got.headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in got.headers["content-security-policy"]
     assert "unsafe" not in got.headers["content-security-policy"]
@@ -28,7 +29,7 @@ async def test_every_answer_is_believed_framed_and_told_no_further(path: str) ->
 
 @pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/status", "/api/v1/no"])
 async def test_nobody_keeps_an_answer_of_the_api(path: str) -> None:
-    got = await ask(create_app(StillLine(), FixedDoor()), "GET", path)
+    got = await ask(create_app(Offices(line=StillLine(), access=FixedDoor())), "GET", path)
     assert got.headers["cache-control"] == "no-store"
 
 

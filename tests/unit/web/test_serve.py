@@ -12,6 +12,7 @@ import pytest
 from andon.api.v1.installation import InstallationSpec, ProxySpec
 from andon.client.wire import Client
 from andon.kernel.errors import Conflict, Unavailable, UsageError
+from andon.ports.offices import Offices
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
@@ -83,7 +84,11 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Unavailable, match=str(port)) as raised:
-            await serve(create_app(StillLine(), FixedDoor()), socket_path=tmp_path / "s", port=port)
+            await serve(
+                create_app(Offices(line=StillLine(), access=FixedDoor())),
+                socket_path=tmp_path / "s",
+                port=port,
+            )
     assert "--port" in raised.value.hint
 
 
@@ -91,7 +96,7 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
 async def test_others_may_not_overhear(tmp_path: Path, listen: str) -> None:
     with pytest.raises(UsageError, match="not encrypted") as raised:
         await serve(
-            create_app(StillLine(), FixedDoor()),
+            create_app(Offices(line=StillLine(), access=FixedDoor())),
             socket_path=tmp_path / "s",
             installation=InstallationSpec(listen=listen),
         )
@@ -104,14 +109,18 @@ async def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
     told = InstallationSpec(listen="192.0.2.1:0", proxy=ProxySpec(trusted=("10.0.0.1",)))
     with pytest.raises(UsageError, match=r"no address 192\.0\.2\.1"):
         await serve(
-            create_app(StillLine(), FixedDoor()), socket_path=tmp_path / "s", installation=told
+            create_app(Offices(line=StillLine(), access=FixedDoor())),
+            socket_path=tmp_path / "s",
+            installation=told,
         )
 
 
 async def test_a_served_socket_is_refused_and_left_alone(served: Any) -> None:
     with pytest.raises(Conflict):
         await serve(
-            create_app(StillLine(), FixedDoor()), socket_path=served.state / "control.sock", port=0
+            create_app(Offices(line=StillLine(), access=FixedDoor())),
+            socket_path=served.state / "control.sock",
+            port=0,
         )
     answer = await asyncio.to_thread(Client(served.state).get, "/health")
     assert answer["ok"]
@@ -121,7 +130,10 @@ async def _serve_once(path: Path) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(
-            create_app(StillLine(), FixedDoor()), socket_path=path, port=0, ready=ready.set_result
+            create_app(Offices(line=StillLine(), access=FixedDoor())),
+            socket_path=path,
+            port=0,
+            ready=ready.set_result,
         )
     )
     both: set[asyncio.Future[Any]] = {task, ready}
@@ -151,7 +163,12 @@ async def test_an_open_stream_does_not_keep_the_server_from_ending(tmp_path: Pat
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     path = tmp_path / "control.sock"
     task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(create_app(line, FixedDoor()), socket_path=path, port=0, ready=ready.set_result)
+        serve(
+            create_app(Offices(line=line, access=FixedDoor())),
+            socket_path=path,
+            port=0,
+            ready=ready.set_result,
+        )
     )
     await ready
     events = Client(tmp_path).events(0)

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from andon.cli.client import SOCKET
 from andon.cli.engine_options import engine_options
 from andon.cli.output import say
 from andon.cli.processes import start_ticks
 from andon.cli.root import flags
 from andon.cli.session import Session
+from andon.client.wire import SOCKET
 from andon.kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from andon.api.v1.installation import InstallationSpec
     from andon.app import Settings
-    from andon.app.control_plane import ControlPlane
-    from andon.app.upkeep.admin import Admin
+    from andon.ports.offices import Offices
 
 
 @click.command()
@@ -129,9 +128,7 @@ async def _until_told(session: Session, settings: Settings) -> None:
     await run_control_plane(settings, partial(_serve, session, settings, []))
 
 
-async def _serve(
-    session: Session, settings: Settings, ports: list[int], plane: ControlPlane, admin: Admin
-) -> None:
+async def _serve(session: Session, settings: Settings, ports: list[int], offices: Offices) -> None:
     """Serve one generation; those after the first keep the port that it got."""
     from andon.app.lock import read_record, write_record
     from andon.web.app import create_app
@@ -146,9 +143,10 @@ async def _serve(
         if address != url:
             say(session, f"listens on: {url}")
         say(session, f"state: {settings.state}")
-        say(session, "next: `andon ship` in another terminal; Ctrl-C leaves services running")
+        say(session, "page:  `andon portal` opens it, logged in")
+        say(session, "next:  `andon ship` in another terminal; Ctrl-C leaves services running")
 
-    app = create_app(plane, admin)
+    app = create_app(offices)
     await serve(
         app,
         socket_path=settings.state / SOCKET,

@@ -75,9 +75,8 @@ def keep_cookie(response: Response, request: Request, login: Login) -> None:
         login.cookie,
         httponly=True,
         secure=secure,
-        samesite="lax",
+        samesite="strict",
         path="/",
-        expires=None,
     )
 
 

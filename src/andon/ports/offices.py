@@ -1,0 +1,34 @@
+"""Everybody who answers: what an installation shows to the outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from andon.ports.access import AccessService
+from andon.ports.admin import AdminService
+from andon.ports.line import LineService
+from andon.ports.secrets import SecretService
+
+
+class Offices(Struct, frozen=True, kw_only=True):
+    """Who answers; None: not here.
+
+    Args:
+        line: The line.
+        access: The door.
+        admin: Andon itself.
+        secrets: The vault.
+        hooks: Forges (``ports.hooks.HookService``).
+        provider: The OpenID provider that people log in at.
+        url: How people reach the installation; empty: as they did.
+    """
+
+    line: LineService
+    access: AccessService
+    admin: AdminService | None = None
+    secrets: SecretService | None = None
+    hooks: Any = None
+    provider: Any = None
+    url: str = ""
