@@ -43,8 +43,9 @@ def test_examples_of_all_kinds_are_one_valid_project():
 
 def test_editors_schema_accepts_every_example():
     validate = fastjsonschema.compile(json_schema())
-    for kind in DEFINITIONS:
-        for document in ryaml.loads_all((EXAMPLES / f"{kind.lower()}.yaml").read_text()):
+    files = [EXAMPLES / f"{kind.lower()}.yaml" for kind in DEFINITIONS]
+    for file in (*files, ROOT / "docs/kinds/host/installation.yaml"):
+        for document in ryaml.loads_all(file.read_text()):
             validate(document)
 
 

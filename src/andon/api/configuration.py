@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ WAYS_OUT = (
     "set `tls` (certificate and key) or, if a proxy terminates TLS, `proxy.trusted` "
     "in the file of `andon up --config FILE`"
 )
+_KIND = re.compile(rb"^kind:[ \t]*[\"']?Installation\b", re.MULTILINE)
 _MOST_PORT = 65535
 _LOCALHOST = "localhost"
 
@@ -86,6 +88,15 @@ def host_of(url: str | None) -> str:
         return urlsplit(url or "").hostname or ""
     except ValueError:
         return ""
+
+
+def is_installation(data: bytes) -> bool:
+    r"""Say whether a file means to be one of a host.
+
+    >>> is_installation(b"kind: Installation\n"), is_installation(b"kind: Service\n")
+    (True, False)
+    """
+    return _KIND.search(data) is not None
 
 
 def read_installation(data: bytes, file: str) -> Parsed:

@@ -11,13 +11,19 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from andon import __version__
+from andon.cli.session import page_of
 from andon.kernel.errors import AndonError
+
+if TYPE_CHECKING:
+    from andon.api.configuration import Address
+    from andon.api.v1.installation import TlsSpec
 
 _LEAST_DISK_BYTES = 200 << 20
 _COMFORTABLE_DISK_BYTES = 2 << 30
+_COMFORTABLE_DAYS = 14
 _LEAST_SQLITE = (3, 37, 0)
 _SOUND_YEARS = range(2024, 2100)
 
@@ -35,12 +41,13 @@ class Finding(NamedTuple):
         return self._asdict()
 
 
-def examine(state: Path, port: int) -> Iterator[Finding]:
+def examine(state: Path, port: int | None, config: str = "") -> Iterator[Finding]:
     """Look at everything; a check that fails itself becomes a finding, too.
 
     Args:
         state: The state folder; need not exist.
-        port: Port that the page would use.
+        port: Port that the page would use; None: the configuration's.
+        config: File with the Installation, or empty.
     """
     yield check_python(sys.version_info[:2])
     yield check_sqlite(sqlite3.sqlite_version_info)
@@ -52,8 +59,7 @@ def examine(state: Path, port: int) -> Iterator[Finding]:
     yield _clock(state)
     control = _control_plane(state)
     yield control
-    if control.level != "ok":
-        yield check_port(port)
+    yield from check_configuration(config, port, running=control.level == "ok")
     yield _checked("agent", lambda: _agent(state))
 
 
@@ -97,16 +103,51 @@ def check_state(state: Path) -> Finding:
     return Finding("ok", "state folder", str(state))
 
 
-def check_port(port: int) -> Finding:
+def check_configuration(config: str, port: int | None, *, running: bool) -> Iterator[Finding]:
+    """Say whether the page could be served as the configuration wants it.
+
+    Args:
+        config: File with the Installation, or empty.
+        port: Instead of the configuration's.
+        running: The port is rightly taken.
+    """
+    from andon.api.configuration import parse_address
+    from andon.cli.engine_options import installation
+
+    try:
+        told = installation(config)
+    except AndonError as error:
+        yield Finding("fail", "configuration", error.message, error.hint)
+        return
+    if told.tls:
+        yield _checked("certificate", lambda: _certificate(told.tls))
+    if not running:
+        address = parse_address(told.listen)
+        yield check_port(address if port is None else address._replace(port=port))
+
+
+def check_port(address: Address) -> Finding:
     """Say whether the page's port is free."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address.host, address.port))
         except OSError as error:
             mend = "`andon up --port 0` chooses a free one"
-            return Finding("fail", "port", f"{port}: {error.strerror}", mend)
-    return Finding("ok", "port", f"{port} is free")
+            return Finding("fail", "port", f"{address}: {error.strerror}", mend)
+    return Finding("ok", "port", f"{address} is free")
+
+
+def _certificate(files: TlsSpec) -> Finding:
+    from andon.runtime.system import SystemClock
+    from andon.web.tls import read_pair
+
+    left_days = int((read_pair(files, SystemClock()).expires_at - SystemClock().now()) / 86_400)
+    found = f"counts for {left_days} more day{'s' * (left_days != 1)}"
+    if left_days >= _COMFORTABLE_DAYS:
+        return Finding("ok", "certificate", found)
+    return Finding("warn", "certificate", found, f"renew {files.certificate}; Andon sees it itself")
 
 
 def _checked(check: str, look: Callable[[], Finding]) -> Finding:
@@ -171,7 +212,8 @@ def _control_plane(state: Path) -> Finding:
         health = Client(state, timeout_seconds=5).get("/health")
     except AndonError as error:
         return Finding("warn", "control plane", error.message, error.hint)
-    return _versioned("control plane", health["version"], health["pid"])
+    found = _versioned("control plane", health["version"], health["pid"])
+    return found._replace(found=", ".join(filter(None, [found.found, page_of(state)])))
 
 
 def _agent(state: Path) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -85,9 +86,7 @@ class Session:
     @property
     def page(self) -> str:
         """Address of the page."""
-        from andon.app.lock import read_record
-
-        return self.server.url if self.server else str(read_record(self.state).get("url", ""))
+        return self.server.url if self.server else page_of(self.state)
 
     @property
     def colorful(self) -> bool:
@@ -106,3 +105,11 @@ class Session:
     def live(self) -> bool:
         """Whether a display that redraws itself can be shown."""
         return not self.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def page_of(state: Path) -> str:
+    """Return the address that the control plane of a state folder wrote down."""
+    try:
+        return str(json.loads((state / "control.json").read_text()).get("url", ""))
+    except (OSError, ValueError):
+        return ""

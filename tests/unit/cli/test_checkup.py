@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.checkup import check_disk, check_port, check_python, check_sqlite, check_state
+from andon.api.configuration import Address
+from andon.cli.checkup import (
+    check_configuration,
+    check_disk,
+    check_port,
+    check_python,
+    check_sqlite,
+    check_state,
+)
+from andon.testing.certificates import make_certificate
 
 
 @pytest.mark.parametrize(
@@ -32,5 +41,28 @@ def test_a_state_folder_open_to_others_is_a_warning(tmp_path: Path) -> None:
 def test_a_taken_port_fails_and_a_free_one_does_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert check_port(port).level == "fail"
-    assert check_port(port).level == "ok"
+        assert check_port(Address("127.0.0.1", port)).level == "fail"
+    assert check_port(Address("127.0.0.1", port)).level == "ok"
+
+
+HEAD = "apiVersion: andon/v1\nkind: Installation\nmetadata: {name: a}\nspec:\n"
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    told = tmp_path / "installation.yaml"
+    told.write_text(f"{HEAD}  tls: {{certificate: {certificate}, key: {key}}}\n")
+    (found,) = check_configuration(str(told), 0, running=True)
+    assert (found.level, found.check) == ("warn", "certificate")
+    assert "1 more day" in found.found
+    key.unlink()
+    (found,) = check_configuration(str(told), 0, running=True)
+    assert found.level == "fail"
+
+
+def test_a_configuration_that_is_wrong_fails_with_its_place(tmp_path: Path) -> None:
+    told = tmp_path / "installation.yaml"
+    told.write_text(f"{HEAD}  listen: 0.0.0.0:80\n")
+    (found,) = check_configuration(str(told), None, running=False)
+    assert found.level == "fail"
+    assert "installation.yaml:5:11: spec.listen" in found.found

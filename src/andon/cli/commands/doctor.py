@@ -15,14 +15,17 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 
 
 @click.command()
-@click.option("--port", default=7411, show_default=True, help="Port the page would use.")
+@click.option("--port", type=int, default=None, help="Port the page would use.")
+@click.option(
+    "--config", metavar="FILE", default="", envvar="ANDON_CONFIG", help="As of `andon up`."
+)
 @flags
 @click.pass_obj
-def command(session: Session, port: int) -> int:
+def command(session: Session, port: int | None, config: str) -> int:
     """Check this machine and say how to mend it; 7 if something needed is missing."""
     from andon.cli.checkup import examine
 
-    findings = [finding.as_json() for finding in examine(session.state, port)]
+    findings = [finding.as_json() for finding in examine(session.state, port, config)]
     ok = all(finding["level"] != "fail" for finding in findings)
     show(session, {"ok": ok, "findings": findings}, _tell)
     return 0 if ok else Unavailable.exit_code

@@ -17,7 +17,8 @@ from andon.cli.session import Session
 @click.pass_obj
 def command(session: Session, environment: str) -> None:
     """Show what runs where and what moves."""
-    show(session, session.client.get("/status", {"environment": environment}), _tell)
+    status = session.client.get("/status", {"environment": environment})
+    show(session, {**status, "page": session.page}, _tell)
 
 
 def _tell(status: dict[str, Any]) -> list[str]:
@@ -48,6 +49,8 @@ def _tell(status: dict[str, Any]) -> list[str]:
             ]
     for subject, problem in (status.get("problems") or {}).items():
         lines += ["", f"{strong('problem')} {subject}: {problem}"]
+    if status.get("page"):
+        lines += ["", faint(f"page: {status['page']}")]
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from andon.cli.session import Session, project_root
 from andon.kernel.errors import InvalidDocument, NotFound
 
 if TYPE_CHECKING:
+    from andon.api.parse import Parsed
     from andon.api.problems import Problem
 
 STANDARD_INPUT = "-"
@@ -26,14 +28,13 @@ STANDARD_INPUT = "-"
 def command(session: Session, files: tuple[str, ...]) -> int:
     """Check documents and what they say of each other, without a control plane.
 
-    Without FILES: the andon.yaml of this project. With `-`: standard input.
+    Without FILES: the andon.yaml of this project. With `-`: standard input. A file with an Installation
+    (`andon up --config`) is checked by itself.
     """
     from msgspec import to_builtins
 
-    from andon.api.project import check_project
-
     contents = {name: _read(name) for name in files or (_default(),)}
-    parsed = check_project(contents)
+    parsed = _check(contents)
     answer = {
         "valid": not parsed.problems,
         "files": list(contents),
@@ -48,6 +49,22 @@ def command(session: Session, files: tuple[str, ...]) -> int:
                 say(session, line)
         say(session, _count(len(parsed.problems)))
     return InvalidDocument.exit_code if parsed.problems else 0
+
+
+def _check(contents: Mapping[str, bytes]) -> Parsed:
+    """Check a project's files together, and those of a host each by itself."""
+    from andon.api.configuration import is_installation, read_installation
+    from andon.api.parse import Parsed
+    from andon.api.project import check_project
+
+    hosts = {name for name, data in contents.items() if is_installation(data)}
+    parts = [read_installation(contents[name], name) for name in contents if name in hosts]
+    if project := {name: data for name, data in contents.items() if name not in hosts}:
+        parts.append(check_project(project))
+    return Parsed(
+        definitions=tuple(one for part in parts for one in part.definitions),
+        problems=tuple(one for part in parts for one in part.problems),
+    )
 
 
 def explain(problem: Problem, content: bytes) -> list[str]:
