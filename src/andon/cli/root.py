@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "watch": ("watch", "Ship every new commit of a branch by itself."),
         "subscriptions": ("subscriptions", "Tell others what happens: webhooks, RabbitMQ, NATS."),
         "events": ("events", "Take events of others."),
+        "hooks": ("hooks", "Listen to GitHub, GitLab or Gitea, and report back."),
         "queue": ("queue", "See what waits, who works on it, and what was given up."),
     },
     "Around it": {

@@ -3,9 +3,9 @@
 Answers of ``HookService`` are plain JSON, as ``andon.ports.line`` has it.
 
 ``hook``
-    ``{name, forge, repository, branches, pullRequests, api, project, reports, path, createdBy,
-    createdAt, revision}``; ``path`` is where the forge posts to, below the installation's address;
-    ``branches`` is empty for the policy branch; ``reports`` says whether statuses are reported.
+    ``{name, forge, repository, branches, pullRequests, api, project, url, createdBy, createdAt,
+    revision}``; ``url`` is where the forge posts to; ``branches`` is empty for the policy branch,
+    ``api`` where no statuses are reported.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import asdict
-
 from andon.adapters.eventwebhook import new_secret, read_secret
 from andon.adapters.git.locations import is_remote
 from andon.api.v1.control import Decision, NewObject, Selector
@@ -43,6 +41,7 @@ class Hooks:
         vault: Keeps them.
         forges: By kind.
         deliveries: Takes what forges send.
+        url: Of the installation.
     """
 
     def __init__(
@@ -55,6 +54,7 @@ class Hooks:
         vault: Vault,
         forges: Mapping[str, Forge],
         deliveries: Deliveries,
+        url: str,
     ) -> None:
         self._store = store
         self._turns = turns
@@ -63,6 +63,7 @@ class Hooks:
         self._vault = vault
         self._forges = forges
         self._deliveries = deliveries
+        self._url = url.rstrip("/")
 
     async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Json:
         """Take a message of a forge."""
@@ -111,20 +112,20 @@ class Hooks:
             if spec.api:
                 tx.put_subscriber(reporting(tx, name, asked.by, self._clock.now()))
             self._note(tx, name, "added", asked, forge=forge, repository=repository)
-            return {**hook_json(tx.require("Hook", name)), **made}
+            return {**self._json(tx.require("Hook", name)), **made}
 
         return await self._act(asked, write)
 
     async def list(self) -> list[Json]:
         """List hooks."""
         found = await self._store.read(lambda tx: tx.list(Selector(kind="Hook")))
-        return [hook_json(one) for one in sorted(found, key=lambda one: one.name)]
+        return [self._json(one) for one in sorted(found, key=lambda one: one.name)]
 
     async def show(self, name: str) -> Json:
         """Return a hook, and how telling its forge goes."""
 
         def answer(tx: Tx) -> Json:
-            shown = hook_json(_require(tx, name))
+            shown = self._json(_require(tx, name))
             teller = tx.subscriber(reports_name(name))
             return {**shown, "statuses": subscription_json(tx, teller)} if teller else shown
 
@@ -132,6 +133,10 @@ class Hooks:
 
     async def rotate(self, name: str, *, asked: Asked, secret: str = "", token: str = "") -> Json:
         """Replace the secret, or the token of the API; the one before counts no more."""
+        if token and secret:
+            raise UsageError(
+                "secret and token are replaced one at a time", hint="--secret-file FILE"
+            )
         if token:
             place, value, made = token_name(name), _clean(token, "token"), Json()
         else:
@@ -146,7 +151,7 @@ class Hooks:
                 )
             self._vault.seal(tx, place, value)
             self._note(tx, name, "rotated", asked, what="token" if token else "secret")
-            return {**hook_json(hook), **made}
+            return {**self._json(hook), **made}
 
         return await self._act(asked, write, name)
 
@@ -160,7 +165,7 @@ class Hooks:
             tx.remove_subscriber(reports_name(name))
             tx.forget(hook)
             self._note(tx, name, "removed", asked)
-            return hook_json(hook)
+            return self._json(hook)
 
         return await self._act(asked, write, name)
 
@@ -198,6 +203,23 @@ class Hooks:
         made = new_secret(self._randomness.token(SECRET_BYTES))
         return made, {"secret": made}
 
+    def _json(self, hook: Object) -> Json:
+        """Show a hook, without its secrets."""
+        spec: HookSpec = hook.spec
+        return {
+            "name": hook.name,
+            "forge": spec.forge,
+            "repository": spec.repository,
+            "branches": builtins.list(spec.branches),
+            "pullRequests": spec.pull_requests,
+            "api": spec.api,
+            "project": spec.project,
+            "url": f"{self._url}/api/v1/hooks/{hook.name}/deliveries",
+            "createdBy": spec.created_by,
+            "createdAt": hook.created_at,
+            "revision": str(hook.version),
+        }
+
     # --- writing ----------------------------------------------------------------------------------
 
     async def _act(self, asked: Asked, fn: Callable[[Tx], Json], name: str = "") -> Json:
@@ -215,23 +237,6 @@ class Hooks:
             content={"by": asked.by, **more},
         )
         tx.append(event, self._clock.now())
-
-
-def hook_json(hook: Object) -> Json:
-    """Show a hook, without its secrets."""
-    spec: HookSpec = hook.spec
-    fields = asdict(spec)
-    return {
-        "name": hook.name,
-        **{one: fields[one] for one in ("forge", "repository", "api", "project")},
-        "branches": builtins.list(spec.branches),
-        "pullRequests": spec.pull_requests,
-        "reports": bool(spec.api),
-        "path": f"/api/v1/hooks/{hook.name}/deliveries",
-        "createdBy": spec.created_by,
-        "createdAt": hook.created_at,
-        "revision": str(hook.version),
-    }
 
 
 def _require(tx: Tx, name: str) -> Object:

@@ -76,8 +76,9 @@ def hooks(
     refusals: Refusals,
     policy_branch: str = "main",
     notify: tuple[str, ...] = (),
+    url: str,
 ) -> Hooks:
-    """Return the ``HookService`` of an installation."""
+    """Return the ``HookService`` of an installation, whose address is ``url``."""
     deliveries = Deliveries(
         store=store,
         turns=turns,
@@ -97,4 +98,5 @@ def hooks(
         vault=vault,
         forges=FORGES,
         deliveries=deliveries,
+        url=url,
     )

@@ -15,7 +15,12 @@ from andon.kernel.duration import parse_duration
 @click.command()
 @click.argument("ref", default="HEAD")
 @click.option("--repository", default="", help="Path or URL; this folder's repository if unset.")
-@click.option("--until", default="", metavar="ENVIRONMENT", help="Go no further than there.")
+@click.option(
+    "--until",
+    default="",
+    metavar="ENVIRONMENT",
+    help="Go no further than there; `@build`: build only.",
+)
 @click.option("--wait/--no-wait", default=True, help="Follow it (the default), or return at once.")
 @click.option("--timeout", default="", metavar="DURATION", help="Stop following after this long.")
 @flags
