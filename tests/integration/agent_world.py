@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import structs
+
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.agentclient.daemon import answers
 from andon.adapters.process import procfs
-from andon.api.v1.actions import Intent, JobDone, RunJob
+from andon.api.v1.actions import Intent, JobDone, ObserveReplicas, RunJob
 from andon.api.v1.records import JobPlan
 from andon.runtime.system import SystemClock
 
@@ -94,3 +96,21 @@ class AgentProcess:
 def job_action(script: str, **job: object) -> RunJob:
     plan = JobPlan(name="unit", run=script, **job)
     return RunJob(run="r1", repository="shop", sha="f" * 40, job=plan)
+
+
+async def until_job_runs(agent):
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not any(job.pid for job in (await agent.client.status()).jobs):
+            await asyncio.sleep(0.02)
+
+
+async def until_seen(agent, action, **expected):
+    look = ObserveReplicas(
+        environment=action.environment, service=action.service, version=action.version
+    )
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            seen = await agent.client.observe_replicas(look, Intent(key="o", epoch=1))
+            if expected.items() <= structs.asdict(seen).items():
+                return seen
+            await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from agent_world import DEADLINE_SECONDS, AgentProcess, job_action, until
+from agent_world import AgentProcess, job_action, until, until_job_runs, until_seen
 from msgspec import structs
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
@@ -20,7 +20,6 @@ from andon.adapters.process.ports import is_free
 from andon.api.v1.actions import (
     CancelJob,
     Intent,
-    ObserveReplicas,
     RetireReplicas,
 )
 from andon.api.v1.definitions import Health, Resources
@@ -349,21 +348,3 @@ async def test_what_is_no_call_is_refused_and_the_line_stays_open(agent):
         codes.append(msgspec.json.decode(await reader.readline())["error"]["code"])
     writer.close()
     assert codes == ["InvalidDocument", "NotFound", "InvalidDocument"]
-
-
-async def until_job_runs(agent):
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not any(job.pid for job in (await agent.client.status()).jobs):
-            await asyncio.sleep(0.02)
-
-
-async def until_seen(agent, action, **expected):
-    look = ObserveReplicas(
-        environment=action.environment, service=action.service, version=action.version
-    )
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while True:
-            seen = await agent.client.observe_replicas(look, Intent(key="o", epoch=1))
-            if expected.items() <= structs.asdict(seen).items():
-                return seen
-            await asyncio.sleep(0.02)

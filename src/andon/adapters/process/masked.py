@@ -53,12 +53,14 @@ class Masking:
             await self._masker.wait()
 
     async def _end_with_it(self, masker: Watched) -> None:
-        """End the group if its masker failed: nobody would hear it any more."""
+        """End the group if its masker ended before: nobody would hear it any more.
+
+        One that ended well, as nobody could print any more, is of no matter; of one that an earlier
+        agent started it is not known how it ended.
+        """
         code = await masker.wait()
-        if code:
-            _log.error(
-                "the masker of %s ended with %d; so does the process", self._group.marker, code
-            )
+        if code != 0 and self._group.members():
+            _log.error("the masker of %s has ended; so does the process", self._group.marker)
             await self._group.kill()
 
 
