@@ -6,26 +6,32 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from andon.api.v1.answers import AdminState, Errand, Resumed
 from andon.web.operations import Ask, Call, Handler, Operation, everywhere
 
 
 class PauseAsk(Ask, frozen=True, kw_only=True):
     """Have no work begun."""
 
-    reason: str
+    reason: Annotated[str, Meta(description="Why, for the people who will ask.")]
 
 
 class ResumeAsk(Ask, frozen=True, kw_only=True):
     """Go on."""
 
-    choice: str = ""
-    check: bool = False
+    choice: Annotated[
+        str,
+        Meta(
+            description="Where a restored copy and the world differ: `keep-world` or `enforce-copy`."
+        ),
+    ] = ""
+    check: Annotated[bool, Meta(description="Only compare.")] = False
 
 
 class MigrateAsk(Ask, frozen=True, kw_only=True):
     """Move to Postgres."""
 
-    to: str
+    to: Annotated[str, Meta(description="`postgresql://...` of an empty database.")]
     wait_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30
 
 
@@ -33,7 +39,7 @@ class BackupAsk(Ask, frozen=True, kw_only=True):
     """Write a backup."""
 
     path: Annotated[str, Meta(description="Absolute, on the host of the control plane.")]
-    artifacts: bool = True
+    artifacts: Annotated[bool, Meta(description="With the artifacts.")] = True
 
 
 async def _state(call: Call) -> Any:
@@ -68,7 +74,7 @@ async def _backup(call: Call) -> Any:
     return call.admin.back_up(path=call.body.path, artifacts=call.body.artifacts)
 
 
-def _write(name: str, handler: Handler, body: type[Struct]) -> Operation:
+def _write(name: str, handler: Handler, body: type[Struct], answer: Any) -> Operation:
     return Operation(
         name=f"admin_{name}",
         method="POST",
@@ -76,6 +82,7 @@ def _write(name: str, handler: Handler, body: type[Struct]) -> Operation:
         rule=everywhere("administer"),
         handler=handler,
         body=body,
+        answer=answer,
         status=201,
     )
 
@@ -87,6 +94,7 @@ OPERATIONS = (
         path="/admin",
         rule=everywhere("view"),
         handler=_state,
+        answer=AdminState,
     ),
     Operation(
         name="admin_errand",
@@ -94,9 +102,10 @@ OPERATIONS = (
         path="/admin/errand",
         rule=everywhere("administer"),
         handler=_errand,
+        answer=Errand,
     ),
-    _write("pause", _pause, PauseAsk),
-    _write("resume", _resume, ResumeAsk),
-    _write("migrate", _migrate, MigrateAsk),
-    _write("backup", _backup, BackupAsk),
+    _write("pause", _pause, PauseAsk, AdminState),
+    _write("resume", _resume, ResumeAsk, Resumed),
+    _write("migrate", _migrate, MigrateAsk, Errand),
+    _write("backup", _backup, BackupAsk, Errand),
 )

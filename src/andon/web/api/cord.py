@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from andon.api.v1.access import EVERYWHERE
-from andon.web.api.reading import Json
+from andon.api.v1.answers import Approval, Hold, Lifted, Run, Shipped
 from andon.web.operations import (
     SOMEWHERE,
     Ask,
@@ -19,6 +19,8 @@ from andon.web.operations import (
     in_body,
     somewhere,
 )
+
+Reason = Annotated[str, Meta(description="Why, for the people who will ask.")]
 
 
 class ShipAsk(Ask, kw_only=True, frozen=True):
@@ -35,23 +37,28 @@ class ShipAsk(Ask, kw_only=True, frozen=True):
 class HoldAsk(Ask, kw_only=True, frozen=True):
     """Pull the cord."""
 
-    scope: dict[str, str]
-    reason: str
+    scope: Annotated[
+        dict[str, str],
+        Meta(
+            description="At least one of `service`, `environment`, `digest`, `configHash`, `change`."
+        ),
+    ]
+    reason: Reason
     expires_seconds: Annotated[float, Meta(ge=0, description="0: never.")] = 0
 
 
 class LiftAsk(Ask, kw_only=True, frozen=True):
     """Lift a Hold."""
 
-    reason: str
+    reason: Reason
 
 
 class UnlatchAsk(Ask, kw_only=True, frozen=True):
     """Let what failed be tried again."""
 
     environment: Annotated[str, Meta(min_length=1)]
-    subject: str
-    reason: str
+    subject: Annotated[str, Meta(description="Service, or the beginning of a digest.")]
+    reason: Reason
 
 
 class RollbackAsk(Ask, kw_only=True, frozen=True):
@@ -59,15 +66,15 @@ class RollbackAsk(Ask, kw_only=True, frozen=True):
 
     environment: Annotated[str, Meta(min_length=1)]
     service: str
-    reason: str
+    reason: Reason
 
 
 class ApproveAsk(Ask, kw_only=True, frozen=True):
     """Consent to a Change in an environment."""
 
-    change: str
+    change: Annotated[str, Meta(description="Name, or the beginning of a sha.")]
     environment: Annotated[str, Meta(min_length=1)]
-    reason: str
+    reason: Reason
 
 
 class Holds(Page, kw_only=True, frozen=True):
@@ -150,6 +157,7 @@ OPERATIONS = (
         path="/ship",
         rule=in_body("ship", "until"),
         handler=_ship,
+        answer=Shipped,
         body=ShipAsk,
         status=201,
         once=True,
@@ -160,8 +168,8 @@ OPERATIONS = (
         path="/holds",
         rule=somewhere("view"),
         handler=_holds,
+        answer=list[Hold],
         query=Holds,
-        answer=list[Json],
     ),
     Operation(
         name="holds_show",
@@ -169,6 +177,7 @@ OPERATIONS = (
         path="/holds/{name}",
         rule=at_object("view", "Hold", otherwise=SOMEWHERE),
         handler=_find,
+        answer=Hold,
     ),
     Operation(
         name="hold",
@@ -176,6 +185,7 @@ OPERATIONS = (
         path="/holds",
         rule=Rule(verb="hold", where=_held_where),
         handler=_hold,
+        answer=Hold,
         body=HoldAsk,
         status=201,
         once=True,
@@ -186,6 +196,7 @@ OPERATIONS = (
         path="/holds/{name}/lift",
         rule=at_object("hold", "Hold"),
         handler=_lift,
+        answer=Hold,
         body=LiftAsk,
         status=201,
         once=True,
@@ -197,6 +208,7 @@ OPERATIONS = (
         path="/unlatch",
         rule=in_body("operate"),
         handler=_unlatch,
+        answer=Lifted,
         body=UnlatchAsk,
         status=201,
         once=True,
@@ -207,6 +219,7 @@ OPERATIONS = (
         path="/rollback",
         rule=in_body("operate"),
         handler=_rollback,
+        answer=Run,
         body=RollbackAsk,
         status=201,
         once=True,
@@ -217,6 +230,7 @@ OPERATIONS = (
         path="/approvals",
         rule=in_body("approve"),
         handler=_approve,
+        answer=Approval,
         body=ApproveAsk,
         status=201,
         once=True,
@@ -227,6 +241,7 @@ OPERATIONS = (
         path="/approvals/withdraw",
         rule=in_body("approve"),
         handler=_withdraw,
+        answer=Approval,
         body=ApproveAsk,
         once=True,
     ),

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import msgspec
 from starlette.requests import Request
 
+from andon.api.v1.answers import Intake
 from andon.kernel.errors import UsageError
 from andon.web.bodies import read_bytes
 from andon.web.operations import Call, Operation, everywhere
@@ -67,6 +68,7 @@ OPERATIONS = (
         path="/events",
         rule=everywhere("ship"),
         handler=_take,
+        answer=Intake,
         takes=(STRUCTURED, BATCH),
         status=201,
     ),

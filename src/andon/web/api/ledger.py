@@ -9,9 +9,20 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from andon.api.v1.answers import (
+    Archival,
+    Checkpoint,
+    Comparison,
+    Erasure,
+    Event,
+    EventInFull,
+    Imported,
+    Key,
+    Verification,
+)
 from andon.kernel.errors import InvalidDocument
 from andon.store.transfer import LONGEST_LINE_BYTES
-from andon.web.api.reading import Json, Limit
+from andon.web.api.reading import Limit
 from andon.web.operations import Ask, Call, Operation, Page, everywhere, somewhere
 
 Sequence = Annotated[int, Meta(ge=0, le=2**62, description="Sequence of the ledger.")]
@@ -141,8 +152,8 @@ OPERATIONS = (
         path="/ledger",
         rule=somewhere("view"),
         handler=_list,
+        answer=list[Event],
         query=Events,
-        answer=list[Json],
         cursor="seq",
     ),
     Operation(
@@ -151,6 +162,7 @@ OPERATIONS = (
         path="/ledger/verify",
         rule=everywhere("view"),
         handler=_verify,
+        answer=Verification,
         query=Verify,
     ),
     Operation(
@@ -159,6 +171,7 @@ OPERATIONS = (
         path="/ledger/key",
         rule=somewhere("view"),
         handler=_key,
+        answer=Key,
     ),
     Operation(
         name="ledger_export",
@@ -176,6 +189,7 @@ OPERATIONS = (
         path="/ledger/{id:path}",
         rule=somewhere("view"),
         handler=_event,
+        answer=EventInFull,
     ),
     Operation(
         name="ledger_checkpoint",
@@ -183,6 +197,7 @@ OPERATIONS = (
         path="/ledger/checkpoint",
         rule=everywhere("operate"),
         handler=_checkpoint,
+        answer=Checkpoint,
         status=201,
     ),
     Operation(
@@ -191,6 +206,7 @@ OPERATIONS = (
         path="/ledger/erase",
         rule=everywhere("administer"),
         handler=_erase,
+        answer=Erasure,
         body=EraseAsk,
         status=201,
     ),
@@ -200,6 +216,7 @@ OPERATIONS = (
         path="/ledger/archive",
         rule=everywhere("administer"),
         handler=_archive,
+        answer=Archival,
         body=ArchiveAsk,
         status=201,
     ),
@@ -209,6 +226,7 @@ OPERATIONS = (
         path="/ledger/import",
         rule=everywhere("administer"),
         handler=_import,
+        answer=Imported,
         takes=(NDJSON,),
         status=201,
     ),
@@ -218,6 +236,7 @@ OPERATIONS = (
         path="/ledger/compare",
         rule=everywhere("view"),
         handler=_compare,
+        answer=Comparison,
         body=CompareAsk,
         status=201,
     ),

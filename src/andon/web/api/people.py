@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from andon.api.v1.access import Grant
+from andon.api.v1.answers import Team, Token, TokenWithSecret, User
 from andon.api.v1.definitions import Name
-from andon.web.api.reading import Json
 from andon.web.operations import Ask, Call, Operation, everywhere
 
 
@@ -140,6 +140,11 @@ async def _revoke_token(call: Call) -> Any:
     return await call.access.revoke_token(call.path("name"), asked=call.asked)
 
 
+async def _rotate_admin(call: Call) -> Any:
+    """Replace the generated administrator's token; its secret is in the state folder only."""
+    return await call.access.rotate_admin_token(asked=call.asked)
+
+
 _RULE = everywhere("administer")
 
 OPERATIONS = (
@@ -149,7 +154,7 @@ OPERATIONS = (
         path="/users",
         rule=_RULE,
         handler=_users,
-        answer=list[Json],
+        answer=list[User],
     ),
     Operation(
         name="users_add",
@@ -157,17 +162,26 @@ OPERATIONS = (
         path="/users",
         rule=_RULE,
         handler=_add_user,
+        answer=User,
         body=NewUserAsk,
         status=201,
         once=True,
     ),
-    Operation(name="users_show", method="GET", path="/users/{name}", rule=_RULE, handler=_user),
+    Operation(
+        name="users_show",
+        method="GET",
+        path="/users/{name}",
+        rule=_RULE,
+        handler=_user,
+        answer=User,
+    ),
     Operation(
         name="users_change",
         method="PATCH",
         path="/users/{name}",
         rule=_RULE,
         handler=_change_user,
+        answer=User,
         body=UserAsk,
         once=True,
         revised=True,
@@ -178,6 +192,7 @@ OPERATIONS = (
         path="/users/{name}",
         rule=_RULE,
         handler=_remove_user,
+        answer=User,
         once=True,
         revised=True,
     ),
@@ -187,7 +202,7 @@ OPERATIONS = (
         path="/teams",
         rule=_RULE,
         handler=_teams,
-        answer=list[Json],
+        answer=list[Team],
     ),
     Operation(
         name="teams_add",
@@ -195,6 +210,7 @@ OPERATIONS = (
         path="/teams",
         rule=_RULE,
         handler=_add_team,
+        answer=Team,
         body=NewTeamAsk,
         status=201,
         once=True,
@@ -205,6 +221,7 @@ OPERATIONS = (
         path="/teams/{name}",
         rule=_RULE,
         handler=_change_team,
+        answer=Team,
         body=TeamAsk,
         once=True,
         revised=True,
@@ -215,6 +232,7 @@ OPERATIONS = (
         path="/teams/{name}",
         rule=_RULE,
         handler=_remove_team,
+        answer=Team,
         once=True,
         revised=True,
     ),
@@ -224,7 +242,7 @@ OPERATIONS = (
         path="/tokens",
         rule=_RULE,
         handler=_tokens,
-        answer=list[Json],
+        answer=list[Token],
     ),
     Operation(
         name="tokens_make",
@@ -232,6 +250,7 @@ OPERATIONS = (
         path="/tokens",
         rule=_RULE,
         handler=_make_token,
+        answer=TokenWithSecret,
         body=TokenAsk,
         status=201,
         once=True,
@@ -242,6 +261,16 @@ OPERATIONS = (
         path="/tokens/{name}",
         rule=_RULE,
         handler=_revoke_token,
+        answer=Token,
+        once=True,
+        revised=True,
+    ),
+    Operation(
+        name="tokens_rotate_admin",
+        method="POST",
+        path="/tokens/admin/rotate",
+        rule=_RULE,
+        handler=_rotate_admin,
         once=True,
         revised=True,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from andon.api.v1.answers import DeadLetter, Queue
 from andon.web.operations import Ask, Call, Operation, everywhere
 
 
@@ -35,13 +36,21 @@ async def _drop(call: Call) -> Any:
 
 
 OPERATIONS = (
-    Operation(name="queue", method="GET", path="/queue", rule=everywhere("view"), handler=_queue),
+    Operation(
+        name="queue",
+        method="GET",
+        path="/queue",
+        rule=everywhere("view"),
+        handler=_queue,
+        answer=Queue,
+    ),
     Operation(
         name="queue_retry",
         method="POST",
         path="/dead-letters/retry",
         rule=everywhere("operate"),
         handler=_retry,
+        answer=DeadLetter,
         body=LetterAsk,
         status=201,
         once=True,
@@ -52,6 +61,7 @@ OPERATIONS = (
         path="/dead-letters/drop",
         rule=everywhere("operate"),
         handler=_drop,
+        answer=DeadLetter,
         body=LetterAsk,
         status=201,
         once=True,

@@ -7,6 +7,17 @@ from typing import Annotated, Any
 from msgspec import Meta
 from starlette.responses import PlainTextResponse, Response
 
+from andon.api.v1.answers import (
+    Change,
+    ChangeWithRuns,
+    Diff,
+    Document,
+    Health,
+    Incident,
+    ScheduleRow,
+    Status,
+    Why,
+)
 from andon.api.v1.kinds import INNER, RECORDS
 from andon.kernel.errors import Denied, NotFound
 from andon.web.operations import (
@@ -22,35 +33,49 @@ from andon.web.operations import (
 from andon.web.stream import open_stream
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="At most so many.")]
-Json = dict[str, Any]
+After = Annotated[str, Meta(description="Name of the last row of the page before.")]
 
 
 class InEnvironment(Page, kw_only=True, frozen=True):
     """Narrows to an environment."""
 
-    environment: str = ""
+    environment: Annotated[str, Meta(description="Only there; empty: everywhere.")] = ""
 
 
 class OfSubject(Page, kw_only=True, frozen=True):
     """Names what is asked about."""
 
-    subject: Annotated[str, Meta(min_length=1)]
-    environment: str = ""
+    subject: Annotated[
+        str,
+        Meta(
+            min_length=1, description="Change, service, environment, Run, or a digest's beginning."
+        ),
+    ]
+    environment: Annotated[str, Meta(description="Only there; empty: everywhere.")] = ""
 
 
 class OfCommit(Page, kw_only=True, frozen=True):
     """Names a commit and where it would go."""
 
-    repository: Annotated[str, Meta(min_length=1)]
-    environment: Annotated[str, Meta(min_length=1)]
-    ref: str = "HEAD"
+    repository: Annotated[str, Meta(min_length=1, description="Path or URL.")]
+    environment: Annotated[str, Meta(min_length=1, description="Where it would go.")]
+    ref: Annotated[str, Meta(description="Branch, tag or sha.")] = "HEAD"
+
+
+class Following(Page, kw_only=True, frozen=True):
+    """Where to go on."""
+
+    after: Annotated[
+        int,
+        Meta(ge=-1, le=2**62, description="Sequence of the last event seen; -1: only what is new."),
+    ] = -1
 
 
 class Changes(Page, kw_only=True, frozen=True):
     """A page of Changes."""
 
     limit: Limit = 50
-    after: str = ""
+    after: After = ""
 
 
 async def _health(call: Call) -> Any:
@@ -135,21 +160,31 @@ async def _write_object(call: Call) -> Any:
 
 
 async def _events(call: Call) -> Any:
-    """Follow what happens, as server-sent events; ``Last-Event-ID`` resumes behind a ledger sequence."""
+    """Follow what happens, as server-sent events.
+
+    ``event`` has an Event as its data and the ledger sequence as its id, ``progress`` a Run whose numbers
+    moved. Who was cut off sends the last id as ``Last-Event-ID`` (or ``after``) and misses nothing.
+    """
     who = call.caller
     sees = None if who.sees_everything else (lambda place: who.may("view", place))
     return await open_stream(call.line, call.request, sees)
 
 
 OPERATIONS = (
-    Operation(name="health", method="GET", path="/health", rule=everybody(), handler=_health),
+    Operation(
+        name="health",
+        method="GET",
+        path="/health",
+        rule=everybody(),
+        handler=_health,
+        answer=Health,
+    ),
     Operation(
         name="metrics",
         method="GET",
         path="/metrics",
         rule=everywhere("view"),
         handler=_metrics,
-        answer=str,
         media="text/plain",
     ),
     Operation(
@@ -158,6 +193,7 @@ OPERATIONS = (
         path="/status",
         rule=in_query("view"),
         handler=_status,
+        answer=Status,
         query=InEnvironment,
     ),
     Operation(
@@ -166,6 +202,7 @@ OPERATIONS = (
         path="/why",
         rule=Rule(verb="view", where=_whose),
         handler=_why,
+        answer=Why,
         query=OfSubject,
     ),
     Operation(
@@ -174,6 +211,7 @@ OPERATIONS = (
         path="/diff",
         rule=in_query("view"),
         handler=_diff,
+        answer=Diff,
         query=OfCommit,
     ),
     Operation(
@@ -182,8 +220,8 @@ OPERATIONS = (
         path="/changes",
         rule=somewhere("view"),
         handler=_changes,
+        answer=list[Change],
         query=Changes,
-        answer=list[Json],
         cursor="name",
     ),
     Operation(
@@ -192,6 +230,7 @@ OPERATIONS = (
         path="/changes/{name}",
         rule=somewhere("view"),
         handler=_change,
+        answer=ChangeWithRuns,
     ),
     Operation(
         name="schedules_list",
@@ -199,7 +238,7 @@ OPERATIONS = (
         path="/schedules",
         rule=somewhere("view"),
         handler=_schedules,
-        answer=list[Json],
+        answer=list[ScheduleRow],
     ),
     Operation(
         name="incidents_list",
@@ -207,7 +246,7 @@ OPERATIONS = (
         path="/incidents",
         rule=somewhere("view"),
         handler=_incidents,
-        answer=list[Json],
+        answer=list[Incident],
     ),
     Operation(
         name="objects_list",
@@ -215,7 +254,7 @@ OPERATIONS = (
         path="/objects/{kind}",
         rule=everywhere("view"),
         handler=_objects,
-        answer=list[Json],
+        answer=list[Document],
     ),
     Operation(
         name="objects_show",
@@ -223,6 +262,7 @@ OPERATIONS = (
         path="/objects/{kind}/{name}",
         rule=everywhere("view"),
         handler=_object,
+        answer=Document,
     ),
     Operation(
         name="objects_write",
@@ -237,6 +277,7 @@ OPERATIONS = (
         path="/events",
         rule=somewhere("view"),
         handler=_events,
+        query=Following,
         answer=str,
         media="text/event-stream",
     ),

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.web.api.reading import Json, Limit
+from andon.api.v1 import answers
+from andon.api.v1.answers import CancelledRun, Run, RunWithSteps
+from andon.web.api.reading import After, Limit
 from andon.web.operations import SOMEWHERE, Ask, Call, Operation, Page, at_object, somewhere
 
 _FILTERS = ("type", "phase", "change", "service", "environment")
@@ -21,13 +23,13 @@ class Runs(Page, kw_only=True, frozen=True):
     service: str = ""
     environment: str = ""
     limit: Limit = 50
-    after: str = ""
+    after: After = ""
 
 
 class LogPiece(Page, kw_only=True, frozen=True):
     """A piece of a step's log."""
 
-    step: str = ""
+    step: Annotated[str, Meta(description="Name of the step.")] = ""
     offset: Annotated[int, Meta(ge=0, le=2**62, description="Bytes from the beginning.")] = 0
     max_bytes: Annotated[int, Meta(ge=1, le=1 << 20)] = 65536
 
@@ -35,7 +37,7 @@ class LogPiece(Page, kw_only=True, frozen=True):
 class CancelAsk(Ask, kw_only=True, frozen=True):
     """Have a Run end."""
 
-    reason: str
+    reason: Annotated[str, Meta(description="Why, for the people who will ask.")]
 
 
 async def _list(call: Call) -> Any:
@@ -70,8 +72,8 @@ OPERATIONS = (
         path="/runs",
         rule=somewhere("view"),
         handler=_list,
+        answer=list[Run],
         query=Runs,
-        answer=list[Json],
         cursor="name",
     ),
     Operation(
@@ -80,6 +82,7 @@ OPERATIONS = (
         path="/runs/{name}",
         rule=at_object("view", "Run", otherwise=SOMEWHERE),
         handler=_show,
+        answer=RunWithSteps,
     ),
     Operation(
         name="runs_log",
@@ -87,6 +90,7 @@ OPERATIONS = (
         path="/runs/{name}/log",
         rule=at_object("view", "Run", otherwise=SOMEWHERE),
         handler=_log,
+        answer=answers.LogPiece,
         query=LogPiece,
     ),
     Operation(
@@ -95,6 +99,7 @@ OPERATIONS = (
         path="/runs/{name}/cancel",
         rule=at_object("operate", "Run"),
         handler=_cancel,
+        answer=CancelledRun,
         body=CancelAsk,
         status=201,
         once=True,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.web.api.reading import InEnvironment, Json
+from andon.api.v1.answers import ReleasedSecret, Secret
+from andon.web.api.reading import InEnvironment
 from andon.web.operations import Ask, Call, Operation, in_path, somewhere
 
 
@@ -48,8 +49,8 @@ OPERATIONS = (
         path="/secrets",
         rule=somewhere("operate"),
         handler=_list,
+        answer=list[Secret],
         query=InEnvironment,
-        answer=list[Json],
     ),
     Operation(
         name="secrets_put",
@@ -57,6 +58,7 @@ OPERATIONS = (
         path="/secrets/{environment}/{name}",
         rule=in_path("operate"),
         handler=_put,
+        answer=ReleasedSecret,
         body=SecretAsk,
         once=True,
         revised=True,
@@ -67,6 +69,7 @@ OPERATIONS = (
         path="/secrets/{environment}/{name}",
         rule=in_path("operate"),
         handler=_remove,
+        answer=Secret,
         once=True,
         revised=True,
     ),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.api.v1.access import ROLES, VERBS, Identity
+from andon.api.v1.answers import Code, LoggedIn, Session
 from andon.kernel.errors import UsageError
 from andon.ports.access import Login
 from andon.web.doorkeeper import COOKIE, SECURE_COOKIE, refuse_strangers, session_cookie
@@ -98,7 +99,12 @@ async def _code(call: Call) -> Any:
 
 OPERATIONS = (
     Operation(
-        name="session_show", method="GET", path="/session", rule=everybody(), handler=_whoami
+        name="session_show",
+        method="GET",
+        path="/session",
+        rule=everybody(),
+        handler=_whoami,
+        answer=Session,
     ),
     Operation(
         name="session_begin",
@@ -106,6 +112,7 @@ OPERATIONS = (
         path="/session",
         rule=everybody(),
         handler=_log_in,
+        answer=LoggedIn,
         body=LoginAsk,
         status=201,
     ),
@@ -124,6 +131,7 @@ OPERATIONS = (
         path="/session/code",
         rule=somewhere("view"),
         handler=_code,
+        answer=Code,
         status=201,
     ),
 )

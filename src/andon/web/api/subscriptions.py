@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from andon.web.api.reading import Json
+from andon.api.v1.answers import (
+    Retried,
+    Subscription,
+    SubscriptionWithLetters,
+    SubscriptionWithSecret,
+)
 from andon.web.operations import Ask, Call, Handler, Operation, everywhere
 
+Start = Annotated[
+    str, Meta(description="`now`, `start`, or the sequence of the first event to be told.")
+]
 
-class AddAsk(Ask, kw_only=True, frozen=True):
+
+class SubscriptionAsk(Ask, kw_only=True, frozen=True):
     """Tell somebody outside what happens."""
 
-    name: str
-    url: str
-    types: tuple[str, ...] = ()
-    stream: str = ""
-    start: str = "now"
+    name: Annotated[str, Meta(description="Unique; lower-case letters, digits and dashes.")]
+    url: Annotated[str, Meta(description="Webhook, AMQP or NATS address.")]
+    types: Annotated[
+        tuple[str, ...], Meta(description="Beginnings of event types; none: all of them.")
+    ] = ()
+    stream: Annotated[str, Meta(description="Only of this stream; empty: of all.")] = ""
+    start: Start = "now"
     mode: Literal["structured", "binary"] = "structured"
-    secret: str = ""
+    secret: Annotated[
+        str, Meta(description="What webhooks are signed with; empty: one is made.")
+    ] = ""
 
 
-class PauseAsk(Ask, kw_only=True, frozen=True):
+class PauseSubscriptionAsk(Ask, kw_only=True, frozen=True):
     """Send nothing for a while."""
 
-    reason: str = ""
+    reason: Annotated[str, Meta(description="Why, for the people who will ask.")] = ""
 
 
 class ReplayAsk(Ask, kw_only=True, frozen=True):
     """Tell it again."""
 
-    start: str
+    start: Start
 
 
 class RotateAsk(Ask, kw_only=True, frozen=True):
     """Sign with another secret."""
 
-    secret: str = ""
-    drop_old: bool = False
+    secret: Annotated[str, Meta(description="The new one; empty: one is made.")] = ""
+    drop_old: Annotated[bool, Meta(description="Instead: sign no longer with the one before.")] = (
+        False
+    )
 
 
 class RetryAsk(Ask, kw_only=True, frozen=True):
     """Try dead letters again."""
 
-    event: str = ""
+    event: Annotated[str, Meta(description="Id of one; empty: all of them.")] = ""
 
 
 async def _list(call: Call) -> Any:
@@ -59,7 +74,7 @@ async def _show(call: Call) -> Any:
 
 async def _add(call: Call) -> Any:
     """Tell somebody outside what happens; a secret made here is in this answer only."""
-    ask: AddAsk = call.body
+    ask: SubscriptionAsk = call.body
     return await call.line.subscriptions.add(
         ask.name,
         url=ask.url,
@@ -110,7 +125,13 @@ async def _remove(call: Call) -> Any:
 
 
 def _write(
-    name: str, path: str, handler: Handler, body: type[Struct], *, once: bool = True
+    name: str,
+    path: str,
+    handler: Handler,
+    body: type[Struct],
+    answer: Any = Subscription,
+    *,
+    once: bool = True,
 ) -> Operation:
     return Operation(
         name=f"subscriptions_{name}",
@@ -119,6 +140,7 @@ def _write(
         rule=everywhere("administer"),
         handler=handler,
         body=body,
+        answer=answer,
         status=201,
         once=once,
     )
@@ -131,7 +153,7 @@ OPERATIONS = (
         path="/subscriptions",
         rule=everywhere("view"),
         handler=_list,
-        answer=list[Json],
+        answer=list[Subscription],
     ),
     Operation(
         name="subscriptions_show",
@@ -139,12 +161,13 @@ OPERATIONS = (
         path="/subscriptions/{name}",
         rule=everywhere("view"),
         handler=_show,
+        answer=SubscriptionWithLetters,
     ),
-    _write("add", "", _add, AddAsk),
-    _write("pause", "/{name}/pause", _pause, PauseAsk),
+    _write("add", "", _add, SubscriptionAsk, SubscriptionWithSecret),
+    _write("pause", "/{name}/pause", _pause, PauseSubscriptionAsk),
     _write("resume", "/{name}/resume", _resume, Ask),
     _write("replay", "/{name}/replay", _replay, ReplayAsk),
-    _write("rotate", "/{name}/rotate", _rotate, RotateAsk),
-    _write("retry", "/{name}/retry", _retry, RetryAsk, once=False),
+    _write("rotate", "/{name}/rotate", _rotate, RotateAsk, SubscriptionWithSecret),
+    _write("retry", "/{name}/retry", _retry, RetryAsk, Retried, once=False),
     _write("remove", "/{name}/remove", _remove, Ask),
 )

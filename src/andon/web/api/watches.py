@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.web.api.reading import Json
+from andon.api.v1.answers import Branch, NewWatch, Watch
 from andon.web.operations import Ask, Call, Operation, Page, everywhere
 
 
@@ -50,7 +50,7 @@ OPERATIONS = (
         path="/watches",
         rule=everywhere("view"),
         handler=_list,
-        answer=list[Json],
+        answer=list[Watch],
     ),
     Operation(
         name="watches_add",
@@ -58,6 +58,7 @@ OPERATIONS = (
         path="/watches",
         rule=everywhere("operate"),
         handler=_watch,
+        answer=NewWatch,
         body=WatchAsk,
         status=201,
     ),
@@ -67,6 +68,7 @@ OPERATIONS = (
         path="/watches",
         rule=everywhere("operate"),
         handler=_unwatch,
+        answer=Branch,
         query=Unwatch,
     ),
 )

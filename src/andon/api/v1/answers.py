@@ -1,0 +1,829 @@
+"""What the API answers: the shape of every answer, for its servers, its document and its clients.
+
+Times are seconds since the Unix epoch, UTC; 0 means "not yet". Revisions are opaque texts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from andon.api.v1.access import Role, Verb
+from andon.api.v1.records import Fault, Phase, RunType, StepState, Verdict
+
+Time = Annotated[float, Meta(description="Seconds since the Unix epoch, UTC; 0: not yet.")]
+Revision = Annotated[str, Meta(description="What `If-Match` expects; changes with every write.")]
+Command = Annotated[str, Meta(description="The command that opens it.")]
+
+# --- Changes, Runs, Holds -----------------------------------------------------------------------
+
+
+class VersionOf(TypedDict):
+    """What runs somewhere; empty texts where nothing is known."""
+
+    digest: Annotated[str, Meta(description="Of the artifact, `sha256:...`.")]
+    configHash: Annotated[str, Meta(description="Of the configuration it runs with.")]
+    change: Annotated[str, Meta(description="Change that brought it.")]
+    sha: Annotated[str, Meta(description="Commit it was built from.")]
+
+
+class Step(TypedDict):
+    """A step of a Run."""
+
+    name: str
+    position: int
+    state: StepState
+    attempt: int
+    fault: Annotated[Fault | None, Meta(description="Whose fault it is that it failed.")]
+    message: str
+    log: Annotated[str, Meta(description="Name of its log; empty: it has none.")]
+    startedAt: Time
+    finishedAt: Time
+
+
+class Run(TypedDict):
+    """Steps being carried out: a build, a rollout or a rollback."""
+
+    name: str
+    type: RunType
+    change: str
+    sha: str
+    service: Annotated[str, Meta(description="Empty for a build.")]
+    environment: Annotated[str, Meta(description="Empty for a build.")]
+    version: VersionOf
+    phase: Phase
+    reason: str
+    message: str
+    weight: Annotated[float, Meta(description="Percent of the traffic that the new version has.")]
+    verdict: Annotated[
+        str, Meta(description="Of the judge: Advance, RollBack, Wait or Untrustworthy.")
+    ]
+    expectedSeconds: Annotated[float, Meta(description="How long the judge expects to need yet.")]
+    evidenceLog: Annotated[
+        float, Meta(description="Grows toward `evidenceThreshold` when the version harms.")
+    ]
+    evidenceThreshold: float
+    fitLog: Annotated[
+        float, Meta(description="Grows toward `fitThreshold` when the version is fit to go on.")
+    ]
+    fitThreshold: float
+    canaryRequests: int
+    canaryErrors: int
+    stableRequests: int
+    stableErrors: int
+    startedAt: Time
+    verdictAt: Time
+    zeroWeightAt: Time
+    finishedAt: Time
+    revision: Revision
+
+
+class RunWithSteps(Run):
+    """A Run with its steps."""
+
+    steps: list[Step]
+
+
+class Cancellation(TypedDict):
+    """A person's wish that a Run ends."""
+
+    by: str
+    reason: str
+    askedAt: Time
+    outlook: Annotated[str, Meta(description="What becomes of the Run.")]
+
+
+class CancelledRun(Run):
+    """A Run as it was when somebody asked that it ends."""
+
+    cancellation: Cancellation
+
+
+class Scope(TypedDict, total=False):
+    """What a Hold stops: what has all these fields in common with it."""
+
+    service: str
+    environment: str
+    digest: str
+    configHash: str
+    change: str
+
+
+class Hold(TypedDict):
+    """The cord: nothing of its scope goes on until it is lifted."""
+
+    name: str
+    scope: Scope
+    scopeText: Annotated[str, Meta(description="The scope in words.")]
+    reason: str
+    source: Annotated[str, Meta(description="Who pulled it: `person:ann`, `judge`, `latch`.")]
+    lift: Literal["Automatic", "Manual"]
+    createdAt: Time
+    expiresAt: Annotated[float, Meta(description="When it lifts itself; 0: never.")]
+    liftedAt: Time
+    opens: Command
+    revision: Revision
+
+
+class Lifted(TypedDict):
+    """The Holds that were lifted."""
+
+    lifted: list[Hold]
+
+
+class Approval(TypedDict):
+    """A person's consent to a Change in an environment."""
+
+    name: str
+    change: str
+    environment: str
+    by: str
+    reason: str
+    approvedAt: Time
+    withdrawnAt: Time
+
+
+class Change(TypedDict):
+    """A commit on its way."""
+
+    name: str
+    sha: str
+    ref: str
+    repository: str
+    author: str
+    message: Annotated[str, Meta(description="Of the commit.")]
+    phase: Phase
+    statusMessage: str
+    until: Annotated[str, Meta(description="Environment to stop after; empty: none.")]
+    environments: Annotated[dict[str, Phase], Meta(description="How far it is in each.")]
+    startedAt: Time
+    finishedAt: Time
+
+
+class ChangeWithRuns(Change):
+    """A Change with its Runs, the oldest first, and who has approved it."""
+
+    runs: list[RunWithSteps]
+    approvals: list[Approval]
+
+
+class Shipped(TypedDict):
+    """What became of a commit that is to be shipped."""
+
+    change: Annotated[str, Meta(description="Name of its Change.")]
+    sha: str
+    message: str
+    created: Annotated[bool, Meta(description="False: it was on the line already.")]
+
+
+class Incident(TypedDict):
+    """A stop of the line that people should know of."""
+
+    name: str
+    title: str
+    service: str
+    environment: str
+    change: str
+    run: str
+    phase: Literal["Open", "Mitigated", "Resolved"]
+    severity: Literal["SEV1", "SEV2", "SEV3"]
+    detectedAt: Time
+    mitigatedAt: Time
+    resolvedAt: Time
+
+
+class LogPiece(TypedDict):
+    """A piece of a step's log."""
+
+    run: str
+    step: str
+    data: str
+    offset: int
+    nextOffset: Annotated[int, Meta(description="Where the next piece begins.")]
+    ended: Annotated[bool, Meta(description="Nothing will follow.")]
+
+
+# --- what is, and why ---------------------------------------------------------------------------
+
+
+class Canary(TypedDict):
+    """A version that is being rolled out."""
+
+    version: VersionOf
+    run: Run
+
+
+class Replicas(TypedDict):
+    """How many processes serve."""
+
+    ready: int
+    wanted: int
+
+
+class ServiceRow(TypedDict):
+    """A service in an environment."""
+
+    environment: str
+    service: str
+    address: str
+    version: VersionOf
+    phase: Annotated[str, Meta(description="Of the newest Run there; empty: there was none.")]
+    weight: Annotated[float, Meta(description="Percent of the traffic that `version` has.")]
+    canary: Canary | None
+    replicas: Replicas
+    holds: list[Hold]
+    message: Annotated[str, Meta(description="Why it is not as desired; empty: it is.")]
+
+
+class Agent(TypedDict, total=False):
+    """The agent of the host, or why it does not answer."""
+
+    version: str
+    pid: int
+    epoch: int
+    startedAt: Time
+    rssBytes: int
+    jobs: list[str]
+    error: str
+
+
+class Status(TypedDict):
+    """What runs where, and what moves."""
+
+    environments: Annotated[list[str], Meta(description="In order of promotion.")]
+    services: list[ServiceRow]
+    changes: Annotated[list[Change], Meta(description="The newest ones, the newest first.")]
+    runs: Annotated[list[Run], Meta(description="Those that have not ended.")]
+    holds: list[Hold]
+    paused: Annotated[str, Meta(description="Why no work is begun; empty: it is.")]
+    problems: Annotated[dict[str, str], Meta(description="What goes wrong, with the reason.")]
+    agent: Agent
+    gateway: dict[str, Any]
+
+
+class Missing(TypedDict):
+    """Evidence that a gate waits for."""
+
+    check: str
+    environment: str
+    reason: str
+    since: Time
+    opens: Command
+    person: Annotated[bool, Meta(description="Only a person can provide it.")]
+
+
+class Sentence(TypedDict):
+    """One thing that happened, in words."""
+
+    at: Time
+    text: str
+    id: Annotated[str, Meta(description="Of the event in the ledger.")]
+
+
+class Evidence(TypedDict):
+    """A claim about a subject."""
+
+    name: str
+    check: str
+    verdict: Verdict
+    message: str
+    source: str
+    observedAt: Time
+
+
+class Why(TypedDict):
+    """What holds a subject, and what would open it."""
+
+    subject: str
+    kind: Literal["run", "change", "environment", "service", "digest"]
+    open: bool
+    summary: str
+    missing: list[Missing]
+    holds: list[Hold]
+    approvals: list[Approval]
+    story: list[Sentence]
+    evidence: list[Evidence]
+
+
+FieldChange = TypedDict("FieldChange", {"field": str, "from": Any, "to": Any})
+FieldChange.__doc__ = "A field that would be different."
+
+ServiceChange = TypedDict(
+    "ServiceChange",
+    {
+        "service": str,
+        "from": VersionOf | None,
+        "to": VersionOf | None,
+        "changes": list[FieldChange],
+    },
+)
+ServiceChange.__doc__ = "What would be different of a service."
+
+
+class Diff(TypedDict):
+    """What a ship would change in an environment."""
+
+    environment: str
+    services: list[ServiceChange]
+
+
+class ScheduleRow(TypedDict):
+    """Something that is built again by the clock."""
+
+    schedule: str
+    repository: str
+    pipeline: str
+    cron: str
+    timezone: str
+    missed: Annotated[str, Meta(description="What becomes of times that were missed.")]
+    nextAt: Time
+    nextLocal: Annotated[str, Meta(description="ISO 8601, in its own zone; empty: not known.")]
+    lastAt: Time
+    lastRun: str
+    lastPhase: str
+    lastMessage: str
+    missedCount: int
+
+
+class Metadata(TypedDict):
+    """Who an object is."""
+
+    name: str
+    uid: str
+    generation: int
+    labels: dict[str, str]
+
+
+class Document(TypedDict):
+    """A stored object, as documents are written."""
+
+    apiVersion: Literal["andon/v1"]
+    kind: str
+    metadata: Metadata
+    spec: dict[str, Any]
+    status: dict[str, Any]
+
+
+class Health(TypedDict):
+    """Whether Andon answers; all but ``ok`` for those who may look only."""
+
+    ok: bool
+    version: NotRequired[str]
+    state: NotRequired[str]
+    pid: NotRequired[int]
+    epoch: NotRequired[int]
+    startedAt: NotRequired[Time]
+    problems: NotRequired[dict[str, str]]
+    agent: NotRequired[Agent]
+    gateway: NotRequired[dict[str, Any]]
+
+
+# --- the ledger ---------------------------------------------------------------------------------
+
+
+class Event(TypedDict):
+    """Something that happened."""
+
+    kind: Literal["event"]
+    seq: Annotated[int, Meta(description="Its place in the ledger.")]
+    id: str
+    at: Time
+    type: Annotated[str, Meta(description="Of the CDEvent.")]
+    stream: str
+    chain: Annotated[str, Meta(description="Change that it belongs to.")]
+    subject: str
+    text: Annotated[str, Meta(description="In one line.")]
+
+
+class EventInFull(TypedDict):
+    """An event with its body, what led to it and what it led to."""
+
+    event: Event
+    body: Annotated[dict[str, Any], Meta(description="The CloudEvent; empty once it is erased.")]
+    causes: list[Event]
+    effects: list[Event]
+
+
+class Progress(TypedDict):
+    """A Run whose numbers moved; in the event stream only."""
+
+    kind: Literal["progress"]
+    run: Run
+
+
+class Key(TypedDict):
+    """The public key that checkpoints are signed with."""
+
+    keyId: str
+    publicKey: str
+
+
+class Checkpoint(TypedDict):
+    """How far the ledger is signed."""
+
+    made: Annotated[bool, Meta(description="False: nothing was new.")]
+    seq: int
+
+
+class FindingRow(TypedDict):
+    """A place where the ledger is not as it was written."""
+
+    stream: str
+    n: int
+    seq: int
+    id: str
+    what: str
+
+
+class Verification(TypedDict):
+    """What was found where every chain was computed again."""
+
+    ok: bool
+    events: int
+    streams: int
+    erased: int
+    archived: int
+    segments: int
+    checkpoints: int
+    signedSeq: int
+    findings: list[str]
+    places: list[FindingRow]
+
+
+class Erasure(TypedDict):
+    """An event whose body is gone."""
+
+    id: str
+    stream: str
+    n: int
+    told: Annotated[str, Meta(description="The event that says so.")]
+    wiped: Annotated[bool, Meta(description="Nothing of it is left in Andon's own files.")]
+
+
+class Archival(TypedDict):
+    """What was moved into the blob store."""
+
+    events: int
+    blobs: int
+
+
+class Imported(TypedDict):
+    """How many events were taken in."""
+
+    events: int
+    skipped: int
+
+
+class Comparison(TypedDict):
+    """Whether streams ended like that once."""
+
+    same: bool
+
+
+class Taken(TypedDict):
+    """An event of others, as it was kept."""
+
+    id: str
+    source: str
+    event: Annotated[str, Meta(description="Its id in the ledger.")]
+    created: Annotated[bool, Meta(description="False: it was there already.")]
+    change: str
+    evidence: list[str]
+    checks: list[str]
+    notes: list[str]
+
+
+class Intake(TypedDict):
+    """Events of others that were kept."""
+
+    events: list[Taken]
+
+
+# --- watching, telling, the queue ---------------------------------------------------------------
+
+
+class Branch(TypedDict):
+    """Names a branch."""
+
+    repository: str
+    branch: str
+
+
+class NewWatch(Branch):
+    """A branch whose new commits ship by themselves."""
+
+    intervalSeconds: float
+
+
+class Watch(NewWatch):
+    """A watched branch, with what was last seen of it."""
+
+    sha: str
+    message: Annotated[str, Meta(description="Why it cannot be reached; empty: it can.")]
+
+
+class Subscription(TypedDict):
+    """Somebody outside who is told what happens."""
+
+    name: str
+    url: Annotated[str, Meta(description="Without what may be secret.")]
+    types: list[str]
+    stream: str
+    mode: Literal["structured", "binary"]
+    signedWith: Annotated[int, Meta(description="So many secrets sign.")]
+    state: Literal["active", "failing", "paused"]
+    paused: str
+    cursor: int
+    lag: Annotated[int, Meta(description="Events to be told, of the next 1000 in the ledger.")]
+    lagMore: bool
+    waitingSince: Time
+    delivered: int
+    deliveredAt: Time
+    attempts: int
+    error: str
+    failedAt: Time
+    nextAt: Time
+    dead: int
+    createdAt: Time
+    createdBy: str
+
+
+class SubscriptionWithSecret(Subscription):
+    """A subscription as it was made or got another secret."""
+
+    secret: NotRequired[
+        Annotated[str, Meta(description="What it is signed with, if made here; shown once.")]
+    ]
+
+
+class UntoldEvent(TypedDict):
+    """An event that could not be told."""
+
+    event: str
+    error: str
+    attempts: int
+    at: Time
+
+
+class SubscriptionWithLetters(Subscription):
+    """A subscription with what could not be told."""
+
+    letters: list[UntoldEvent]
+
+
+class FailedEvent(TypedDict):
+    """An event that could not be told this time, either."""
+
+    event: str
+    error: str
+
+
+class Retried(TypedDict):
+    """What became of dead letters."""
+
+    delivered: list[str]
+    failed: list[FailedEvent]
+
+
+class Worker(TypedDict):
+    """A process that takes turns."""
+
+    name: str
+    token: int
+    alive: bool
+    leaseEndsIn: float
+
+
+class Lease(TypedDict):
+    """What one worker does for all."""
+
+    name: str
+    worker: str
+    token: int
+    endsIn: float
+
+
+class Turn(TypedDict):
+    """A controller's turn that is due."""
+
+    subject: str
+    due: Time
+    worker: str
+    attempts: int
+
+
+class PendingAction(TypedDict):
+    """An action that is under way."""
+
+    key: str
+    subject: str
+    step: str
+    queue: str
+    worker: str
+    token: int
+    askedAt: Time
+
+
+class DeadLetter(TypedDict):
+    """Work that was given up."""
+
+    queue: str
+    subject: str
+    error: str
+    attempts: int
+    at: Time
+
+
+class Queue(TypedDict):
+    """What waits, what is under way, who works, and what was given up."""
+
+    paused: str
+    workers: list[Worker]
+    leases: list[Lease]
+    turns: list[Turn]
+    actions: list[PendingAction]
+    deadLetters: list[DeadLetter]
+
+
+# --- who may come in ----------------------------------------------------------------------------
+
+
+class GrantOf(TypedDict):
+    """A role in an environment."""
+
+    role: Role
+    environment: Annotated[str, Meta(description="`*`: everywhere.")]
+
+
+class Caller(TypedDict):
+    """Who asks, and what they may do."""
+
+    name: str
+    via: str
+    teams: list[str]
+    grants: list[GrantOf]
+    verbs: Annotated[list[Verb], Meta(description="What they may do in at least one environment.")]
+
+
+class Session(TypedDict):
+    """Who asks, and how one may log in."""
+
+    identity: Annotated[Caller | None, Meta(description="null: nobody known.")]
+    csrf: Annotated[str, Meta(description="What a page sends with every write.")]
+    logins: list[str]
+
+
+class LoggedIn(TypedDict):
+    """A session that has begun."""
+
+    identity: Caller
+    csrf: str
+    expiresAt: Time
+
+
+class Code(TypedDict):
+    """Lets its maker in with a browser, once."""
+
+    code: str
+    expiresAt: Time
+
+
+class User(TypedDict):
+    """A person."""
+
+    name: str
+    emails: list[str]
+    grants: list[GrantOf]
+    teams: list[str]
+    hasPassword: bool
+    subject: Annotated[str, Meta(description="At the OpenID provider; empty: none.")]
+    notify: Annotated[list[str], Meta(description="Where notices go, without what is secret.")]
+    disabled: bool
+    lockedUntil: Time
+    createdAt: Time
+    revision: Revision
+    notes: NotRequired[list[str]]
+
+
+class Team(TypedDict):
+    """People who may do the same."""
+
+    name: str
+    members: list[str]
+    grants: list[GrantOf]
+    createdAt: Time
+    revision: Revision
+    notes: NotRequired[list[str]]
+
+
+class Token(TypedDict):
+    """A service token, without what lets anybody in."""
+
+    name: str
+    owner: Annotated[str, Meta(description="User whose rights bound it; empty: its own.")]
+    grants: list[GrantOf]
+    expiresAt: Annotated[float, Meta(description="0: never.")]
+    createdBy: str
+    createdAt: Time
+    revokedAt: Time
+    revision: Revision
+    notes: NotRequired[list[str]]
+
+
+class TokenWithSecret(Token):
+    """A token as it was made."""
+
+    secret: NotRequired[Annotated[str, Meta(description="What lets in; shown once.")]]
+
+
+class RotatedToken(Token):
+    """The administrator's token, replaced."""
+
+    file: Annotated[str, Meta(description="Where it lies, on the host of the control plane.")]
+
+
+class Secret(TypedDict):
+    """A secret, without its value."""
+
+    name: str
+    environment: str
+    version: int
+    by: str
+    at: Time
+    usedBy: list[str]
+    revision: Revision
+
+
+class ReleasedSecret(Secret):
+    """A secret with the rollouts that its new value begins."""
+
+    runs: list[str]
+
+
+class Sealed(TypedDict):
+    """Which key seals the secrets now."""
+
+    key: str
+    before: str
+    values: int
+
+
+# --- Andon itself -------------------------------------------------------------------------------
+
+
+class AdminState(TypedDict):
+    """On which database Andon is, and why nothing is claimed."""
+
+    paused: str
+    database: str
+    restored: Annotated[float, Meta(description="When this copy was made; 0: it is none.")]
+
+
+class PlaceDifference(TypedDict):
+    """A place where the world is not as a restored copy says."""
+
+    environment: str
+    service: str
+    copy: str
+    world: str
+    desired: str
+    keepable: bool
+
+
+class Resumed(TypedDict):
+    """Whether it goes on, and what is not as a restored copy says."""
+
+    resumed: bool
+    paused: str
+    differences: list[PlaceDifference]
+
+
+class ErrandError(TypedDict):
+    """Why an errand failed."""
+
+    code: str
+    detail: str
+    hint: str
+
+
+class Errand(TypedDict):
+    """Something that takes longer than one answer."""
+
+    name: Annotated[str, Meta(description="Empty: there was none.")]
+    state: Literal["running", "done", "failed"]
+    progress: str
+    result: dict[str, Any] | None
+    error: NotRequired[ErrandError]
+
+
+class Problem(TypedDict):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="What happened, to which subject, and why.")]
+    code: Annotated[str, Meta(description="One of the codes of Andon's errors.")]
+    hint: Annotated[str, Meta(description="What to type or change next; empty: nothing.")]
+    retry: Annotated[bool, Meta(description="Trying again later may succeed.")]
