@@ -6,7 +6,7 @@ Answers are plain JSON with camelCase names; secrets stand in the answer to thei
     ``{role, environment}``; ``environment`` is ``*`` for all.
 ``user``
     ``{name, emails, grants: [grant], teams: [name], hasPassword, subject, notify: [masked address],
-    disabled, lockedUntil, createdAt, revision}``
+    disabled, lockedUntil, createdAt, revision}``; ``lockedUntil`` is 0 once it is over
 ``team``
     ``{name, members, grants: [grant], createdAt, revision}``
 ``token``

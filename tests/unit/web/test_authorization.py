@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "tokens_list": ("administer", EVERYWHERE, None),
     "tokens_make": ("administer", EVERYWHERE, {"name": "ci"}),
     "tokens_revoke": ("administer", EVERYWHERE, None),
+    "tokens_rotate_admin": ("administer", EVERYWHERE, None),
     "admin_state": ("view", EVERYWHERE, None),
     "admin_errand": ("administer", EVERYWHERE, None),
     "admin_pause": ("administer", EVERYWHERE, REASON),

@@ -50,15 +50,17 @@ class People(Room):
 
         def answer(tx: Tx) -> list[Json]:
             teams = list(every(tx, "Team"))
-            return [user_json(one, teams) for one in every(tx, "User")]
+            now = self.clock.now()
+            return [user_json(one, teams, now) for one in every(tx, "User")]
 
         return sorted(await self.store.read(answer), key=_name)
 
     async def user(self, name: str) -> Json:
         """Return a user."""
-        return await self.store.read(
-            lambda tx: user_json(require(tx, "User", name), list(every(tx, "Team")))
-        )
+        return await self.store.read(lambda tx: self._shown(tx, require(tx, "User", name)))
+
+    def _shown(self, tx: Tx, user: Object) -> Json:
+        return user_json(user, list(every(tx, "Team")), self.clock.now())
 
     async def put_user(
         self,
@@ -93,8 +95,7 @@ class People(Room):
             _keep_an_administrator(leaderless)
             verb = "granted" if create else "changed"
             self._note(tx, verb, f"user/{name}", asked, given, unlocked=unlock)
-            answer = user_json(made, list(every(tx, "Team")))
-            return with_notes(tx, answer, given.get("grants", ()))
+            return with_notes(tx, self._shown(tx, made), given.get("grants", ()))
 
         return await self.write(asked, put, None if create else ("User", name))
 
@@ -140,7 +141,7 @@ class People(Room):
         def remove(tx: Tx) -> Json:
             leaderless = administrators(tx)
             user = require(tx, "User", name)
-            answer = user_json(user, list(every(tx, "Team")))
+            answer = self._shown(tx, user)
             tx.forget(user)
             for team in every(tx, "Team"):
                 others = tuple(one for one in team.spec.members if one != name)
@@ -256,9 +257,10 @@ def _name(one: Json) -> str:
     return str(one["name"])
 
 
-def user_json(user: Object, teams: Sequence[Object]) -> Json:
+def user_json(user: Object, teams: Sequence[Object], now: float) -> Json:
     """Show a user, without what is secret."""
     spec: UserSpec = user.spec
+    locked_until = user.status.locked_until
     return {
         "name": user.name,
         "emails": list(spec.emails),
@@ -268,7 +270,7 @@ def user_json(user: Object, teams: Sequence[Object]) -> Json:
         "subject": spec.subject,
         "notify": [one if one.startswith("mailto:") else masked(one) for one in spec.notify],
         "disabled": spec.disabled,
-        "lockedUntil": user.status.locked_until,
+        "lockedUntil": locked_until if locked_until > now else 0,
         "createdAt": user.created_at,
         "revision": str(user.version),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from andon.cli.commands import units
+from andon.cli.commands import admin_team, admin_token, admin_user, units
 from andon.cli.output import moment, say, show, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session
@@ -24,10 +24,13 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Back up, restore, move or pause Andon itself."""
+    """Back up, restore, move or pause Andon itself; say who may come in."""
 
 
 command.add_command(units.command)
+command.add_command(admin_user.command, "user")
+command.add_command(admin_team.command, "team")
+command.add_command(admin_token.command, "token")
 
 
 @command.command("pause")
