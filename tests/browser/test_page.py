@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from andon.ports.offices import Offices
-from andon.testing.door import FixedDoor
+from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
 from andon.web.serve import serve
@@ -43,7 +43,9 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task: asyncio.Future[Any] = asyncio.ensure_future(
         serve(
-            create_app(Offices(line=StillLine(endless=False), access=FixedDoor())),
+            create_app(
+                Offices(line=StillLine(endless=False), access=FixedDoor({"guest": ADMINISTRATOR}))
+            ),
             socket_path=tmp_path / "control.sock",
             port=0,
             ready=ready.set_result,
@@ -72,7 +74,11 @@ def browse(profile: Path, *arguments: str) -> str:
 
 async def test_the_page_shows_the_line_and_its_holds_as_text(url: str, tmp_path: Path) -> None:
     dom = await asyncio.to_thread(
-        browse, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom", url
+        browse,
+        tmp_path / "profile",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        f"{url}/#code=guest",
     )
     assert "storefront in prod: rolling out." in dom
     assert 'aria-valuetext="25 %"' in dom
@@ -83,6 +89,34 @@ async def test_the_page_shows_the_line_and_its_holds_as_text(url: str, tmp_path:
     assert "<script>alert" not in dom
     assert "storefront takes 25 % of the traffic in prod" in dom
     assert '<span id="link-text">live</span>' in dom
+
+
+async def test_a_stranger_sees_the_door_and_nothing_behind_it(url: str, tmp_path: Path) -> None:
+    dom = await asyncio.to_thread(
+        browse, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom", url
+    )
+    assert "Who is there?" in dom
+    assert "storefront" not in dom
+
+
+async def test_a_code_that_is_used_up_says_so_at_the_door(url: str, tmp_path: Path) -> None:
+    dom = await asyncio.to_thread(
+        browse, tmp_path / "profile", "--virtual-time-budget=3000", "--dump-dom", f"{url}/#code=old"
+    )
+    assert "this code lets nobody in" in dom
+    assert "storefront" not in dom
+
+
+async def test_a_link_to_a_change_says_why_it_is_where_it_is(url: str, tmp_path: Path) -> None:
+    profile = tmp_path / "profile"
+    await asyncio.to_thread(
+        browse, profile, "--virtual-time-budget=3000", "--dump-dom", f"{url}/#code=guest"
+    )
+    dom = await asyncio.to_thread(
+        browse, profile, "--virtual-time-budget=3000", "--dump-dom", f"{url}/#/changes/shop-2"
+    )
+    assert '<h2 id="subject-title">shop-2</h2>' in dom
+    assert "held by a person" in dom
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 1000), (390, 1700)])
@@ -97,6 +131,6 @@ async def test_the_page_is_drawn_at_any_width(
         "--virtual-time-budget=3000",
         f"--screenshot={picture}",
         *os.environ.get("ANDON_BROWSER_FLAGS", "").split(),
-        url,
+        f"{url}/#code=guest",
     )
     assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, height)

@@ -57,6 +57,13 @@ class FixedDoor:
             raise Denied("this token lets nobody in")
         return self._login(found)
 
+    async def log_in_with_code(self, code: str, *, address: str) -> Login:
+        """Take a known token for a code."""
+        found = self.guests.get(code)
+        if found is None:
+            raise Denied("this code lets nobody in")
+        return self._login(found)
+
     def _login(self, who: Identity) -> Login:
         cookie = f"cookie-of-{who.name}"
         self.sessions[cookie] = who

@@ -20,7 +20,6 @@ from andon.web.answers import problem
 from andon.web.headers import SecurityHeaders
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-READING = frozenset({"GET", "HEAD"})
 _SCHEMES = frozenset({"http", "https"})
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -85,24 +84,6 @@ class KnownHosts:
         known = len(hosts) == 1 and _name(hosts[0]) in self._names
         if scope["type"] == "http" and not known:
             await _refuse(_another_name(hosts, self._names), scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
-class ReadOnly:
-    """An ASGI application that passes on only what reads."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["method"] not in READING:
-            error = Denied(
-                f"{scope['method']} {scope['path']} is refused: this address is for reading",
-                hint="use the andon command, which speaks over the state folder's socket",
-            )
-            await _refuse(error, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 _TYPES = {
     "index.html": "text/html; charset=utf-8",
     "andon.css": "text/css; charset=utf-8",
+    "door.js": "text/javascript; charset=utf-8",
     "andon.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -23,7 +23,7 @@ from andon.runtime.system import SystemClock
 from andon.runtime.together import end
 from andon.web import tls
 from andon.web.connection import Connection, Limits
-from andon.web.guard import ReadOnly, guarded
+from andon.web.guard import guarded
 
 _BACKLOG = 128
 _LAST_ANSWERS_SECONDS = 2
@@ -100,7 +100,7 @@ async def serve(
     address = address if port is None else address._replace(port=port)
     keys = tls.Certificates(installation.tls, SystemClock()) if installation.tls else None
     # Over TCP only reading, until requests there say who asks.
-    public = guarded(ReadOnly(app), installation, address)
+    public = guarded(app, installation, address)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_listen_tcp(address))
         unix = sockets.enter_context(_listen_unix(socket_path))

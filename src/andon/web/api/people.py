@@ -145,11 +145,6 @@ async def _rotate_admin(call: Call) -> Any:
     return await call.access.rotate_admin_token(asked=call.asked)
 
 
-async def _rotate_admin(call: Call) -> Any:
-    """Replace the generated administrator's token; its secret is in the state folder only."""
-    return await call.access.rotate_admin_token(asked=call.asked)
-
-
 _RULE = everywhere("administer")
 
 OPERATIONS = (
@@ -267,15 +262,6 @@ OPERATIONS = (
         rule=_RULE,
         handler=_revoke_token,
         answer=Token,
-        once=True,
-        revised=True,
-    ),
-    Operation(
-        name="tokens_rotate_admin",
-        method="POST",
-        path="/tokens/admin/rotate",
-        rule=_RULE,
-        handler=_rotate_admin,
         once=True,
         revised=True,
     ),

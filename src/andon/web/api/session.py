@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -77,6 +78,7 @@ def keep_cookie(response: Response, request: Request, login: Login) -> None:
         httponly=True,
         secure=secure,
         samesite="strict",
+        expires=datetime.fromtimestamp(login.expires_at, UTC),
         path="/",
     )
 

@@ -174,6 +174,7 @@ function tell(at, text) {
 
 async function get(path) {
   const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" } });
+  if (answer.status === 401) showDoor("Your session is over.");
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -217,5 +218,30 @@ function follow() {
   });
 }
 
-refresh().then(tellRecent).catch(() => {}).finally(follow);
-setInterval(refresh, REFRESH_MS);
+// #/changes/NAME: where a commit's status in a forge and a notice lead to.
+async function showSubject() {
+  const found = /^#\/changes\/(.+)$/.exec(location.hash);
+  byId("subject").hidden = !found;
+  if (!found) return;
+  const name = decodeURIComponent(found[1]);
+  byId("subject-title").textContent = name;
+  try {
+    const why = await get(`/why?subject=${encodeURIComponent(name)}`);
+    byId("subject-summary").textContent = why.summary;
+    const missing = why.missing.map((one) => make("li", {}, make("strong", {}, one.check), make("p", {}, one.environment ? `missing in ${one.environment}` : "missing"), make("small", {}, "Opens with ", make("code", {}, one.opens))));
+    byId("subject-reasons").replaceChildren(...why.holds.map(hold), ...missing);
+  } catch {
+    byId("subject-summary").textContent = "Nothing of that name is on the line.";
+    byId("subject-reasons").replaceChildren();
+  }
+}
+
+let timer = null;
+function begin() {
+  refresh().then(tellRecent).catch(() => {}).finally(follow);
+  showSubject();
+  addEventListener("hashchange", showSubject);
+  timer = timer || setInterval(refresh, REFRESH_MS);
+}
+
+enter(begin);
