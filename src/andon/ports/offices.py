@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
+from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
 
@@ -20,7 +21,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         access: The door.
         admin: Andon itself.
         secrets: The vault.
-        hooks: Forges (``ports.hooks.HookService``).
+        hooks: Forges.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
     """
@@ -29,6 +30,6 @@ class Offices(Struct, frozen=True, kw_only=True):
     access: AccessService
     admin: AdminService | None = None
     secrets: SecretService | None = None
-    hooks: Any = None
+    hooks: HookService | None = None
     provider: Any = None
     url: str = ""

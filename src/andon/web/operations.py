@@ -18,6 +18,7 @@ from andon.kernel.errors import NotFound, NotLoggedIn
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
+from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
@@ -67,6 +68,11 @@ class Call(Struct, kw_only=True):
     def secrets(self) -> SecretService:
         """The vault."""
         return _there(self.offices.secrets, self.request)
+
+    @property
+    def hooks(self) -> HookService:
+        """Forges."""
+        return _there(self.offices.hooks, self.request)
 
     @property
     def caller(self) -> Identity:

@@ -90,6 +90,12 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "subscriptions_retry": ("administer", EVERYWHERE, {}),
     "subscriptions_remove": ("administer", EVERYWHERE, {}),
     "events_take": ("ship", EVERYWHERE, {}),
+    "hooks_list": ("administer", EVERYWHERE, None),
+    "hooks_add": ("administer", EVERYWHERE, {"name": "x", "forge": "gitea", "repository": "r"}),
+    "hooks_show": ("administer", EVERYWHERE, None),
+    "hooks_rotate": ("administer", EVERYWHERE, {}),
+    "hooks_remove": ("administer", EVERYWHERE, None),
+    "hooks_take": ("", EVERYBODY, {}),
     "secrets_list": ("operate", SOMEWHERE, None),
     "secrets_put": ("operate", PROD, {"value": "correct horse"}),
     "secrets_remove": ("operate", PROD, None),
@@ -171,7 +177,9 @@ def door() -> FixedDoor:
 def app(door: FixedDoor) -> Any:
     line: Any = AgreeableLine(endless=False)
     anybody: Any = Agreeable()
-    return create_app(Offices(line=line, access=door, admin=anybody, secrets=anybody))
+    return create_app(
+        Offices(line=line, access=door, admin=anybody, secrets=anybody, hooks=anybody)
+    )
 
 
 def request_of(row: str) -> tuple[Operation, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from andon.web.api import (
     admin,
     cord,
+    hooks,
     intake,
     ledger,
     people,
@@ -27,6 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *queue.OPERATIONS,
     *subscriptions.OPERATIONS,
     *intake.OPERATIONS,
+    *hooks.OPERATIONS,
     *secrets.OPERATIONS,
     *session.OPERATIONS,
     *people.OPERATIONS,
