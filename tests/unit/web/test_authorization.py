@@ -116,7 +116,6 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "tokens_make": ("administer", EVERYWHERE, {"name": "ci"}),
     "tokens_revoke": ("administer", EVERYWHERE, None),
     "tokens_rotate_admin": ("administer", EVERYWHERE, None),
-    "tokens_rotate_admin": ("administer", EVERYWHERE, {}),
     "admin_state": ("view", EVERYWHERE, None),
     "admin_errand": ("administer", EVERYWHERE, None),
     "admin_pause": ("administer", EVERYWHERE, REASON),
