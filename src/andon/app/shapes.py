@@ -24,6 +24,8 @@ from andon.api.v1.records import (
     Subject,
     Version,
 )
+from andon.app.access.telling import NOUNS as ACCESS
+from andon.app.access.telling import tell_access
 from andon.domains.line.gate import LATCH
 from andon.ports.store import LedgerRow
 
@@ -262,6 +264,8 @@ def _tell(row: LedgerRow) -> str:
             done = "approves" if verb == "given" else "no longer approves"
             where = row.stream.removeprefix("env/")
             return f"{by} {done} {row.chain} for {where}: {content.get('reason', '')}"
+        case _ if noun in ACCESS:
+            return tell_access(noun, verb, row.subject, content)
         case "andon-cancellation", _:
             by = str(content.get("by", "")).removeprefix("person:")
             return f"{by} cancels {row.subject}: {content.get('reason', '')}"
