@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from andon.api.v1.access import EVERYWHERE, Identity, Verb
-from andon.kernel.errors import NotFound, NotLoggedIn
+from andon.kernel.errors import AndonError, NotFound, NotLoggedIn
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
@@ -120,10 +120,12 @@ class Rule(Struct, frozen=True, kw_only=True):
     Args:
         verb: None: everybody may ask, who is asked only if it is known.
         where: Tells the environment; ``*``: everywhere, empty: somewhere.
+        place: The same in words.
     """
 
     verb: Verb | None
     where: Where
+    place: str
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -143,6 +145,8 @@ class Operation(Struct, frozen=True, kw_only=True):
         takes: Media types of the body, if it is no JSON of ``body``.
         once: Honours ``Idempotency-Key``.
         revised: The subject has a revision, which ``If-Match`` may expect.
+        labels: Takes any other query parameters: labels that must match.
+        refuses: Errors besides those that its parts bring.
         cursor: Field of a row that ``after`` takes for the next page; empty: the list is no page.
     """
 
@@ -160,6 +164,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     once: bool = False
     revised: bool = False
     cursor: str = ""
+    labels: bool = False
+    refuses: tuple[type[AndonError], ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -180,17 +186,17 @@ class Page(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
 
 def everybody() -> Rule:
     """Nobody has to be known."""
-    return Rule(verb=None, where=_everywhere)
+    return Rule(verb=None, where=_everywhere, place="nowhere")
 
 
 def everywhere(verb: Verb) -> Rule:
     """Allowed in all environments: what belongs to no single one."""
-    return Rule(verb=verb, where=_everywhere)
+    return Rule(verb=verb, where=_everywhere, place="everywhere")
 
 
 def somewhere(verb: Verb) -> Rule:
     """Allowed in any environment; rows of others are left out of the answer."""
-    return Rule(verb=verb, where=_somewhere)
+    return Rule(verb=verb, where=_somewhere, place="anywhere")
 
 
 def in_body(verb: Verb, field: str = "environment") -> Rule:
@@ -199,7 +205,8 @@ def in_body(verb: Verb, field: str = "environment") -> Rule:
     async def where(call: Call) -> str:
         return getattr(call.body, field) or EVERYWHERE
 
-    return Rule(verb=verb, where=where)
+    place = f"in the environment of the body's `{field}`; everywhere without one"
+    return Rule(verb=verb, where=where, place=place)
 
 
 def in_query(verb: Verb, otherwise: str = SOMEWHERE) -> Rule:
@@ -208,7 +215,9 @@ def in_query(verb: Verb, otherwise: str = SOMEWHERE) -> Rule:
     async def where(call: Call) -> str:
         return getattr(call.query, "environment", "") or otherwise
 
-    return Rule(verb=verb, where=where)
+    lacking = "everywhere" if otherwise == EVERYWHERE else "anywhere"
+    place = f"in the environment of the query; {lacking} without one"
+    return Rule(verb=verb, where=where, place=place)
 
 
 def in_path(verb: Verb) -> Rule:
@@ -217,7 +226,7 @@ def in_path(verb: Verb) -> Rule:
     async def where(call: Call) -> str:
         return call.path("environment")
 
-    return Rule(verb=verb, where=where)
+    return Rule(verb=verb, where=where, place="in the environment of the path")
 
 
 def at_object(verb: Verb, kind: str, otherwise: str = EVERYWHERE) -> Rule:
@@ -226,7 +235,8 @@ def at_object(verb: Verb, kind: str, otherwise: str = EVERYWHERE) -> Rule:
     async def where(call: Call) -> str:
         return await call.line.place_of(kind, call.path("name")) or otherwise
 
-    return Rule(verb=verb, where=where)
+    lacking = "everywhere" if otherwise == EVERYWHERE else "anywhere"
+    return Rule(verb=verb, where=where, place=f"where the {kind} is; {lacking} if it is nowhere")
 
 
 async def _everywhere(_: Call) -> str:

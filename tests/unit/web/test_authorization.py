@@ -35,6 +35,7 @@ OF_PROD = {"environment": "prod"} | REASON
 # operation: verb, where it is asked, body
 TABLE: dict[str, tuple[str, str, Any]] = {
     "health": ("", EVERYBODY, None),
+    "openapi": ("", EVERYBODY, None),
     "metrics": ("view", EVERYWHERE, None),
     "status": ("view", SOMEWHERE, None),
     "status?environment=prod": ("view", PROD, None),

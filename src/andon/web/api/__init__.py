@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from starlette.responses import Response
+
 from andon.web.api import (
     admin,
     cord,
@@ -17,7 +21,19 @@ from andon.web.api import (
     subscriptions,
     watches,
 )
-from andon.web.operations import Operation
+from andon.web.openapi import document
+from andon.web.operations import Call, Operation, encode, everybody
+
+
+async def _openapi(call: Call) -> Response:
+    """Describe every operation, as an OpenAPI 3.1 document."""
+    return Response(_written(), media_type="application/json")
+
+
+@cache
+def _written() -> bytes:
+    return encode(document(OPERATIONS))
+
 
 OPERATIONS: tuple[Operation, ...] = (
     *reading.OPERATIONS,
@@ -33,4 +49,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *session.OPERATIONS,
     *people.OPERATIONS,
     *admin.OPERATIONS,
+    Operation(
+        name="openapi",
+        method="GET",
+        path="/openapi.json",
+        rule=everybody(),
+        handler=_openapi,
+    ),
 )

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from andon.api.v1.access import EVERYWHERE
 from andon.api.v1.answers import Approval, Hold, Lifted, Run, Shipped
+from andon.kernel.errors import Held, InvalidDocument
 from andon.web.operations import (
     SOMEWHERE,
     Ask,
@@ -157,6 +158,7 @@ OPERATIONS = (
         path="/ship",
         rule=in_body("ship", "until"),
         handler=_ship,
+        refuses=(InvalidDocument,),
         answer=Shipped,
         body=ShipAsk,
         status=201,
@@ -183,7 +185,11 @@ OPERATIONS = (
         name="hold",
         method="POST",
         path="/holds",
-        rule=Rule(verb="hold", where=_held_where),
+        rule=Rule(
+            verb="hold",
+            where=_held_where,
+            place="in the environment of the scope; everywhere without one",
+        ),
         handler=_hold,
         answer=Hold,
         body=HoldAsk,
@@ -219,6 +225,7 @@ OPERATIONS = (
         path="/rollback",
         rule=in_body("operate"),
         handler=_rollback,
+        refuses=(Held,),
         answer=Run,
         body=RollbackAsk,
         status=201,

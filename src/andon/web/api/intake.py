@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 
 from andon.api.v1.answers import Intake
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import InvalidDocument, UsageError
 from andon.web.bodies import read_bytes
 from andon.web.operations import Call, Operation, everywhere
 
@@ -68,6 +68,7 @@ OPERATIONS = (
         path="/events",
         rule=everywhere("ship"),
         handler=_take,
+        refuses=(InvalidDocument,),
         answer=Intake,
         takes=(STRUCTURED, BATCH),
         status=201,

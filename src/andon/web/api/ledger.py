@@ -20,7 +20,7 @@ from andon.api.v1.answers import (
     Key,
     Verification,
 )
-from andon.kernel.errors import InvalidDocument
+from andon.kernel.errors import InvalidDocument, Untrusted
 from andon.store.transfer import LONGEST_LINE_BYTES
 from andon.web.api.reading import Limit
 from andon.web.operations import Ask, Call, Operation, Page, everywhere, somewhere
@@ -226,6 +226,7 @@ OPERATIONS = (
         path="/ledger/import",
         rule=everywhere("administer"),
         handler=_import,
+        refuses=(InvalidDocument, Untrusted),
         answer=Imported,
         takes=(NDJSON,),
         status=201,

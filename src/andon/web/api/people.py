@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from andon.api.v1.access import Grant
-from andon.api.v1.answers import Team, Token, TokenWithSecret, User
+from andon.api.v1.answers import RotatedToken, Team, Token, TokenWithSecret, User
 from andon.api.v1.definitions import Name
 from andon.web.operations import Ask, Call, Operation, everywhere
 
@@ -271,6 +271,7 @@ OPERATIONS = (
         path="/tokens/admin/rotate",
         rule=_RULE,
         handler=_rotate_admin,
+        answer=RotatedToken,
         once=True,
         revised=True,
     ),

@@ -19,7 +19,7 @@ from andon.api.v1.answers import (
     Why,
 )
 from andon.api.v1.kinds import INNER, RECORDS
-from andon.kernel.errors import Denied, NotFound
+from andon.kernel.errors import Denied, InvalidDocument, NotFound
 from andon.web.operations import (
     Call,
     Operation,
@@ -133,7 +133,7 @@ async def _incidents(call: Call) -> Any:
 
 
 async def _objects(call: Call) -> Any:
-    """List stored objects of a kind; the query's parameters are labels that must match."""
+    """List stored objects of a kind, those with all these labels."""
     return await call.line.objects(_kind(call), labels=dict(call.request.query_params))
 
 
@@ -200,7 +200,11 @@ OPERATIONS = (
         name="why",
         method="GET",
         path="/why",
-        rule=Rule(verb="view", where=_whose),
+        rule=Rule(
+            verb="view",
+            where=_whose,
+            place="in the environment of the question; anywhere without one",
+        ),
         handler=_why,
         answer=Why,
         query=OfSubject,
@@ -211,6 +215,7 @@ OPERATIONS = (
         path="/diff",
         rule=in_query("view"),
         handler=_diff,
+        refuses=(InvalidDocument,),
         answer=Diff,
         query=OfCommit,
     ),
@@ -254,6 +259,7 @@ OPERATIONS = (
         path="/objects/{kind}",
         rule=everywhere("view"),
         handler=_objects,
+        labels=True,
         answer=list[Document],
     ),
     Operation(

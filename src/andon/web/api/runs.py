@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.api.v1 import answers
-from andon.api.v1.answers import CancelledRun, Run, RunWithSteps
+from andon.api.v1.answers import CancelledRun, LogPiece, Run, RunWithSteps
 from andon.web.api.reading import After, Limit
 from andon.web.operations import SOMEWHERE, Ask, Call, Operation, Page, at_object, somewhere
 
@@ -26,7 +25,7 @@ class Runs(Page, kw_only=True, frozen=True):
     after: After = ""
 
 
-class LogPiece(Page, kw_only=True, frozen=True):
+class WhichPiece(Page, kw_only=True, frozen=True):
     """A piece of a step's log."""
 
     step: Annotated[str, Meta(description="Name of the step.")] = ""
@@ -90,8 +89,8 @@ OPERATIONS = (
         path="/runs/{name}/log",
         rule=at_object("view", "Run", otherwise=SOMEWHERE),
         handler=_log,
-        answer=answers.LogPiece,
-        query=LogPiece,
+        answer=LogPiece,
+        query=WhichPiece,
     ),
     Operation(
         name="runs_cancel",

@@ -62,6 +62,10 @@ class RetryAsk(Ask, kw_only=True, frozen=True):
     event: Annotated[str, Meta(description="Id of one; empty: all of them.")] = ""
 
 
+class NothingAsk(Ask, kw_only=True, frozen=True):
+    """Nothing more is to be said."""
+
+
 async def _list(call: Call) -> Any:
     """List subscriptions, with how telling goes."""
     return await call.line.subscriptions.list()
@@ -165,9 +169,9 @@ OPERATIONS = (
     ),
     _write("add", "", _add, SubscriptionAsk, SubscriptionWithSecret),
     _write("pause", "/{name}/pause", _pause, PauseSubscriptionAsk),
-    _write("resume", "/{name}/resume", _resume, Ask),
+    _write("resume", "/{name}/resume", _resume, NothingAsk),
     _write("replay", "/{name}/replay", _replay, ReplayAsk),
     _write("rotate", "/{name}/rotate", _rotate, RotateAsk, SubscriptionWithSecret),
     _write("retry", "/{name}/retry", _retry, RetryAsk, Retried, once=False),
-    _write("remove", "/{name}/remove", _remove, Ask),
+    _write("remove", "/{name}/remove", _remove, NothingAsk),
 )
