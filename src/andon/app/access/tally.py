@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -101,5 +102,9 @@ class Tally:
 
 def _write(tx: Tx, now: float, told: Mapping[Fact, int]) -> None:
     for fact, times in told.items():
-        more = {"times": times} if times > 1 else {}
-        note(tx, now, fact.noun, fact.verb, fact.about, **dict(fact.facts), **more)
+        content: dict[str, Any] = dict(fact.facts)
+        if "environment" in content:
+            content["environment"] = {"id": content["environment"]}
+        if times > 1:
+            content["times"] = times
+        note(tx, now, fact.noun, fact.verb, fact.about, **content)

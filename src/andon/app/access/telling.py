@@ -51,7 +51,7 @@ def _short(name: str) -> str:
 
 
 def _what(content: Mapping[str, Any]) -> str:
-    place = content.get("environment", "")
+    place = content.get("environment", {}).get("id", "")
     return f"{content.get('operation', 'something')}{f' in {place}' if place else ''}"
 
 

@@ -24,8 +24,9 @@ async def test_first_refusal_is_written_at_once_and_repetitions_as_their_number(
     await house.door.denied("person:ann", "ship", "dev", via="session")
     told = await house.told("access")
     denied = [content for verb, _, content in told if verb == "denied"]
-    about_prod = {"by": "person:ann", "operation": "ship", "environment": "prod", "via": "session"}
-    assert denied == [about_prod, {**about_prod, "environment": "dev"}]
+    about = {"by": "person:ann", "operation": "ship", "via": "session"}
+    about_prod = {**about, "environment": {"id": "prod"}}
+    assert denied == [about_prod, {**about, "environment": {"id": "dev"}}]
     house.clock.advance(WINDOW_SECONDS)
     await house.door.tally.flush()
     await house.door.tally.flush()
