@@ -23,6 +23,7 @@ from agent_world import (
 )
 from msgspec import structs
 
+from andon.adapters.agentclient import ensure_agent
 from andon.adapters.process import procfs
 from andon.adapters.process.logs import rotate
 from andon.api.v1.actions import CancelJob, Intent, RetireReplicas
@@ -232,6 +233,19 @@ async def test_job_whose_masker_dies_under_the_next_agent_ends_too(agent):
     os.kill(masker_of(agent), signal.SIGKILL)
     assert ((await going).state, (await going).fault) == ("interrupted", "machine")
     assert files_with_secrets(agent) == []
+
+
+async def test_agent_and_masker_run_no_code_of_the_folder_they_are_started_in(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "json.py").write_text("raise SystemExit('code of a stranger')")
+    monkeypatch.chdir(tmp_path)
+    agent = AgentProcess(tmp_path / "state")
+    await asyncio.to_thread(ensure_agent, agent.state)
+    done = await run(agent, 'echo "$PASSWORD"; exit 3')
+    assert done.message == "exit code 3\n***"
+    await agent.client.shutdown()
+    await agent.client.close()
 
 
 async def test_secrets_that_cannot_be_given_are_named_and_not_shown(agent):

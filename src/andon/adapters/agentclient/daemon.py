@@ -54,7 +54,8 @@ def answers(where: Path) -> bool:
 
 def _start(state_dir: Path) -> str:
     """Start the daemon; return what it complained of, if it refused."""
-    command = [sys.executable, "-m", "andon.agent", "--state", str(state_dir), "--daemon"]
+    # -P: no module is taken from the folder that somebody happens to be in.
+    command = [sys.executable, "-P", "-m", "andon.agent", "--state", str(state_dir), "--daemon"]
     try:
         started = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_SECONDS

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
+from andon.adapters.local.opening import opened
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.errors import Unavailable
 from andon.ports import ArtifactStore, Source
@@ -58,8 +59,7 @@ class LocalExecutor:
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Run a job to its end; the same key finds its work tree and the job again."""
         await asyncio.to_thread(self._ensure_tree, action, intent.key)
-        refs = action.job.secrets
-        values = await self._secrets.values(refs) if refs else {}
+        values = await opened(action.job.secrets, self._secrets)
         return await self._agent.run_job(action, intent, values)
 
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from andon.adapters.local.opening import opened
 from andon.api.v1.actions import (
     DeployReplicas,
     Done,
@@ -67,7 +68,7 @@ class LocalTarget:
         """Have the replicas ready."""
         digest = action.version.digest
         await asyncio.to_thread(self._artifacts.ensure_unpacked, digest, self._folder)
-        values = await self._secrets.values(action.secrets) if action.secrets else {}
+        values = await opened(action.secrets, self._secrets)
         return await self._agent.deploy_replicas(action, intent, values)
 
     async def observe_replicas(self, action: ObserveReplicas, intent: Intent) -> ReplicasObserved:

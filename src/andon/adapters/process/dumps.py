@@ -32,7 +32,7 @@ def keeping_childrens() -> Iterator[None]:
 def bar(pid: int) -> None:
     """Take from a process, started so, the right to have itself dumped after all."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         resource.prlimit(pid, resource.RLIMIT_CORE, (_least(hard), _least(hard)))
 
 

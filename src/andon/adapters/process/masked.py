@@ -17,6 +17,7 @@ from andon.adapters.process.spawn import Group, Watched, spawn
 from andon.kernel.errors import InvalidDocument, StepFailed, Unavailable
 
 _DRAIN_SECONDS = 10.0
+_MASKER = (sys.executable, "-P", "-m", "andon.adapters.process.masker")
 
 _log = logging.getLogger("andon.masked")
 
@@ -131,7 +132,7 @@ def _start_masker(group: Group, log: Path, values: Iterable[str]) -> tuple[Watch
             file.flush()
             file.seek(0)
             child = subprocess.Popen(
-                [sys.executable, "-m", "andon.adapters.process.masker", str(file.fileno())],
+                [*_MASKER, str(file.fileno())],
                 env={**_python_path(), procfs.MARKER: _group_of_masker(group).marker},
                 stdin=reading,
                 stdout=output,
