@@ -93,22 +93,13 @@ def _services(
         if run.labels.get("environment") == place.name and "service" in run.labels
     }
     names = sorted({*record.services, *moving, *_running(agent, place.name)})
-    return [
-        _service(tx, place, name, moving.get(name) or _stuck(tx, place.name, name), holds, agent)
-        for name in names
-    ]
+    return [_service(tx, place, name, moving.get(name), holds, agent) for name in names]
 
 
 def _running(agent: Json, environment: str) -> set[str]:
     """Services that have replicas, whatever the record says of them."""
     replicas = agent.get("replicas", [])
     return {one["service"] for one in replicas if one["environment"] == environment}
-
-
-def _stuck(tx: Tx, environment: str, service: str) -> Object | None:
-    """Return the rollout that was left where it stood, if it was the last."""
-    newest = _newest_run(tx, environment, service)
-    return newest if newest is not None and newest.status.reason == "NoWayBack" else None
 
 
 def _service(
@@ -122,6 +113,8 @@ def _service(
     record: EnvironmentRecordStatus = place.status
     current = record.services.get(service)
     newest = moving or _newest_run(tx, place.name, service)
+    if newest is not None and newest.status.reason == "NoWayBack":
+        moving = newest  # left where it stood
     weight = 100.0 - moving.status.weight if moving else 100.0
     canary = None
     if moving is not None and moving.status.phase != "Pending":

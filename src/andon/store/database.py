@@ -14,7 +14,7 @@ from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
 from andon.ports.store import Tx, Verification
 from andon.store.dialect import Connection, Dialect
-from andon.store.memo import Memo, Specs
+from andon.store.memo import Memo, Seen, Specs
 from andon.store.parallel import extent_of, verify_in_processes, verify_ledger
 from andon.store.tail import Tail
 from andon.store.transaction import Transaction
@@ -44,6 +44,7 @@ class Database:
         self._source = source
         self._clock = clock
         self._specs = Specs()
+        self._seen = Seen()
         self._memo = Memo(self._specs)
         """The writer's."""
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
@@ -278,7 +279,7 @@ class Database:
         try:
             connection = self._begin(self._mine(), write=write, beside=write)
             self._keep(connection)
-            memo = Memo(self._specs)
+            memo = Memo(self._specs, None if write else self._seen)
             tail = Tail(writable=False)
             value = fn(Transaction(connection, self._source, tail, self._clock, memo))
             connection.run("COMMIT")

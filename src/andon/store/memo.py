@@ -10,10 +10,12 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
+from andon.api.v1.records import Object
 from andon.api.v1.steps import Steps
 
 SPEC_CHARACTERS = 8_000_000
 """Specs are remembered while their texts are no longer than this together."""
+SEEN_OBJECTS = 2_000
 STEP_ROWS = 20_000
 """So many steps are remembered, and at least those of one Run."""
 
@@ -45,15 +47,38 @@ class Specs:
             self._size = 0
 
 
+class Seen:
+    """Objects that readers decoded, with the texts they were decoded from; any thread may ask."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[tuple[Any, ...], Object]] = OrderedDict()
+        self._door = threading.Lock()
+
+    def get(self, uid: str, row: tuple[Any, ...]) -> Object | None:
+        """Return what was decoded from just this row, or None."""
+        texts, found = self._known.get(uid, (None, None))
+        return found if texts == row else None
+
+    def keep(self, uid: str, row: tuple[Any, ...], found: Object) -> None:
+        """Remember what a row was decoded to."""
+        with self._door:
+            self._known.pop(uid, None)
+            self._known[uid] = (row, found)
+            while len(self._known) > SEEN_OBJECTS:
+                self._known.popitem(last=False)
+
+
 class Memo:
-    """What the writer remembers.
+    """What the writer remembers, or what readers do.
 
     Args:
-        specs: Shared with the readers.
+        specs: Shared by both.
+        seen: Shared by readers; None: every object is decoded anew.
     """
 
-    def __init__(self, specs: Specs) -> None:
+    def __init__(self, specs: Specs, seen: Seen | None = None) -> None:
         self.specs = specs
+        self.seen = seen
         self._books: OrderedDict[str, tuple[Steps, int]] = OrderedDict()
 
     def book(self, uid: str) -> tuple[Steps, int]:

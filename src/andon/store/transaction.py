@@ -27,6 +27,7 @@ from andon.store.tasks import Tasks
 
 _HEAD = "o.uid, o.kind, o.name, o.generation, o.version, o.status, o.labels, o.created_at"
 _OBJECT = f"{_HEAD}, o.spec"
+_COLUMNS = _HEAD.split(", ")
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 _specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
@@ -121,6 +122,17 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         return [self._object(row) for row in rows]
 
     def _object(self, row: Row) -> Object:
+        seen = self._memo.seen
+        if seen is None:
+            return self._decoded(row)
+        texts = tuple(row[: len(_COLUMNS)])
+        found = seen.get(row[0], texts)
+        if found is None:
+            found = self._decoded(row)
+            seen.keep(row[0], texts, found)
+        return found
+
+    def _decoded(self, row: Row) -> Object:
         uid, kind, name, generation, version, status, labels, created_at, *spec = row
         known = self._memo.specs.get(uid, generation)
         if known is None:
