@@ -17,10 +17,12 @@ class Received(Struct, frozen=True):
     Args:
         headers: By name in lower case.
         body: As it came.
+        path: What was asked for.
     """
 
     headers: dict[str, str]
     body: bytes
+    path: str = ""
 
 
 class WebhookReceiver:
@@ -63,7 +65,7 @@ class WebhookReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Received(headers, body)
+                request = Received(headers, body, self.path)
                 receiver.requests.append(request)
                 self.send_response(receiver.status(request))
                 for name, value in receiver.headers.items():

@@ -120,8 +120,8 @@ def _to_owners(asking: Asking, change: Object, word: str, *lines: str) -> Told:
 def _requested(asking: Asking) -> Told:
     change = asking.tx.get("Change", asking.row.chain)
     content = event_body(asking.row).get("data", {}).get("subject", {}).get("content", {})
-    environment = content.get("environment")
-    if change is None or not isinstance(environment, str):
+    environment = content.get("environment", {}).get("id", "")
+    if change is None:
         return
     spec: ChangeSpec = change.spec
     rules = spec.environments.get(environment)

@@ -27,7 +27,8 @@ from andon.runtime.turns import Turns
 SECRET_BYTES = 32
 LEAST_SECRET, MOST_SECRET = 16, 512
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_PROJECT = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+_PART = r"(?!\.{1,2}(?:/|\Z))[\w.-]+"
+_PROJECT = re.compile(f"{_PART}(/{_PART})*", re.ASCII)
 
 
 class Hooks:

@@ -62,6 +62,5 @@ def _machine_failed(tx: Tx, change: Object) -> bool:
         for run in runs
         if run.status.phase in ("Failed", "RolledBack")
         for row in tx.steps(run.uid)
-        if row.state == "failed"
     }
-    return faults == {"machine"}
+    return faults - {None} == {"machine"}
