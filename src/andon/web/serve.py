@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -39,6 +40,7 @@ class _Server(uvicorn.Server):
             app,
             lifespan="off",
             log_config=None,
+            log_level=logging.ERROR,  # strangers who talk nonsense must not fill the log
             access_log=False,
             server_header=False,
             proxy_headers=False,

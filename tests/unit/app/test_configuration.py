@@ -7,7 +7,8 @@ import pytest
 from andon.api.configuration import check_listening, parse_address
 from andon.api.v1.installation import InstallationSpec, ProxySpec, TlsSpec
 from andon.app.configuration import load_installation
-from andon.kernel.errors import InvalidDocument, NotFound, UsageError
+from andon.app.events.sinks import guard_of
+from andon.kernel.errors import Denied, InvalidDocument, NotFound, UsageError
 
 HEAD = "apiVersion: andon/v1\nkind: Installation\nmetadata: {name: production}\nspec:\n"
 EXAMPLE = Path(__file__).parents[3] / "docs" / "kinds" / "host" / "installation.yaml"
@@ -118,3 +119,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"nothing\.yaml cannot be read: No such file") as raised:
         load_installation(tmp_path / "nothing.yaml")
     assert "ANDON_CONFIG" in raised.value.hint
+
+
+def test_once_others_reach_it_nobody_is_called_on_loopback() -> None:
+    proxy = ProxySpec(trusted=("10.0.0.1",))
+    assert guard_of((), InstallationSpec()).addresses("127.0.0.1", 80) == ["127.0.0.1"]
+    for told in (InstallationSpec(proxy=proxy), InstallationSpec(listen="10.0.0.2:1", proxy=proxy)):
+        with pytest.raises(Denied):
+            guard_of((), told).addresses("127.0.0.1", 80)
+        assert guard_of(("127.0.0.1",), told).addresses("127.0.0.1", 80) == ["127.0.0.1"]

@@ -75,7 +75,7 @@ async def exchange(port: int, *sent: bytes) -> bytes:
         writer.write(part)
         await writer.drain()
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 10)
     finally:
         writer.close()
 
@@ -228,6 +228,21 @@ async def test_what_is_no_http_is_refused(serving: Serving, nonsense: bytes) -> 
     answer = await exchange(await serving(), nonsense)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"x-content-type-options: nosniff" in answer
+
+
+@pytest.mark.parametrize("other", [b"websocket", b"h2c"])
+async def test_nobody_is_talked_out_of_http(
+    serving: Serving, caplog: pytest.LogCaptureFixture, other: bytes
+) -> None:
+    wish = b"\r\nConnection: Upgrade\r\nUpgrade: " + other + b"\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", await serving())
+    writer.write(GET.replace(b"\r\n\r\n", wish))
+    assert (await asyncio.wait_for(reader.readuntil(b"}}"), 10)).startswith(b"HTTP/1.1 200 ")
+    writer.write(GET)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 "))
+    assert caplog.text == ""
 
 
 async def test_two_names_at_once_are_refused(serving: Serving) -> None:
