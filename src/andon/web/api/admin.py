@@ -32,7 +32,9 @@ class MigrateAsk(Ask, frozen=True, kw_only=True):
     """Move to Postgres."""
 
     to: Annotated[str, Meta(description="`postgresql://...` of an empty database.")]
-    wait_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30
+    wait_seconds: Annotated[
+        float, Meta(description="How long what is under way may take to end.", ge=0, le=86400)
+    ] = 30
 
 
 class BackupAsk(Ask, frozen=True, kw_only=True):

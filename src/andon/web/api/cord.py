@@ -57,7 +57,7 @@ class LiftAsk(Ask, kw_only=True, frozen=True):
 class UnlatchAsk(Ask, kw_only=True, frozen=True):
     """Let what failed be tried again."""
 
-    environment: Annotated[str, Meta(min_length=1)]
+    environment: Annotated[str, Meta(description="Where it failed.", min_length=1)]
     subject: Annotated[str, Meta(description="Service, or the beginning of a digest.")]
     reason: Reason
 
@@ -65,8 +65,8 @@ class UnlatchAsk(Ask, kw_only=True, frozen=True):
 class RollbackAsk(Ask, kw_only=True, frozen=True):
     """Go back to the previous version."""
 
-    environment: Annotated[str, Meta(min_length=1)]
-    service: str
+    environment: Annotated[str, Meta(description="Where.", min_length=1)]
+    service: Annotated[str, Meta(description="Which service.")]
     reason: Reason
 
 
@@ -74,7 +74,7 @@ class ApproveAsk(Ask, kw_only=True, frozen=True):
     """Consent to a Change in an environment."""
 
     change: Annotated[str, Meta(description="Name, or the beginning of a sha.")]
-    environment: Annotated[str, Meta(min_length=1)]
+    environment: Annotated[str, Meta(description="Where.", min_length=1)]
     reason: Reason
 
 

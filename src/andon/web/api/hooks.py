@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from andon.api.v1.answers import Delivery, Hook, HookInFull, HookWithSecret
 from andon.api.v1.definitions import Name
+from andon.kernel.errors import InvalidDocument
 from andon.web.bodies import read_bytes
 from andon.web.operations import Ask, Call, Operation, everybody, everywhere
 
@@ -15,7 +17,9 @@ class HookAsk(Ask, kw_only=True, frozen=True):
     """A forge to listen to."""
 
     name: Name
-    forge: Literal["github", "gitlab", "gitea"]
+    forge: Annotated[
+        Literal["github", "gitlab", "gitea"], Meta(description="Whose words it speaks.")
+    ]
     repository: Annotated[str, Meta(min_length=1, description="Address that is shipped.")]
     branches: Annotated[
         tuple[str, ...], Meta(description="Whose pushes are shipped; none: the policy branch.")
@@ -34,8 +38,8 @@ class HookAsk(Ask, kw_only=True, frozen=True):
 class RotateHookAsk(Ask, kw_only=True, frozen=True):
     """Another secret, or another token."""
 
-    secret: str = ""
-    token: str = ""
+    secret: Annotated[str, Meta(description="The new secret; empty: one is made.")] = ""
+    token: Annotated[str, Meta(description="Instead: the new token of the API.")] = ""
 
 
 async def _list(call: Call) -> Any:
@@ -94,7 +98,7 @@ OPERATIONS = (
         path="/hooks",
         rule=_RULE,
         handler=_list,
-        answer=list[dict[str, Any]],
+        answer=list[Hook],
     ),
     Operation(
         name="hooks_add",
@@ -102,17 +106,26 @@ OPERATIONS = (
         path="/hooks",
         rule=_RULE,
         handler=_add,
+        answer=HookWithSecret,
         body=HookAsk,
         status=201,
         once=True,
     ),
-    Operation(name="hooks_show", method="GET", path="/hooks/{name}", rule=_RULE, handler=_show),
+    Operation(
+        name="hooks_show",
+        method="GET",
+        path="/hooks/{name}",
+        rule=_RULE,
+        handler=_show,
+        answer=HookInFull,
+    ),
     Operation(
         name="hooks_rotate",
         method="POST",
         path="/hooks/{name}/rotate",
         rule=_RULE,
         handler=_rotate,
+        answer=HookWithSecret,
         body=RotateHookAsk,
         status=201,
         once=True,
@@ -124,6 +137,7 @@ OPERATIONS = (
         path="/hooks/{name}",
         rule=_RULE,
         handler=_remove,
+        answer=Hook,
         once=True,
         revised=True,
     ),
@@ -133,6 +147,8 @@ OPERATIONS = (
         path="/hooks/{name}/deliveries",
         rule=everybody(),
         handler=_take,
+        answer=Delivery,
+        refuses=(InvalidDocument,),
         takes=("application/json",),
         status=202,
     ),

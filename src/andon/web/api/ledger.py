@@ -34,10 +34,10 @@ class Filters(Page, kw_only=True, frozen=True):
     """Which events."""
 
     after: Sequence = 0
-    stream: str = ""
-    chain: str = ""
-    subject: str = ""
-    type: str = ""
+    stream: Annotated[str, Meta(description="Only of this stream: `env/prod`, `org`.")] = ""
+    chain: Annotated[str, Meta(description="Only of this Change.")] = ""
+    subject: Annotated[str, Meta(description="Only about this subject.")] = ""
+    type: Annotated[str, Meta(description="Only of types that begin so.")] = ""
 
 
 class Events(Filters, kw_only=True, frozen=True):
@@ -55,14 +55,17 @@ class Verify(Page, kw_only=True, frozen=True):
 class EraseAsk(Ask, kw_only=True, frozen=True):
     """Take out an event's body."""
 
-    id: str
-    reason: str
+    id: Annotated[str, Meta(description="Of the event.")]
+    reason: Annotated[str, Meta(description="Why it must go; stays in the ledger.")]
 
 
 class CompareAsk(Ask, kw_only=True, frozen=True):
     """Is this a beginning of the ledger?"""
 
-    heads: dict[str, tuple[int, str]]
+    heads: Annotated[
+        dict[str, tuple[int, str]],
+        Meta(description="Number and hash of the last event, by stream."),
+    ]
 
 
 class ArchiveAsk(Ask, kw_only=True, frozen=True):

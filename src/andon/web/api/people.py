@@ -15,12 +15,22 @@ from andon.web.operations import Ask, Call, Operation, everywhere
 class UserAsk(Ask, kw_only=True, frozen=True):
     """What is to be so of a user; what is left out stays."""
 
-    emails: list[str] | None = None
-    grants: list[Grant] | None = None
-    password: str | None = None
-    notify: list[str] | None = None
-    disabled: bool | None = None
-    unlock: bool = False
+    emails: Annotated[
+        list[str] | None,
+        Meta(description="Addresses that commits are known by; the first gets notices."),
+    ] = None
+    grants: Annotated[
+        list[Grant] | None, Meta(description="What this person may do, besides what teams bring.")
+    ] = None
+    password: Annotated[
+        str | None, Meta(description="At least 12 characters; empty: takes it away.")
+    ] = None
+    notify: Annotated[
+        list[str] | None,
+        Meta(description="Where notices go: a chat's webhook, or `mailto:` and an address."),
+    ] = None
+    disabled: Annotated[bool | None, Meta(description="Nobody gets in by this name.")] = None
+    unlock: Annotated[bool, Meta(description="Forget the wrong passwords.")] = False
 
 
 class NewUserAsk(UserAsk, kw_only=True, frozen=True):
@@ -32,8 +42,8 @@ class NewUserAsk(UserAsk, kw_only=True, frozen=True):
 class TeamAsk(Ask, kw_only=True, frozen=True):
     """What is to be so of a team; what is left out stays."""
 
-    members: list[str] | None = None
-    grants: list[Grant] | None = None
+    members: Annotated[list[str] | None, Meta(description="Names of users.")] = None
+    grants: Annotated[list[Grant] | None, Meta(description="What its members may do.")] = None
 
 
 class NewTeamAsk(TeamAsk, kw_only=True, frozen=True):
@@ -46,8 +56,10 @@ class TokenAsk(Ask, kw_only=True, frozen=True):
     """A new service token."""
 
     name: Name
-    owner: str = ""
-    grants: tuple[Grant, ...] = ()
+    owner: Annotated[
+        str, Meta(description="User whose rights bound it; empty: a service of its own.")
+    ] = ""
+    grants: Annotated[tuple[Grant, ...], Meta(description="What it may do; at least one.")] = ()
     expires_seconds: Annotated[float, Meta(ge=0, description="0: 90 days.")] = 0
 
 

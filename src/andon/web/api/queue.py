@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from andon.api.v1.answers import DeadLetter, Queue
 from andon.web.operations import Ask, Call, Operation, everywhere
@@ -11,9 +13,9 @@ from andon.web.operations import Ask, Call, Operation, everywhere
 class LetterAsk(Ask, frozen=True, kw_only=True):
     """Name a dead letter."""
 
-    queue: str
-    subject: str
-    reason: str = ""
+    queue: Annotated[str, Meta(description="Where it was given up.")]
+    subject: Annotated[str, Meta(description="What was given up.")]
+    reason: Annotated[str, Meta(description="Why, for the people who will ask.")] = ""
 
 
 async def _queue(call: Call) -> Any:

@@ -16,11 +16,11 @@ _FILTERS = ("type", "phase", "change", "service", "environment")
 class Runs(Page, kw_only=True, frozen=True):
     """A page of Runs."""
 
-    type: str = ""
-    phase: str = ""
-    change: str = ""
-    service: str = ""
-    environment: str = ""
+    type: Annotated[str, Meta(description="`build`, `rollout` or `rollback`; empty: all.")] = ""
+    phase: Annotated[str, Meta(description="Only in this phase.")] = ""
+    change: Annotated[str, Meta(description="Only of this Change.")] = ""
+    service: Annotated[str, Meta(description="Only of this service.")] = ""
+    environment: Annotated[str, Meta(description="Only there.")] = ""
     limit: Limit = 50
     after: After = ""
 
@@ -30,7 +30,7 @@ class WhichPiece(Page, kw_only=True, frozen=True):
 
     step: Annotated[str, Meta(description="Name of the step.")] = ""
     offset: Annotated[int, Meta(ge=0, le=2**62, description="Bytes from the beginning.")] = 0
-    max_bytes: Annotated[int, Meta(ge=1, le=1 << 20)] = 65536
+    max_bytes: Annotated[int, Meta(description="At most so many bytes.", ge=1, le=1 << 20)] = 65536
 
 
 class CancelAsk(Ask, kw_only=True, frozen=True):

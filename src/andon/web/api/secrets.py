@@ -14,7 +14,9 @@ from andon.web.operations import Ask, Call, Operation, in_path, somewhere
 class SecretAsk(Ask, kw_only=True, frozen=True):
     """A value to keep."""
 
-    value: Annotated[str, Meta(max_length=65536)]
+    value: Annotated[
+        str, Meta(description="The secret itself; comes back in no answer.", max_length=65536)
+    ]
     create: Annotated[bool, Meta(description="A new secret; otherwise a new version of one.")] = (
         True
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,10 +20,10 @@ from andon.web.operations import Ask, Call, Operation, encode, everybody, somewh
 class LoginAsk(Ask, kw_only=True, frozen=True):
     """By name and password, by token, or by a code of ``andon portal``."""
 
-    name: str = ""
-    password: str = ""
-    token: str = ""
-    code: str = ""
+    name: Annotated[str, Meta(description="Of the user.")] = ""
+    password: Annotated[str, Meta(description="Of the user.")] = ""
+    token: Annotated[str, Meta(description="Instead: a service token.")] = ""
+    code: Annotated[str, Meta(description="Instead: a code of `POST /session/code`.")] = ""
 
 
 async def _whoami(call: Call) -> Any:

@@ -29,7 +29,9 @@ class SubscriptionAsk(Ask, kw_only=True, frozen=True):
     ] = ()
     stream: Annotated[str, Meta(description="Only of this stream; empty: of all.")] = ""
     start: Start = "now"
-    mode: Literal["structured", "binary"] = "structured"
+    mode: Annotated[
+        Literal["structured", "binary"], Meta(description="How CloudEvents are sent over HTTP.")
+    ] = "structured"
     secret: Annotated[
         str, Meta(description="What webhooks are signed with; empty: one is made.")
     ] = ""

@@ -13,16 +13,18 @@ from andon.web.operations import Ask, Call, Operation, Page, everywhere
 class WatchAsk(Ask, kw_only=True, frozen=True):
     """Ship every new commit of a branch."""
 
-    repository: Annotated[str, Meta(min_length=1)]
-    branch: str = "main"
-    interval_seconds: Annotated[float, Meta(gt=0, le=86400)] = 5
+    repository: Annotated[str, Meta(description="Path or URL.", min_length=1)]
+    branch: Annotated[str, Meta(description="Which branch.")] = "main"
+    interval_seconds: Annotated[
+        float, Meta(description="Pause between two looks.", gt=0, le=86400)
+    ] = 5
 
 
 class Unwatch(Page, kw_only=True, frozen=True):
     """Names a watched branch."""
 
-    repository: Annotated[str, Meta(min_length=1)]
-    branch: Annotated[str, Meta(min_length=1)]
+    repository: Annotated[str, Meta(description="Path or URL.", min_length=1)]
+    branch: Annotated[str, Meta(description="Which branch.", min_length=1)]
 
 
 async def _list(call: Call) -> Any:

@@ -1,0 +1,116 @@
+"""How one operation is asked: tried again where that is safe, its answer checked against its shape."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from andon.client.wire import Client
+from andon.client.wire import part as part
+from andon.kernel.errors import AndonError, InternalError
+
+T = TypeVar("T")
+TRIES = 4
+FIRST_PAUSE_SECONDS = 0.25
+_KEY_BYTES = 18
+
+
+def new_key() -> str:
+    """Make an ``Idempotency-Key``."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+class Asking:
+    """Asks a control plane.
+
+    What reads, and what is sent with an ``Idempotency-Key``, is tried again while the control plane is
+    away; everything else is asked once, as it may have been done.
+
+    Args:
+        client: The way there.
+        tries: How often to try before giving up.
+        pause: Waits so many seconds.
+    """
+
+    def __init__(
+        self, client: Client, *, tries: int = TRIES, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._tries = tries
+        self._pause = pause
+
+    def _ask(
+        self,
+        answer: type[T],
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        media: str = "application/json",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expect: str = "",
+    ) -> T:
+        sent = {**(headers or {})}
+        if body is not None:
+            content, sent["Content-Type"] = _encode(body), media
+        if key is not None:
+            sent["Idempotency-Key"] = key or new_key()
+        if expect:
+            sent["If-Match"] = f'"{expect}"'
+        value = self._try(
+            lambda: self._client.ask(method, path, query=query, body=content, headers=sent),
+            again=method == "GET" or key is not None,
+        )
+        return decode(answer, value, f"{method} {path}")
+
+    def _do(self, method: str, path: str, **more: Any) -> None:
+        self._ask(type(None), method, path, **more)
+
+    def _text(self, path: str, query: Mapping[str, Any] | None = None) -> str:
+        return self._ask(str, "GET", path, query=query)
+
+    def _lines(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        return self._client.lines(path, query or {})
+
+    def _send(self, answer: type[T], path: str, lines: Iterable[bytes]) -> T:
+        return decode(answer, self._client.send(path, lines), f"POST {path}")
+
+    def _try(self, ask: Callable[[], Any], *, again: bool) -> Any:
+        for number in range(self._tries if again else 1):
+            if number:
+                self._pause(FIRST_PAUSE_SECONDS * 2 ** (number - 1))
+            try:
+                return ask()
+            except AndonError as error:
+                if not error.retry:
+                    raise
+                failed = error
+        raise failed
+
+
+def decode(answer: type[T], value: Any, what: str) -> T:
+    """Check an answer against its shape.
+
+    Raises:
+        InternalError: It has another one.
+    """
+    try:
+        return msgspec.convert(value, answer)
+    except msgspec.ValidationError as error:
+        raise InternalError(
+            f"the answer to {what} is not what this client knows: {error}",
+            hint="use the client of the server's own version",
+        ) from None
+
+
+def _encode(body: Any) -> bytes:
+    if isinstance(body, Mapping):
+        body = {name: value for name, value in body.items() if value is not None}
+    return msgspec.json.encode(body)
