@@ -6,6 +6,7 @@ An ``Installation`` is one state folder with its control plane.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from traffic import DEADLINE_SECONDS, request, until
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.agentclient.wire import AgentStatus
 from andon.adapters.filetree import work_tree
-from andon.client.wire import Client
+from andon.client.wire import Client, Server
 from andon.kernel.errors import TimedOut, Unavailable
 from andon.runtime.system import SystemClock
 
@@ -38,6 +39,36 @@ class Said(NamedTuple):
 
     code: int
     text: str
+
+
+class Person:
+    """Somebody with a token of their own, who reaches the control plane over HTTP.
+
+    Args:
+        url: Where it listens.
+        token: What lets them in.
+        folder: Where they stand: nothing of the installation is theirs.
+    """
+
+    def __init__(self, url: str, token: str, folder: Path) -> None:
+        self.folder = folder
+        self.client = Client(Server(url, token), timeout_seconds=20)
+        theirs = {"ANDON_SERVER": url, "ANDON_TOKEN": token, "HOME": str(folder)}
+        self.environ = {**os.environ, **theirs}
+
+    def andon(self, *arguments: str, seconds: float = 60) -> Said:
+        """Run a command as this person would."""
+        done = subprocess.run(
+            [sys.executable, "-m", "andon", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+        )
+        return Said(done.returncode, done.stdout)
 
 
 class Installation:
@@ -101,6 +132,18 @@ class Installation:
             timeout=seconds,
         )
         return Said(done.returncode, done.stdout)
+
+    def as_person(self, name: str, role: str = "approver") -> Person:
+        """Let a person in, and be that person."""
+        who = ("--role", role, "--email", f"{name}@example.com")
+        added = self.andon("admin", "user", "add", name, *who)
+        assert added.code == 0, added.text
+        theirs = {"owner": name, "grants": [{"role": role}], "expiresSeconds": 3600}
+        made = self.client.post("/tokens", {"name": f"of-{name}", **theirs})
+        folder = self.state.with_name(f"home-of-{name}")
+        folder.mkdir()
+        url = json.loads((self.state / "control.json").read_text())["url"]
+        return Person(url, made["secret"], folder)
 
     def ship(self, project: Project, ref: str = "HEAD", *options: str) -> Said:
         """Ship and follow to the end."""

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from driver import Installation, Json, installation
+from driver import Installation, Json, Person, installation
 from project import ROLLING, Project, Shape
 from traffic import request, until
 
@@ -41,7 +41,12 @@ def andon(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
 
 
 @pytest.fixture(scope="module")
-def project(andon: Installation) -> Project:
+def ann(andon: Installation) -> Person:
+    return andon.as_person("ann")
+
+
+@pytest.fixture(scope="module")
+def project(andon: Installation, ann: Person) -> Project:
     """The repository, with "one" everywhere: held back until a person approved it."""
     project = Project(andon.state.with_name("hello"), Shape(environments=ENVIRONMENTS))
     held = andon.ship(project)
@@ -50,15 +55,19 @@ def project(andon: Installation) -> Project:
     change = andon.change(project.good[:12])["name"]
     assert f"andon approve {change} --environment prod" in held.text, held.text
     assert andon.ask("dev") == "one"
-    approve(andon, project, project.good)
+    own = andon.andon("approve", change, "-e", "prod", *WHY)
+    assert own.code == 6, own.text
+    assert "nobody approves their own change" in own.text
+    approve(andon, ann, project.good)
     assert andon.ask() == "one"
     return project
 
 
-def approve(andon: Installation, project: Project, sha: str) -> None:
-    """Consent, and see it everywhere."""
+def approve(andon: Installation, person: Person, sha: str) -> None:
+    """Have somebody else consent, and see it everywhere."""
     name = andon.change(sha[:12])["name"]
-    assert andon.andon("approve", name, "-e", "prod", *WHY).code == 0
+    said = person.andon("approve", name, "-e", "prod", *WHY)
+    assert said.code == 0, said.text
     assert andon.ended(name)["phase"] == "Succeeded"
 
 
@@ -78,9 +87,16 @@ def told(receiver: Receiver, run: str) -> list[Json]:
 def test_approval_is_recorded(andon: Installation, project: Project) -> None:
     [event] = recorded(andon, "--type", "dev.cdeventsx.andon-approval.given.0.1.0")
     assert event["stream"] == "env/prod"
+    assert event["text"].startswith("ann approves hello-")
+    [denied] = recorded(andon, "--type", "dev.cdeventsx.andon-access.denied.0.1.0")
+    assert "approve" in denied["text"]
+    why = andon.andon("why", project.good[:12])
+    assert f"prod by ann: {WHY[1]}" in why.text, why.text
 
 
-def test_hold_stops_a_ship_and_lift_lets_it_go_on(andon: Installation, project: Project) -> None:
+def test_hold_stops_a_ship_and_lift_lets_it_go_on(
+    andon: Installation, project: Project, ann: Person
+) -> None:
     pulled = andon.andon("hold", "-e", "dev", "-m", "freeze", "--json")
     assert pulled.code == 0, pulled.text
     hold = json.loads(pulled.text)
@@ -97,7 +113,7 @@ def test_hold_stops_a_ship_and_lift_lets_it_go_on(andon: Installation, project: 
 
     assert andon.andon("lift", hold["name"], *WHY).code == 0
     until(lambda: andon.ask("dev") == "two", "two is in dev")
-    approve(andon, project, sha)
+    approve(andon, ann, sha)
     assert andon.ask() == "two"
     about = [
         event["type"].split(".")[-4:-3] for event in recorded(andon, "--subject", hold["name"])
