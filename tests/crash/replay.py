@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 SETTLING_SECONDS = 30
 """So long a play goes on after its text, until nothing of its last moment is left to do."""
-SEEN = {"commit approve", "commit rollback"}
+SEEN = {"commit approve", "commit rollback", "commit secret", "commit rotate", "commit remove"}
 """What people who got no answer must not repeat without a look at what is there: it would be done
 twice, as they asked. All else they do is repeated here, and must come to the same."""
 IDLE_PICTURES = 2

@@ -22,6 +22,7 @@ from andon.api.v1.definitions import (
     ServiceSpec,
     Spec,
 )
+from andon.api.v1.records import SecretRef
 from andon.kernel.digest import config_hash
 from andon.kernel.errors import InvalidDocument
 
@@ -64,15 +65,27 @@ def configuration(
     environment = environment_overlay or EnvironmentSpec()
     overlay = environment.services.get(name, Overlay())
     return Resolved(
-        config=service.config | environment.config | overlay.config,
+        config={
+            name: value
+            for name, value in (service.config | environment.config | overlay.config).items()
+            if name not in service.secrets
+        },
         replicas=service.replicas if overlay.replicas is None else overlay.replicas,
         resources=_filled(overlay.resources or Resources(), service.resources),
     )
 
 
-def configuration_hash(service: ServiceSpec, resolved: Resolved) -> str:
-    """Return the identity of everything besides the artifact that shapes what runs."""
-    shaping = {
+def configuration_hash(
+    service: ServiceSpec, resolved: Resolved, secrets: Mapping[str, SecretRef] | None = None
+) -> str:
+    """Return the identity of everything besides the artifact that shapes what runs.
+
+    Args:
+        service: The service.
+        resolved: What it is in the environment.
+        secrets: Those it sees, by variable; their versions count, never their values.
+    """
+    shaping: dict[str, Any] = {
         "command": service.command,
         "config": resolved.config,
         "drain_seconds": service.drain_seconds,
@@ -81,6 +94,8 @@ def configuration_hash(service: ServiceSpec, resolved: Resolved) -> str:
         "replicas": resolved.replicas,
         "resources": resolved.resources,
     }
+    if secrets:
+        shaping["secrets"] = secrets
     hashed: dict[str, Any] = _whole_numbers(msgspec.to_builtins(shaping))
     return config_hash(hashed)
 

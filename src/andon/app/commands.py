@@ -22,8 +22,8 @@ from andon.app.consent import approve as approve
 from andon.app.consent import withdraw as withdraw
 from andon.app.numbers import next_name
 from andon.domains.delivery.cancelling import foresee, too_late
-from andon.domains.delivery.change import rollout_labels
 from andon.domains.delivery.environment import note_finished
+from andon.domains.delivery.plan import rollout_labels
 from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, is_active, is_latched

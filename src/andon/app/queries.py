@@ -18,6 +18,7 @@ from andon.api.v1.records import (
     Object,
     RolloutPlan,
     ScheduleSpec,
+    SecretRef,
     Subject,
     Version,
 )
@@ -31,6 +32,7 @@ from andon.app.shapes import (
     version_json,
 )
 from andon.domains.delivery.plan import environments_in_order, plan_rollout
+from andon.domains.delivery.rotation import versions
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import is_active
 from andon.domains.pipelines.schedule import entry_key
@@ -294,9 +296,10 @@ def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str])
         raise NotFound(f"there is no environment {environment}", hint=f"known: {known}")
     record = tx.get("Environment", environment)
     status: EnvironmentRecordStatus = record.status if record else EnvironmentRecordStatus()
+    secrets = versions(tx.list(Selector(kind="Secret", labels={"environment": environment})))
     rows = []
     for service in sorted(spec.services):
-        plan = plan_rollout("", spec, service, environment, digests.get(service, ""))
+        plan = plan_rollout("", spec, service, environment, digests.get(service, ""), secrets)
         before = tx.get("Run", status.runs.get(service, ""))
         rows.append(_difference(service, before.spec.rollout if before else None, plan))
     return {"environment": environment, "services": rows}
@@ -320,6 +323,7 @@ def _difference(service: str, before: RolloutPlan | None, after: RolloutPlan) ->
 
 def _facts(plan: RolloutPlan) -> dict[str, Any]:
     config = {f"config.{key}": value for key, value in sorted(plan.config.items())}
+    secrets = {f"secrets.{key}": _told(ref) for key, ref in sorted(plan.secrets.items())}
     irreversible = [job.name for job in plan.pre_deploy if job.irreversible]
     return {
         "artifact": plan.version.digest or f"not built yet ({plan.sha[:12]})",
@@ -327,5 +331,10 @@ def _facts(plan: RolloutPlan) -> dict[str, Any]:
         "replicas": plan.replicas,
         "resources": msgspec.to_builtins(plan.resources),
         **config,
+        **secrets,
         "irreversible jobs": irreversible,
     }
+
+
+def _told(ref: SecretRef) -> str:
+    return f"{ref.name}, version {ref.version}" if ref.version else f"{ref.name}, not set"

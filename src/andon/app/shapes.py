@@ -264,6 +264,14 @@ def _tell(row: LedgerRow) -> str:
             done = "approves" if verb == "given" else "no longer approves"
             where = row.stream.removeprefix("env/")
             return f"{by} {done} {row.chain} for {where}: {content.get('reason', '')}"
+        case "andon-secret", "released":
+            return f"{row.subject} begins: {content.get('reason')}"
+        case "andon-secret", "sealed":
+            return f"{content.get('by')} has another key seal the secrets"
+        case "andon-secret", _:
+            by = str(content.get("by", "")).removeprefix("person:")
+            where = f"{content.get('environment')}, version {content.get('version')}"
+            return f"secret {row.subject} {verb} by {by} in {where}"
         case _ if noun in ACCESS:
             return tell_access(noun, verb, row.subject, content)
         case "andon-cancellation", _:

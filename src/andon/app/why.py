@@ -10,6 +10,12 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY, TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
 from andon.app import queries
 from andon.app.shapes import Json, event_json, hold_json
+from andon.domains.delivery.rotation import (
+    awaited_secrets,
+    is_rotation,
+    opens_missing,
+    tell_missing,
+)
 from andon.domains.line.approvals import CHECK
 from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
 from andon.kernel.errors import NotFound
@@ -134,6 +140,7 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
     holds = _holds(tx, asked, now)
     closing = [hold for hold in holds if hold.spec.source != LATCH or _touches(asked, hold)]
     missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
+    missing += secrets_missing(tx, asked)
     chains = list(dict.fromkeys(run.spec.change for run in asked.runs))
     return {
         "subject": asked.name,
@@ -201,6 +208,26 @@ def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
     ]
 
 
+def secrets_missing(tx: Tx, asked: Asked) -> list[Json]:
+    """Say which secrets a Change waits for, in the environment that it has come to."""
+    change = tx.get("Change", asked.name) if asked.kind == "change" else None
+    if change is None or change.status.phase in TERMINAL:
+        return []
+    runs = tx.list(Selector(kind="Run", labels={"change": change.name}))
+    return [
+        {
+            "check": tell_missing([name], environment),
+            "environment": environment,
+            "since": change.created_at,
+            "opens": opens_missing(name, environment),
+            "person": True,
+        }
+        for environment, names in awaited_secrets(change, {run.name for run in runs}).items()
+        for name in sorted(names)
+        if tx.get("Secret", f"{environment}.{name}") is None
+    ]
+
+
 def _lack(run: Object, check: str, reason: str, opens: str, *, person: bool) -> Json:
     return {
         "check": check,
@@ -219,6 +246,9 @@ def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> 
     lonely = [run for run in asked.runs if run.status.reason == "NoTraffic"]
     if lonely:
         return f"{lonely[0].name} is under way: {lonely[0].status.message}"
+    unset = [lack["check"] for lack in missing if lack["check"].startswith("secret ")]
+    if unset:
+        return "; ".join(unset)
     if missing:
         wanted = ", ".join(dict.fromkeys(_wanted(lack) for lack in missing))
         return f"waiting for Evidence: {wanted}"
@@ -227,7 +257,7 @@ def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> 
             return f"{run.name}: {run.status.message}"
     for run in asked.runs:
         if run.status.phase not in TERMINAL:
-            doing = _doing(tx, run)
+            doing = "; ".join(filter(None, [_doing(tx, run), _rotated(run)]))
             return f"{run.name} is under way{f': {doing}' if doing else ''}"
     return _built_only(tx, asked) or "nothing holds it"
 
@@ -241,6 +271,10 @@ def _built_only(tx: Tx, asked: Asked) -> str:
 
 def _wanted(lack: Json) -> str:
     return f"approval ({lack['reason']})" if lack["check"] == CHECK else str(lack["check"])
+
+
+def _rotated(run: Object) -> str:
+    return str(run.spec.rollout.reason) if is_rotation(run) else ""
 
 
 def _doing(tx: Tx, run: Object) -> str:

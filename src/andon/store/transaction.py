@@ -272,3 +272,15 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Return the settings whose keys begin so."""
+        rows = self._db.run(
+            "SELECT key, value FROM setting WHERE substr(key, 1, ?) = ? ORDER BY key",
+            (len(prefix), prefix),
+        )
+        return {str(key): str(value) for key, value in rows}
+
+    def remove_setting(self, key: str) -> None:
+        """Forget a setting."""
+        self._db.change("DELETE FROM setting WHERE key = ?", (key,))

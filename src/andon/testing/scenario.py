@@ -14,11 +14,14 @@ from typing import Any
 import msgspec
 import yaml
 
+from andon.adapters.sealing import Key
 from andon.api.project import Definitions, read_project
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller, Selector
-from andon.api.v1.records import Object
+from andon.api.v1.records import Object, SecretRef
 from andon.app import commands, queries, why
+from andon.app.secrets.keeper import put_secret, remove_secret
+from andon.app.secrets.safe import Safe
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
@@ -30,7 +33,7 @@ from andon.domains.response.controller import IncidentController
 from andon.kernel.errors import AndonError
 from andon.ports.asking import Asked
 from andon.store import open_store, verify_ledger
-from andon.testing.clock import FakeClock
+from andon.testing.clock import FakeClock, SeededRandomness
 from andon.testing.simulated_line import SimulatedLine
 from andon.testing.world import Fault, World
 
@@ -58,6 +61,11 @@ def sha_of(label: str) -> str:
     return hashlib.sha1(label.encode()).hexdigest()  # noqa: S324 - a name, not a secret
 
 
+class _OneKey:
+    def find(self, key_id: str) -> Key:
+        return Key(b"k" * 32)
+
+
 class Scenario:
     """One play on a line of its own.
 
@@ -83,6 +91,7 @@ class Scenario:
         self.labels: dict[str, str] = {}
         """Labels by Change name."""
         self.digests: dict[str, str] = {}
+        self.safe = Safe(_OneKey(), SeededRandomness(1))
         start = script.get("start")
         clock = FakeClock(start.timestamp()) if start else FakeClock()
         world = world_type(clock, seed=script.get("seed", 1), **script.get("world", {}))
@@ -139,6 +148,9 @@ class Scenario:
             "withdraw": self._withdraw,
             "rollback": self._rollback,
             "cancel": self._cancel,
+            "secret": self._secret,
+            "rotate": self._secret,
+            "remove": self._remove,
             "expect": lambda what, item: self.check(what),
         }
 
@@ -267,6 +279,23 @@ class Scenario:
         outlook = commands.outlook(found)
         return None if item.get("outlook", "") in outlook else f"outlook: {outlook}"
 
+    def _secret(self, name: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: put_secret(
+                *(tx, turns, self.safe, item["in"], name, f"hush {self.line.clock.now()}"),
+                by=f"person:{PERSON}",
+                create="secret" in item,
+                now=now,
+            )
+        )
+
+    def _remove(self, name: str, item: Item) -> None:
+        self.line.command(
+            lambda tx, turns, now: remove_secret(
+                tx, turns, item["in"], name, by=f"person:{PERSON}", now=now
+            )
+        )
+
     # --- names -----------------------------------------------------------------------------------
 
     def _change(self, label: str) -> str:
@@ -275,6 +304,9 @@ class Scenario:
     def _named(self, text: str) -> str:
         for name, label in sorted(self.labels.items(), key=lambda pair: -len(pair[1])):
             text = re.sub(rf"(?<![\w-]){re.escape(label)}$|(?<=-){re.escape(label)}$", name, text)
+        if text.startswith("rotation-"):
+            runs = self.line.look(lambda tx: tx.list(Selector(kind="Run")))
+            text = next((run.name for run in runs if self.told(run.name) == text), text)
         return text
 
     def told(self, text: str) -> str:
@@ -282,12 +314,33 @@ class Scenario:
         for name in sorted(self.labels, key=len, reverse=True):
             text = text.replace(name, self.labels[name])
         text = re.sub(r"\b[0-9a-f]{40}\b", lambda found: self._label_of(found[0]), text)
+        text = re.sub(r"\b(rotation-[a-z0-9-]+-[0-9]+)-[0-9a-f]{6}\b", r"\1", text)
         return re.sub(r"@sha256%3A[0-9a-f]{64}", "", text)
 
     def _label_of(self, sha: str) -> str:
         return self.line.world.messages.get(sha, sha)
 
     def _version(self, key: str) -> str:
+        """Label a version by its Change and the secrets it sees."""
+        seen = self._secrets_of(key)
+        said = sorted({f"+{ref.name}@{ref.version}" for ref in seen.values()})
+        return "".join([self._change_of(key), *said])
+
+    def _secrets_of(self, key: str) -> dict[str, SecretRef]:
+        for _, action in self.line.world.performed:
+            if isinstance(action, actions.DeployReplicas) and action.version.key == key:
+                return action.secrets
+        return {}
+
+    def _secrets_in(self, environment: str, service: str) -> str:
+        """Tell what the running version of a service sees."""
+        version = self.line.get("Environment", environment).status.services[service]
+        return " ".join(
+            f"{variable}={ref.environment}/{ref.name}@{ref.version}"
+            for variable, ref in sorted(self._secrets_of(version.key).items())
+        )
+
+    def _change_of(self, key: str) -> str:
         for _, action in self.line.world.performed:
             version = getattr(action, "version", None)
             if version is not None and version.key == key:
@@ -406,6 +459,12 @@ class Scenario:
             case "why":
                 return [
                     one for place, text in wanted.items() for one in self._check_why(place, text)
+                ]
+            case "secrets":
+                return [
+                    f"secrets of {place}: {found}"
+                    for place, text in wanted.items()
+                    if (found := self._secrets_in(*place.split("/"))) != text
                 ]
             case "holds" | "told" | "desired" | "replicas" | "running":
                 return [] if facts[topic] == wanted else [f"{topic}: {facts[topic]}"]

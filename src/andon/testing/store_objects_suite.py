@@ -209,3 +209,13 @@ class ObjectsOfStore:
         assert await store.read(lambda tx: tx.get_setting("k")) is None
         await write(store, ("put_setting", ("k", "1")), ("put_setting", ("k", "ü ? %s")))
         assert await store.read(lambda tx: tx.get_setting("k")) == "ü ? %s"
+
+    async def test_settings_are_found_by_how_they_begin_until_they_are_forgotten(
+        self, store: Store
+    ) -> None:
+        for key in ("a:2", "a:1", "a_1", "b:1"):
+            await write(store, ("put_setting", (key, key.upper())))
+        assert await store.read(lambda tx: tx.settings("a:")) == {"a:1": "A:1", "a:2": "A:2"}
+        await write(store, ("remove_setting", ("a:1",)), ("remove_setting", ("never",)))
+        assert await store.read(lambda tx: tx.settings("a:")) == {"a:2": "A:2"}
+        assert await store.read(lambda tx: tx.get_setting("a:1")) is None

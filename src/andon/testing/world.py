@@ -7,7 +7,7 @@ as a scenario says. Traffic is a seeded draw of a binomial for every second and 
 from __future__ import annotations
 
 import random  # noqa: TID251 - the seeded source itself
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from msgspec import Struct, field
@@ -46,6 +46,7 @@ class Fault(Struct, frozen=True, kw_only=True):
         name: Job, service, webhook or action it strikes.
         environment: Only there, for jobs and actions that have one.
         change: Only versions of Changes whose commit message starts with this.
+        secret: Only versions that see a secret in this version, for ``errors``.
         share: Share of requests that fail, for ``errors``.
         seconds: How long the action takes, for ``slow``.
         times: Strike so often, then no more; 0: always.
@@ -56,6 +57,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     name: str = ""
     environment: str = ""
     change: str = ""
+    secret: int = 0
     share: float = 0.0
     seconds: float = 0.0
     times: int = 0
@@ -68,6 +70,7 @@ class Arm(Struct, kw_only=True):
     service: str
     environment: str
     version: Version
+    secrets: frozenset[int] = frozenset()
     requests: int = 0
     errors: int = 0
     latency: dict[int, int] = field(default_factory=dict)
@@ -102,6 +105,8 @@ class World:
         """What a service's tree is at a commit: equal text, equal digest."""
         self.desired: dict[tuple[str, str], Version] = {}
         self.replicas: dict[tuple[str, str, str], int] = {}
+        self._secrets: dict[tuple[str, str, str], frozenset[int]] = {}
+        """Versions of secrets that replicas see."""
         self.arms: dict[tuple[str, str, str], Arm] = {}
         self.weights: dict[tuple[str, str], dict[str, float]] = {}
         self.told: list[dict[str, Any]] = []
@@ -120,11 +125,19 @@ class World:
 
     # --- faults ----------------------------------------------------------------------------------
 
-    def _fault(self, kind: str, name: str, sha: str = "", environment: str = "") -> Fault | None:
+    def _fault(
+        self,
+        kind: str,
+        name: str,
+        sha: str = "",
+        environment: str = "",
+        secrets: Collection[int] = (),
+    ) -> Fault | None:
         change = self.messages.get(sha, "")
         for number, fault in enumerate(self.faults):
             fits = fault.kind == kind and fault.name in {"", name}
             fits = fits and fault.environment in {"", environment}
+            fits = fits and (not fault.secret or fault.secret in secrets)
             if not fits or (fault.change and not change.startswith(fault.change)):
                 continue
             struck = self.struck.setdefault(number, set())
@@ -248,6 +261,7 @@ class World:
             )
         place = (action.environment, action.service, action.version.key)
         self.replicas[place] = action.replicas
+        self._secrets[place] = frozenset(ref.version for ref in action.secrets.values())
         return actions.ReplicasReady(
             endpoints=tuple(f"127.0.0.1:{9000 + n}" for n in range(action.replicas))
         )
@@ -275,7 +289,12 @@ class World:
             raise InternalError(f"{place}: takes traffic before it is ready")
         self.arms.setdefault(
             place,
-            Arm(service=action.service, environment=action.environment, version=action.version),
+            Arm(
+                service=action.service,
+                environment=action.environment,
+                version=action.version,
+                secrets=self._secrets.get(place, frozenset()),
+            ),
         )
         weights = self.weights.setdefault(place[:2], {})
         weights.setdefault(place[2], 0.0 if weights else 100.0)
@@ -345,7 +364,7 @@ class World:
                 continue
             share = self.weights.get((environment, service), {}).get(key, 0.0) / 100
             requests = round(self._rate * share * seconds)
-            fault = self._fault("errors", service, self._sha_of(arm.version))
+            fault = self._fault("errors", service, self._sha_of(arm.version), secrets=arm.secrets)
             failing = fault.share if fault else 0.0
             arm.requests += requests
             arm.errors += sum(self._random.random() < failing for _ in range(requests))

@@ -27,8 +27,8 @@ from andon.api.v1.records import (
 )
 from andon.app import commands
 from andon.app.queries import active_runs
-from andon.domains.delivery.change import rollout_labels
 from andon.domains.delivery.environment import note
+from andon.domains.delivery.plan import rollout_labels
 from andon.domains.line import events
 from andon.kernel.errors import Conflict
 from andon.ports.store import Tx

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from andon.api.v1.control import Decision, NewObject, Selector, View
 from andon.api.v1.records import (
     BUILD_ONLY,
+    PIPELINES,
     TERMINAL,
     BuildPlan,
     ChangeSpec,
@@ -20,12 +21,22 @@ from andon.api.v1.records import (
 from andon.domains.delivery.plan import (
     environments_in_order,
     plan_rollout,
+    rollout_labels,
     rollout_name,
     services_in_order,
+)
+from andon.domains.delivery.rotation import (
+    build_secrets,
+    names_secrets,
+    service_secrets,
+    tell_missing,
+    versions,
 )
 from andon.domains.line import events
 
 RIVALS = 100
+WAITING = 500
+"""So many of the newest Changes are looked at when a secret is set."""
 BuildPlanner = Callable[[ChangeSpec], BuildPlan]
 
 
@@ -54,12 +65,16 @@ class ChangeController:
             selectors[f"rivals:{name}"] = Selector(
                 kind="Run", labels={"environment": name}, newest=RIVALS
             )
+        for name in (PIPELINES, *spec.environments) if names_secrets(spec) else ():
+            selectors[f"secrets:{name}"] = Selector(kind="Secret", labels={"environment": name})
         return selectors
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
-        """Wake the Change of a Run that changed."""
+        """Wake the Change of a Run that changed, and all that may wait for a secret that was set."""
         if changed.kind == "Run" and changed.spec.change:
             return (Selector(kind="Change", name=changed.spec.change),)
+        if changed.kind == "Secret":
+            return (Selector(kind="Change", newest=WAITING),)
         return ()
 
     def reconcile(self, view: View, now: float) -> Decision:
@@ -82,6 +97,9 @@ class _Promotion:
 
     def decide(self) -> Decision:
         build = self.runs.get(f"build-{self.name}")
+        lacking = build_secrets(self.spec) - self._set(PIPELINES).keys()
+        if build is None and lacking:
+            return self._answer("Waiting", {}, tell_missing(lacking, PIPELINES))
         if build is None:
             self.create.append(self._build_run())
             return self._answer("Running", {}, "building")
@@ -127,11 +145,17 @@ class _Promotion:
         }
         done: set[str] = set()
         waiting: list[Object] = []
+        lacking: set[str] = set()
+        secrets = self._set(environment)
         for service in services_in_order(self.spec.services):
-            plan = plan_rollout(self.name, self.spec, service, environment, digests[service])
+            plan = plan_rollout(
+                self.name, self.spec, service, environment, digests[service], secrets
+            )
             run = self.runs.get(rollout_name(self.name, service, environment))
             if run is None and self._runs_already(plan):
                 done.add(service)
+            elif run is None and (missing := self._lacking(service, secrets)):
+                lacking |= missing
             elif run is None:
                 if done.issuperset(self._known_needs(service)):
                     self.create.append(self._rollout_run(plan))
@@ -143,11 +167,20 @@ class _Promotion:
                 waiting.append(run)
         if len(done) == len(self.spec.services):
             return "Succeeded", ""
+        if lacking:
+            return "Waiting", tell_missing(lacking, environment)
         held = [run for run in waiting if run.status.phase == "Waiting"]
         if held:
             run = held[0]
             return "Waiting", f"{run.spec.rollout.service} in {environment}: {run.status.message}"
         return "Running", f"rolling out in {environment}"
+
+    def _set(self, environment: str) -> dict[str, int]:
+        """Return the versions of the secrets that are set there."""
+        return versions(self.view.related.get(f"secrets:{environment}", ()))
+
+    def _lacking(self, service: str, secrets: Mapping[str, int]) -> frozenset[str]:
+        return service_secrets(self.spec.services[service]) - secrets.keys()
 
     def _known_needs(self, service: str) -> set[str]:
         return {need for need in self.spec.services[service].needs if need in self.spec.services}
@@ -204,14 +237,3 @@ def _may_move(run: Object, seen: float) -> bool:
         return True
     changed = run.status.phase == "Succeeded" or run.status.reason == "NoWayBack"
     return changed and bool(run.status.finished_at > seen)
-
-
-def rollout_labels(plan: RolloutPlan, change: str, type: str) -> dict[str, str]:
-    """Return the labels that rollouts are found by."""
-    return {
-        "type": type,
-        "change": change,
-        "environment": plan.environment,
-        "service": plan.service,
-        "digest": plan.version.digest,
-    }

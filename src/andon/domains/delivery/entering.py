@@ -5,6 +5,8 @@ from __future__ import annotations
 from andon.api.v1.records import TERMINAL, Object, Version
 from andon.domains.delivery.plan import plan_steps
 from andon.domains.delivery.rollout import Rollout
+from andon.domains.delivery.rotation import is_rotation
+from andon.domains.delivery.telling import ask_for_consent
 from andon.domains.line import events
 from andon.domains.line.gate import Gate, judge_gate
 
@@ -21,6 +23,8 @@ def pass_gate(rollout: Rollout) -> bool:
     if environment is None:
         return False
     current = environment.status.services.get(rollout.plan.service)
+    if _moved_on(rollout, current):
+        return False
     stuck = _stuck(rollout)
     if current is not None and current.key == rollout.plan.version.key and stuck is None:
         _nothing_to_do(rollout)
@@ -34,13 +38,30 @@ def pass_gate(rollout: Rollout) -> bool:
 
 
 def _superseded(rollout: Rollout) -> bool:
-    newer = [run for run in rollout.later() if run.spec.type == rollout.spec.type]
+    rotation = is_rotation(rollout.view.object)
+    newer = [
+        run
+        for run in rollout.later()
+        if run.spec.type == rollout.spec.type and is_rotation(run) == rotation
+    ]
     if not newer or rollout.spec.type == "rollback":
         return False
-    message = f"superseded by {newer[-1].name}"
+    _give_way(rollout, f"superseded by {newer[-1].name}")
+    return True
+
+
+def _moved_on(rollout: Rollout, current: Version | None) -> bool:
+    """End a rotation when what it was made for no longer runs: what does took the secrets along."""
+    base, key = rollout.plan.base, current.key if current else ""
+    if not base or key in {base, rollout.plan.version.key}:
+        return False
+    _give_way(rollout, "superseded by the version that runs by now")
+    return True
+
+
+def _give_way(rollout: Rollout, message: str) -> None:
     rollout.close_open_steps("cancelled", message)
     rollout.set(phase="Cancelled", reason="Superseded", message=message, finished_at=rollout.now)
-    return True
 
 
 def _queued(rollout: Rollout) -> bool:
@@ -93,13 +114,16 @@ def _judge_gate(rollout: Rollout) -> Gate:
         related.get("holds", ()) if rollout.spec.type == "rollout" else (),
         rollout.now,
         rollout.plan.max_age_seconds,
+        rollout.plan.approvals,
     )
 
 
 def _wait_at(rollout: Rollout, gate: Gate) -> None:
     reason = "Held" if gate.holds else "EvidenceMissing"
-    rollout.say("gate", gate.explain())
     rollout.set(phase="Waiting", reason=reason, message=gate.explain())
+    if gate.waits_for_people:
+        ask_for_consent(rollout)
+    rollout.say("gate", gate.explain())
     rollout.wake_at(rollout.now + POLL_SECONDS)
 
 

@@ -21,7 +21,7 @@ from andon.api.v1.actions import (
     ReplicasReady,
     SetWeights,
 )
-from andon.api.v1.control import ActionRow, Ask, Decision, Selector, View
+from andon.api.v1.control import ActionRow, Ask, Decision, NewObject, Selector, View
 from andon.api.v1.records import (
     TERMINAL,
     EnvironmentRecordStatus,
@@ -30,6 +30,7 @@ from andon.api.v1.records import (
     Subject,
 )
 from andon.domains.delivery.plan import backend_action, deploy_action
+from andon.domains.delivery.rotation import catch_up, rotation_asked
 from andon.domains.line.gate import is_latched
 
 RECENT_RUNS = 50
@@ -54,7 +55,8 @@ class EnvironmentController:
         }
         recent = Selector(kind="Run", labels={"environment": obj.name}, newest=RECENT_RUNS)
         holds = Selector(kind="Hold", labels={"state": "active", "environment": obj.name})
-        return {"recent": recent, "holds": holds, **chosen}
+        secrets = Selector(kind="Secret", labels={"environment": obj.name})
+        return {"recent": recent, "holds": holds, "secrets": secrets, **chosen}
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
         """Wake the environment of a rollout that ended."""
@@ -67,15 +69,28 @@ class EnvironmentController:
         """Take note of finished rollouts, then look after each service."""
         status = note_finished(view.object.status, view.related.get("recent", ()))
         sync = _Sync(view, status, now)
+        rotations: list[NewObject] = []
         if status is view.object.status:
             sync.look_after_all()
+            rotations = _rotations(view, status)
         changed = sync.status if sync.status != view.object.status else None
         return Decision(
             status=changed,
+            create=tuple(rotations),
+            events=tuple(map(rotation_asked, rotations)),
             ask=tuple(sync.asked),
             consumed=tuple(sync.consumed),
             wake=now + sync.pause_seconds(noted=status is not view.object.status),
         )
+
+
+def _rotations(view: View, status: EnvironmentRecordStatus) -> list[NewObject]:
+    """Plan what follows from secrets that were rotated while a version was on its way in."""
+    found = {service: view.related.get(f"plan:{service}", ()) for service in status.services}
+    running = {service: runs[0] for service, runs in found.items() if runs}
+    known = {run.name for run in view.related.get("recent", ())}
+    made = catch_up(view.object, status, running, view.related.get("secrets", ()))
+    return [new for new in made if new.name not in known]
 
 
 def note_finished(

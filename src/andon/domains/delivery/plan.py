@@ -13,7 +13,7 @@ from andon.api.v1.definitions import (
     RouteSpec,
     ServiceSpec,
 )
-from andon.api.v1.records import ChangeSpec, JobPlan, RolloutPlan, Version
+from andon.api.v1.records import ChangeSpec, JobPlan, RolloutPlan, SecretRef, Version
 
 
 def environments_in_order(environments: Mapping[str, EnvironmentSpec]) -> tuple[str, ...]:
@@ -49,7 +49,12 @@ def _in_order(needs: Mapping[str, Iterable[str | None]]) -> tuple[str, ...]:
 
 
 def plan_rollout(
-    change: str, spec: ChangeSpec, service: str, environment: str, digest: str
+    change: str,
+    spec: ChangeSpec,
+    service: str,
+    environment: str,
+    digest: str,
+    secrets: Mapping[str, int] | None = None,
 ) -> RolloutPlan:
     """Plan how a version of a service takes over in an environment.
 
@@ -62,14 +67,15 @@ def plan_rollout(
         service: Which service.
         environment: Where to.
         digest: The artifact.
+        secrets: Newest version of each secret that is set there.
     """
     definition = spec.services[service]
     rules = spec.environments[environment]
     resolved = configuration(definition, service, spec.overlays.get(environment, rules))
+    refs = secret_refs(definition.secrets, environment, secrets or {})
     version = Version(
-        digest=digest, config_hash=configuration_hash(definition, resolved), change=change
+        digest=digest, config_hash=configuration_hash(definition, resolved, refs), change=change
     )
-    requires = (f"deployed/{rules.after}", *rules.requires) if rules.after else rules.requires
     return RolloutPlan(
         service=service,
         environment=environment,
@@ -83,19 +89,45 @@ def plan_rollout(
         resources=resolved.resources,
         drain_seconds=definition.drain_seconds,
         needs=definition.needs,
-        requires=requires,
+        requires=required(rules),
         max_age_seconds=rules.max_age_seconds,
+        approvals=rules.approvals,
         rollout=rules.rollout if isinstance(rules.rollout, RolloutPolicy) else RolloutPolicy(),
         route=spec.routes.get(service, RouteSpec(service=service)),
         objective=spec.objectives.get(service),
-        pre_deploy=tuple(plan_deploy_job(job) for job in definition.pre_deploy),
-        post_deploy=tuple(plan_deploy_job(job) for job in definition.post_deploy),
+        pre_deploy=tuple(plan_deploy_job(job, environment) for job in definition.pre_deploy),
+        post_deploy=tuple(plan_deploy_job(job, environment) for job in definition.post_deploy),
+        secrets=refs,
         notify=tuple(dict.fromkeys((*rules.notify, *spec.notify))),
     )
 
 
-def plan_deploy_job(job: DeployJob) -> JobPlan:
-    """Turn a job around a deployment into what the executor needs."""
+def secret_refs(
+    wanted: Mapping[str, str], environment: str, versions: Mapping[str, int]
+) -> dict[str, SecretRef]:
+    """Name the secrets that variables stand for, in the version there is now.
+
+    Args:
+        wanted: Name of the secret by variable.
+        environment: Where it holds.
+        versions: Newest version by name; the others are said by version 0.
+
+    >>> secret_refs({"DB": "db"}, "prod", {"db": 3})["DB"].version
+    3
+    """
+    return {
+        variable: SecretRef(name=name, environment=environment, version=versions.get(name, 0))
+        for variable, name in wanted.items()
+    }
+
+
+def plan_deploy_job(job: DeployJob, environment: str) -> JobPlan:
+    """Turn a job around a deployment into what the executor needs.
+
+    Args:
+        job: Its definition.
+        environment: Whose secrets it sees, each as it is when the job begins.
+    """
     return JobPlan(
         name=job.name,
         run=job.run,
@@ -106,7 +138,30 @@ def plan_deploy_job(job: DeployJob) -> JobPlan:
         irreversible=job.irreversible,
         always=job.always,
         concurrency=job.concurrency or "",
+        secrets=secret_refs(job.secrets, environment, {}),
     )
+
+
+def required(rules: EnvironmentSpec) -> tuple[str, ...]:
+    """Return the checks that a version needs to enter an environment.
+
+    >>> required(EnvironmentSpec(after="dev", requires=("unit",)))
+    ('deployed/dev', 'unit')
+    """
+    before = (f"deployed/{rules.after}",) if rules.after else ()
+    consent = ("approval",) if rules.approvals is not None else ()
+    return tuple(dict.fromkeys((*before, *rules.requires, *consent)))
+
+
+def rollout_labels(plan: RolloutPlan, change: str, type: str) -> dict[str, str]:
+    """Return the labels that rollouts are found by."""
+    return {
+        "type": type,
+        "change": change,
+        "environment": plan.environment,
+        "service": plan.service,
+        "digest": plan.version.digest,
+    }
 
 
 def rollout_name(change: str, service: str, environment: str) -> str:
@@ -152,6 +207,7 @@ def deploy_action(plan: RolloutPlan) -> DeployReplicas:
         health=plan.health,
         resources=plan.resources,
         needs=plan.needs,
+        secrets=plan.secrets,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from andon.api.v1.actions import SetWeights
 from andon.api.v1.control import View
 from andon.api.v1.records import TERMINAL, Object, RolloutPlan, RunSpec, Subject, Version
+from andon.domains.delivery.rotation import is_rotation
 from andon.domains.line import events
 from andon.domains.line.gate import matching_holds
 from andon.domains.line.turn import Turn
@@ -73,6 +74,9 @@ class Rollout(Turn):
         """Say whether a rival is under way or overtakes this one."""
         if run.status.started_at:
             return True
+        if is_rotation(run) != is_rotation(self.view.object) and run.spec.type == "rollout":
+            # A Change takes newer secrets along: it lets a rotation go first, but not one that waits.
+            return is_rotation(run) and run.status.phase != "Waiting"
         if run.spec.type != self.spec.type:
             return bool(run.spec.type == "rollback")
         return self.order(run) < self.order(self.view.object)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Set
 from andon.api.v1.definitions import DeployJob, Job
 from andon.api.v1.records import (
     ENDED_STEP,
+    PIPELINES,
     BuildPlan,
     ChangeSpec,
     JobPlan,
     PackPlan,
+    SecretRef,
     StepState,
 )
 
@@ -32,6 +34,10 @@ def plan_job(name: str, job: Job) -> JobPlan:
         concurrency=job.concurrency or "",
         irreversible=isinstance(job, DeployJob) and job.irreversible,
         always=job.always,
+        secrets={
+            variable: SecretRef(name=secret, environment=PIPELINES)
+            for variable, secret in job.secrets.items()
+        },
     )
 
 

@@ -99,3 +99,11 @@ class Objects(Protocol):
     def put_setting(self, key: str, value: str) -> None:
         """Write a setting."""
         ...
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Return the settings whose keys begin so, by key."""
+        ...
+
+    def remove_setting(self, key: str) -> None:
+        """Forget a setting, if there is one."""
+        ...

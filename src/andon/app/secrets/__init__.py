@@ -1,0 +1,1 @@
+"""Secrets: kept sealed, rotated by a release, opened at the last moment."""
