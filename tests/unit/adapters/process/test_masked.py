@@ -2,15 +2,23 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from andon.adapters.agentclient import wire
+from andon.adapters.process import masked, procfs
+from andon.adapters.process.cgroups import Cgroups
+from andon.adapters.process.jobs import JobRunner
+from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import expect_values
 from andon.adapters.process.vault import Vault
+from andon.api.v1.actions import Intent, RunJob
+from andon.api.v1.records import PIPELINES, JobPlan, SecretRef
 from andon.kernel.errors import InvalidDocument, StepFailed, Unavailable
+from andon.testing.clock import FakeClock
 
 VALUES = {"PASSWORD": "hunter22hunter22"}
 
@@ -92,3 +100,41 @@ def test_masker_copies_what_it_masked():
 def test_masker_that_cannot_read_its_secrets_lets_nothing_through():
     said = mask(b"[garbage", b"it is hunter22")
     assert (said.stdout, said.returncode) == (b"", 1)
+
+
+@pytest.fixture
+async def bare(tmp_path):
+    """A job runner on a machine without bubblewrap and without cgroups."""
+    layout = Layout(tmp_path)
+    layout.make()
+    (tmp_path / "work" / "k_0").mkdir(parents=True)
+    groups = Cgroups({}, ())
+    runner = JobRunner(layout, FakeClock(), groups, sandboxed=False, port_of=lambda *_: 4000)
+    await runner.open()
+    yield runner
+    await runner.close()
+
+
+async def run(runner, script):
+    refs = {"PASSWORD": SecretRef(name="password", environment=PIPELINES)}
+    job = JobPlan(name="unit", run=script, secrets=refs)
+    action = RunJob(run="r", repository="shop", sha="f" * 40, job=job)
+    return await runner.run_job(action, Intent(key="k/0", epoch=1), VALUES)
+
+
+async def test_without_cgroups_a_masked_job_still_leaves_nothing(bare, tmp_path):
+    done = await run(bare, "echo it is $PASSWORD; sleep 300 & setsid sleep 300 & exit 3")
+    assert done.message == "exit code 3\nit is ***"
+    marker = str(tmp_path / "agent" / "jobs" / "k_0.json")
+    assert procfs.marked(marker) | procfs.marked(f"{marker}.masker") == set()
+
+
+async def test_masker_does_not_wait_for_ever_for_a_process_that_got_away(
+    bare, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(masked, "_DRAIN_SECONDS", 0.1)
+    away = "env -i setsid sh -c 'echo $$ >away; exec sleep 300' & until test -s away; do :; done"
+    done = await run(bare, f"echo it is $PASSWORD; {away}; exit 3")
+    os.kill(int((tmp_path / "work" / "k_0" / "away").read_text()), signal.SIGKILL)
+    assert done.message == "exit code 3\nit is ***"
+    assert procfs.marked(f"{tmp_path}/agent/jobs/k_0.json.masker") == set()
