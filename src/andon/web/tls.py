@@ -51,7 +51,7 @@ class Certificates:
         self._clock = clock
         self._stamp = self._look()
         self._pair = read_pair(files, clock)
-        self.context = read_pair(files, clock).context
+        self.context = self._pair.context
         """For the server: it hands every handshake on to the newest pair."""
         self.context.sni_callback = self._newest
 
