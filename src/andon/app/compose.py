@@ -20,7 +20,6 @@ from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
 from andon.api.v1.installation import InstallationSpec
-from andon.api.v1.records import SecretRef
 from andon.app.access.door import Door
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
@@ -32,6 +31,8 @@ from andon.app.ledger.bookkeeping import keeping, ledger_book
 from andon.app.lock import hold_state, prepare_state
 from andon.app.place import database_of
 from andon.app.provider import provider_of
+from andon.app.secrets.keeper import Secrets
+from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
@@ -43,7 +44,7 @@ from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
-from andon.kernel.errors import AndonError, NotFound, UsageError
+from andon.kernel.errors import AndonError, UsageError
 from andon.ports.offices import Offices
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
@@ -91,15 +92,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     agentless: bool = False
     take_over: bool = False
     installation: InstallationSpec = InstallationSpec()
-
-
-class NoSecrets:
-    """A ``SecretReader`` where none are kept."""
-
-    async def values(self, refs: Mapping[str, SecretRef]) -> Mapping[str, str]:
-        """Refuse: there is no secret."""
-        names = ", ".join(sorted(f"{ref.environment}/{ref.name}" for ref in refs.values()))
-        raise NotFound(f"there is no secret {names}", hint="`andon secret list`")
 
 
 Serve = Callable[[Offices], Awaitable[None]]
@@ -263,6 +255,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     agent: AgentClient
     desired: GitDesiredState
     clock: SystemClock
+    safe: Safe
 
 
 def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
@@ -271,7 +264,8 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
-    secrets = NoSecrets()
+    safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
+    secrets = Reader(store, safe)
     executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
@@ -302,6 +296,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         agent=agent,
         desired=desired,
         clock=clock,
+        safe=safe,
     )
 
 
@@ -372,9 +367,11 @@ async def _run(
         desired=parts.desired,
         clock=parts.clock,
     )
+    secrets = Secrets(store, parts.turns, parts.safe, parts.clock)
     door = door_of(settings, state, store, parts.clock)
     await door.open()
     await outrank(store, parts)
+    await parts.safe.warm(store)
     await parts.engine.start()
     installation.settled()
     try:
@@ -383,7 +380,7 @@ async def _run(
             sweeping(settings, store, worker),
             telling(settings, store, worker),
             *housekeeping(settings, book, store, worker, parts.executor),
-            serve(offices_of(settings, plane, door, admin)),
+            serve(offices_of(settings, plane, door, admin, secrets)),
             door.run(),
             installation.end_of_generation(),
             _watch(plane, settings),
@@ -406,12 +403,15 @@ def door_of(settings: Settings, state: Path, store: Store, clock: SystemClock) -
     )
 
 
-def offices_of(settings: Settings, plane: ControlPlane, door: Door, admin: Admin) -> Offices:
+def offices_of(
+    settings: Settings, plane: ControlPlane, door: Door, admin: Admin, secrets: Secrets
+) -> Offices:
     """Return everybody who answers."""
     return Offices(
         line=plane,
         access=door,
         admin=admin,
+        secrets=secrets,
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",
     )
