@@ -122,7 +122,8 @@ def _service(
     if moving is not None and moving.status.phase != "Pending":
         plan: RolloutPlan = moving.spec.rollout
         canary = {"version": version_json(plan.version, plan.sha), "run": run_json(moving)}
-    here = [hold for hold in holds if hold.spec.scope.matches(_subject(newest, place, service))]
+    subject = _subject(newest, place, service)
+    here = [hold for hold in holds if hold.spec.scope.matches(subject)]
     return {
         "environment": place.name,
         "service": service,
