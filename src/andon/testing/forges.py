@@ -97,7 +97,11 @@ def _merge_request(branch: str, fork: bool, action: str) -> dict[str, Any]:
 
 def send(forge: str, secret: str, event: str, message: Any) -> Sent:
     """Sign a message as a forge does."""
-    body = json.dumps(message).encode()
+    return send_bytes(forge, secret, event, json.dumps(message).encode())
+
+
+def send_bytes(forge: str, secret: str, event: str, body: bytes) -> Sent:
+    """Sign what may be no message at all."""
     return Sent({"Content-Type": "application/json", **_SIGN[forge](secret, event, body)}, body)
 
 

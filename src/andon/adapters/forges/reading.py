@@ -19,6 +19,7 @@ T = TypeVar("T")
 BRANCHES = "refs/heads/"
 LONGEST = 255
 """Characters of a name or an address that somebody else chose."""
+LAST_MOMENT = 1e11
 NOBODY = "0" * 40
 LISTED = ("opened", "reopened", "synchronize", "synchronized")
 
@@ -83,13 +84,15 @@ def emails(*persons: Person | None) -> tuple[str, ...]:
 
 
 def moment(text: str | int | None) -> float:
-    """Read a moment, given in seconds or as ISO 8601; 0: it is neither."""
-    if not isinstance(text, str):
-        return float(text or 0)
+    """Read a moment, given in seconds or as ISO 8601; 0: it is neither, or of no time of ours."""
     try:
-        return datetime.fromisoformat(text.replace(" UTC", "+00:00")).timestamp()
+        if not isinstance(text, str):
+            seconds = float(text or 0)
+        else:
+            seconds = datetime.fromisoformat(text.replace(" UTC", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+    return seconds if 0 < seconds < LAST_MOMENT else 0.0
 
 
 def pushed_branch(ref: str, after: str) -> str | Passed:
