@@ -71,6 +71,10 @@ class Passwords:
         key = _derive(password, of.cost, of.salt, len(of.key))
         return hmac.compare_digest(key, of.key) and known is not None
 
+    def veiled(self, text: str, salt: str) -> str:
+        """Return what a text that depends on a password can be known again by, as dear to guess."""
+        return _text(_derive(text, self._cost, salt.encode(), KEY_BYTES))
+
     def is_current(self, stored: str) -> bool:
         """Say whether a hash was made with the parameters of today."""
         known = _read(stored)

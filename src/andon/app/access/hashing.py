@@ -35,6 +35,10 @@ class Hashing:
         """Say whether a password is the one of a hash; an empty hash is nobody's."""
         return await self._run(lambda: self._passwords.matches(password, stored))
 
+    async def veiled(self, text: str, salt: str) -> str:
+        """Return what a text that depends on a password can be known again by."""
+        return await self._run(lambda: self._passwords.veiled(text, salt))
+
     def is_current(self, stored: str) -> bool:
         """Say whether a hash was made with the parameters of today."""
         return self._passwords.is_current(stored)

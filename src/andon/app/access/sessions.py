@@ -6,6 +6,7 @@ import hmac
 import os
 import pwd
 from collections.abc import Callable
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -204,6 +205,7 @@ def _expect_to_count(tx: Tx, origin: Origin) -> None:
         raise Denied("this lets nobody in any more", hint="ask an administrator")
 
 
+@lru_cache(maxsize=64)
 def account_of(uid: int) -> str:
     """Return the name of an account of this machine."""
     try:

@@ -86,10 +86,16 @@ def grants(*roles: str) -> list[Grant]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+def url(tmp_path: Path) -> str:
+    """Where the database is; a test may say otherwise."""
+    return str(tmp_path / "a.db")
+
+
+@pytest.fixture
+async def house(tmp_path: Path, url: str) -> AsyncIterator[House]:
     """A door that is open."""
     clock = FakeClock()
-    store = open_store(str(tmp_path / "a.db"), source="/andon/test", clock=clock)
+    store = open_store(url, source="/andon/test", clock=clock)
     opened = House(tmp_path, store, clock)
     await opened.door.open()
     yield opened

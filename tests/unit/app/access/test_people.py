@@ -140,6 +140,19 @@ async def test_wish_counts_once_and_only_on_the_revision_it_was_meant_for(house:
         await house.door.put_user("ann", asked=late, create=False, disabled=True)
 
 
+async def test_same_wish_with_a_password_is_known_again_but_not_by_a_digest_to_guess_from(
+    house: House,
+):
+    asked = Asked(by="person:root", key="k", fingerprint="digest of a request")
+    for _ in range(2):
+        made = await house.door.put_user("ann", asked=asked, create=True, password=PASSWORD)
+        assert made["name"] == "ann"
+    assert b"digest of a request" not in house.bytes_on_disk()
+    another = Asked(by="person:root", key="k", fingerprint="digest of another")
+    with pytest.raises(UsageError, match="another request"):
+        await house.door.put_user("ann", asked=another, create=True, password=PASSWORD)
+
+
 async def test_ledger_says_who_gave_what_to_whom_and_no_secret(house: House):
     await house.add_user("ann", "admin", "viewer@prod", emails=["ann@private.example"])
     await house.change_user("ann", password="yet another password", unlock=True)

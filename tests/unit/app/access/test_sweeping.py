@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from andon.api.v1.control import Selector
 from andon.app.access.sessions import SESSION_SECONDS
 from andon.app.access.sweeping import sweep_access
 from andon.app.access.tokens import DAY_SECONDS
+from andon.app.work.sweeping import keep_sweeping
 from andon.ports.asking import Asked
 
 from .conftest import House, grants
@@ -30,6 +34,19 @@ async def test_sessions_that_are_over_go(house: House):
     assert await swept(house) == 1
     assert len(await names(house, "Session")) == 1
     assert await house.door.of_session(young) is not None
+
+
+async def test_sweeper_takes_them_even_where_changes_are_kept_for_ever(house: House):
+    await house.add_user("ann", "viewer")
+    await house.log_in()
+    house.clock.advance(SESSION_SECONDS)
+    sweeper = asyncio.create_task(keep_sweeping(house.store, 0, lambda tx: None))
+    async with asyncio.timeout(20):
+        while await names(house, "Session"):
+            await asyncio.sleep(0.01)
+    sweeper.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeper
 
 
 async def test_requests_of_yesterday_go(house: House):
