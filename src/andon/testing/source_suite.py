@@ -42,6 +42,7 @@ class SourceSuite:
         commit = source.resolve(sample.repository, "main")
         assert commit.parents == (sample.first,)
         assert commit.author
+        assert commit.committer
         assert commit.message
         assert commit.committed_at > 0
 

@@ -70,6 +70,7 @@ async def test_every_command_reaches_the_line_with_what_was_said(
     await ask(client.post, "/rollback", latch | {"service": "shop"})
     await ask(client.post, "/runs/build-2/cancel", {"reason": "wrong"})
     await ask(client.post, "/approvals", latch | {"change": "shop-2"})
+    await ask(client.post, "/approvals/withdraw", latch | {"change": "shop-2"})
     await ask(client.post, "/watches", {"repository": "r"})
     await ask(client.delete, "/watches", {"repository": "r", "branch": "main"})
     assert served.line.asked == [
@@ -80,6 +81,7 @@ async def test_every_command_reaches_the_line_with_what_was_said(
         ("rollback", latch | {"service": "shop"} | ada),
         ("cancel", {"run": "build-2", "reason": "wrong"} | ada),
         ("approve", latch | {"change": "shop-2"} | ada),
+        ("withdraw", latch | {"change": "shop-2"} | ada),
         ("watch", {"repository": "r", "branch": "main", "interval_seconds": 5}),
         ("unwatch", {"repository": "r", "branch": "main"}),
     ]
