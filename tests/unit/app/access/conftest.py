@@ -25,12 +25,12 @@ PASSWORD = "correct horse battery"
 class House:
     """A store with a door in it."""
 
-    def __init__(self, folder: Path, store: Store, clock: FakeClock) -> None:
+    def __init__(self, folder: Path, store: Store, clock: FakeClock, seed: int = 0) -> None:
         self.folder = folder
         self.store = store
         self.clock = clock
         self.asked = Asked(by="person:root", via="socket", operation="test")
-        self.seed = 0
+        self.seed = seed
         self.door = self.another_door()
 
     def another_door(self, cost: Cost = CHEAP) -> Door:

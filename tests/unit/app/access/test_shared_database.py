@@ -27,7 +27,7 @@ def url(server: PostgresServer) -> str:
 async def elsewhere(house: House, url: str, tmp_path: Path) -> AsyncIterator[House]:
     """Another process on the same database."""
     store = open_store(url, source="/andon/elsewhere", clock=house.clock)
-    other = House(tmp_path, store, house.clock)
+    other = House(tmp_path, store, house.clock, seed=1000)
     await other.door.open()
     yield other
     store.close()
