@@ -1,139 +1,48 @@
-"""Puts the embedded default together: SQLite, local processes, HAProxy, one process."""
+"""Runs the embedded default: SQLite, local processes, HAProxy, one process; and workers beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
-
-from andon.adapters.agentclient import AgentClient, ensure_agent
-from andon.adapters.git import GitDesiredState, GitSource
-from andon.adapters.local import LocalExecutor, LocalTarget
-from andon.adapters.oci import OciArtifactStore
-from andon.adapters.webhook import WebhookNotifier
-from andon.api.v1 import actions
-from andon.api.v1.control import Controller
-from andon.api.v1.installation import InstallationSpec
-from andon.app.access.door import Door
+from andon.adapters.agentclient import ensure_agent
+from andon.adapters.local import LocalExecutor
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
-from andon.app.events.sinks import guard_of, sinks
+from andon.app.events.sinks import guard_of
 from andon.app.home import Home, expect_home, this_home, worker_slot
+from andon.app.hooks.notices import ensure_notices
+from andon.app.hooks.parts import inner_sinks
 from andon.app.installation import Installation
 from andon.app.ledger.book import Book
 from andon.app.ledger.bookkeeping import keeping, ledger_book
 from andon.app.lock import hold_state, prepare_state
+from andon.app.offices import open_sinks
+from andon.app.parts import Parts, assemble
 from andon.app.place import database_of
-from andon.app.provider import provider_of
 from andon.app.secrets.keeper import Secrets
-from andon.app.secrets.safe import Reader, Safe, open_safe
+from andon.app.secrets.safe import Safe
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
-from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
-from andon.app.work.sweeping import KEEP_DAYS, keep_clearing, keep_sweeping
-from andon.domains.delivery.change import ChangeController
-from andon.domains.delivery.controller import RolloutController
-from andon.domains.delivery.environment import EnvironmentController
-from andon.domains.pipelines.controller import BuildController
-from andon.domains.pipelines.plan import plan_build
-from andon.domains.pipelines.schedule import ScheduleController
-from andon.domains.response.controller import IncidentController
+from andon.app.work.sweeping import keep_clearing, keep_sweeping
 from andon.kernel.errors import AndonError, UsageError
 from andon.ports.offices import Offices
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
-from andon.runtime.performing import Perform
 from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.together import until_one_ends
-from andon.runtime.turns import Turns
-from andon.runtime.worker import LEASE_SECONDS, Pace
+from andon.runtime.worker import Pace
 from andon.store import open_store
 
-JOBS_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 LEAVE_SECONDS = 2.0
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """What an installation is told from outside.
-
-    Args:
-        state: Folder of everything.
-        database_url: ``sqlite:///...`` or ``postgresql://...``; empty: a file in the state folder.
-        watch: Branches to ship by themselves: (repository, branch).
-        notify: Webhooks told whenever the line stops.
-        allow_internal: Internal networks and names that webhooks and subscribers may be at.
-        policy_branch: Branch that rules are read from.
-        lease_seconds: Within this time a dead worker's work goes on elsewhere.
-        jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
-        keep_days: How long ended Changes and what belongs to them are kept; 0: for ever.
-        archive_after_days: When events move from the database into the archive; 0: never.
-        agentless: Take turns and tell people only, as the agent is on another machine.
-        take_over: Become the database's home, because the former one is lost.
-        installation: How Andon itself is reached, and what it relies on.
-    """
-
-    state: Path
-    database_url: str = ""
-    watch: tuple[tuple[str, str], ...] = ()
-    notify: tuple[str, ...] = ()
-    allow_internal: tuple[str, ...] = ()
-    policy_branch: str = "main"
-    lease_seconds: float = LEASE_SECONDS
-    jobs_at_once: int = JOBS_AT_ONCE
-    keep_days: float = KEEP_DAYS
-    archive_after_days: float = 0.0
-    agentless: bool = False
-    take_over: bool = False
-    installation: InstallationSpec = InstallationSpec()
-
-
 Serve = Callable[[Offices], Awaitable[None]]
-
-
-def controllers() -> list[Controller]:
-    """Return every controller of the line."""
-    return [
-        ChangeController(plan_build),
-        BuildController(),
-        ScheduleController(plan_build),
-        RolloutController("rollout"),
-        RolloutController("rollback"),
-        EnvironmentController(),
-        IncidentController(),
-    ]
-
-
-def performers(
-    *,
-    executor: LocalExecutor,
-    artifacts: OciArtifactStore,
-    desired: GitDesiredState,
-    target: LocalTarget,
-    dataplane: AgentClient,
-    notifier: WebhookNotifier,
-) -> Mapping[type[actions.Action], Perform]:
-    """Say which port carries out which action."""
-    return {
-        actions.RunJob: executor.run_job,
-        actions.CancelJob: executor.cancel_job,
-        actions.PackArtifact: artifacts.pack_artifact,
-        actions.WriteDesired: desired.write_desired,
-        actions.DeployReplicas: target.deploy_replicas,
-        actions.ObserveReplicas: target.observe_replicas,
-        actions.RetireReplicas: target.retire_replicas,
-        actions.AddBackend: dataplane.add_backend,
-        actions.SetWeights: dataplane.set_weights,
-        actions.RemoveBackend: dataplane.remove_backend,
-        actions.ObserveTraffic: dataplane.observe_traffic,
-        actions.Notify: notifier.notify,
-    }
 
 
 async def run_control_plane(settings: Settings, serve: Serve) -> None:
@@ -218,11 +127,13 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
             if not settings.agentless:
                 book = ledger_book(state, store)
                 beside_the_agent = housekeeping(settings, book, store, worker, parts.executor)
+            # The key of the tokens lies with the agent, in the state folder.
+            inner = {} if settings.agentless else inner_sinks(outward_of(settings, store, parts))
             try:
                 await until_one_ends(
                     parts.engine.run(),
                     sweeping(settings, store, worker),
-                    telling(settings, store, worker),
+                    telling(settings, store, worker, inner),
                     *beside_the_agent,
                 )
             finally:
@@ -243,61 +154,6 @@ def open_database(settings: Settings, state: Path) -> Store:
 def is_shared(database_url: str) -> bool:
     """Say whether several processes may use a database."""
     return database_url.startswith(("postgresql://", "postgres://"))
-
-
-class Parts(Struct, frozen=True, kw_only=True):
-    """A worker, and what others need of it."""
-
-    engine: Engine
-    turns: Turns
-    source: GitSource
-    executor: LocalExecutor
-    agent: AgentClient
-    desired: GitDesiredState
-    clock: SystemClock
-    safe: Safe
-
-
-def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
-    """Put a worker together; nothing is started."""
-    clock = SystemClock()
-    agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
-    source = GitSource(state / "repositories")
-    artifacts = OciArtifactStore(state / "oci", source, state / "work")
-    safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
-    secrets = Reader(store, safe)
-    executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
-    desired = GitDesiredState(state / "desired.git", clock)
-    notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
-    turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
-    here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
-    if not settings.agentless:
-        here = performers(
-            executor=executor,
-            artifacts=artifacts,
-            desired=desired,
-            target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
-            dataplane=agent,
-            notifier=notifier,
-        )
-    engine = Engine(
-        store,
-        turns,
-        here,
-        worker,
-        Pace(settings.lease_seconds),
-        limits(settings.jobs_at_once),
-    )
-    return Parts(
-        engine=engine,
-        turns=turns,
-        source=source,
-        executor=executor,
-        agent=agent,
-        desired=desired,
-        clock=clock,
-        safe=safe,
-    )
 
 
 async def outrank(store: Store, parts: Parts) -> None:
@@ -343,6 +199,7 @@ async def _run(
 ) -> None:
     parts = assemble(settings, state, store, worker)
     book = ledger_book(state, store)
+    inner = inner_sinks(outward_of(settings, store, parts))
     plane = ControlPlane(
         state=state,
         store=store,
@@ -355,6 +212,7 @@ async def _run(
         notify=settings.notify,
         policy_branch=settings.policy_branch,
         guard=guard_of(settings.allow_internal, settings.installation),
+        inner=inner,
     )
     admin = Admin(
         installation=installation,
@@ -369,18 +227,21 @@ async def _run(
     )
     secrets = Secrets(store, parts.turns, parts.safe, parts.clock)
     door = door_of(settings, state, store, parts.clock)
+    forges = hooks_of(settings, store, parts, door)
     await door.open()
     await outrank(store, parts)
     await parts.safe.warm(store)
+    mail = settings.installation.mail is not None
+    await store.transact(lambda tx: ensure_notices(tx, mail, tx.now()))
     await parts.engine.start()
     installation.settled()
     try:
         await until_one_ends(
             parts.engine.run(),
             sweeping(settings, store, worker),
-            telling(settings, store, worker),
+            telling(settings, store, worker, inner),
             *housekeeping(settings, book, store, worker, parts.executor),
-            serve(offices_of(settings, plane, door, admin, secrets)),
+            serve(offices_of(settings, plane, door, admin, secrets, forges)),
             door.run(),
             installation.end_of_generation(),
             _watch(plane, settings),
@@ -390,42 +251,10 @@ async def _run(
         await parts.agent.close()
 
 
-def door_of(settings: Settings, state: Path, store: Store, clock: SystemClock) -> Door:
-    """Return who lets people in."""
-    oidc = settings.installation.oidc
-    return Door(
-        state,
-        store,
-        clock,
-        SystemRandomness(),
-        logins=("token", "password", *(("oidc",) if oidc else ())),
-        teams_by_group=oidc.teams if oidc else {},
-    )
-
-
-def offices_of(
-    settings: Settings, plane: ControlPlane, door: Door, admin: Admin, secrets: Secrets
-) -> Offices:
-    """Return everybody who answers."""
-    return Offices(
-        line=plane,
-        access=door,
-        admin=admin,
-        secrets=secrets,
-        provider=provider_of(settings.installation),
-        url=settings.installation.url or "",
-    )
-
-
-async def telling(settings: Settings, store: Store, worker: str) -> None:
+async def telling(settings: Settings, store: Store, worker: str, safe: Safe) -> None:
     """Tell subscribers what the ledger says, until cancelled."""
     pace = Pace(settings.lease_seconds)
-    await Deliverer(
-        store,
-        sinks(SystemClock(), guard_of(settings.allow_internal, settings.installation)),
-        worker,
-        pace,
-    ).run()
+    await Deliverer(store, open_sinks(settings, store, safe), worker, pace).run()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from andon import __version__
 from andon.adapters.agentclient import AgentClient
@@ -16,7 +17,7 @@ from andon.app import commands, queries, shipping
 from andon.app.acting import act, note_privilege
 from andon.app.events.intake import Intake
 from andon.app.events.news import Newsroom
-from andon.app.events.sinks import sinks
+from andon.app.events.sinks import InnerSinks, sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.app.ledger.book import Book
 from andon.app.shapes import (
@@ -61,6 +62,7 @@ class ControlPlane:
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
         guard: Where calls to subscribers may lead.
+        inner: What opens Andon's own subscribers.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class ControlPlane:
         notify: tuple[str, ...] = (),
         policy_branch: str = "main",
         guard: Guard = LOCAL,
+        inner: InnerSinks = MappingProxyType({}),
     ) -> None:
         self._state = state
         self._store = store
@@ -90,7 +93,9 @@ class ControlPlane:
         self._policy_branch = policy_branch
         self._started_at = clock.now()
         self.watching = Watches(store, source, clock, self._ship_seen)
-        self.subscriptions = Subscriptions(store, clock, SystemRandomness(), sinks(clock, guard))
+        self.subscriptions = Subscriptions(
+            store, clock, SystemRandomness(), sinks(clock, guard, inner)
+        )
         self.intake = Intake(store, turns, clock)
         self.news = Newsroom(store, clock)
 

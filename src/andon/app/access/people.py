@@ -25,6 +25,7 @@ from andon.app.access.room import (
     with_notes,
 )
 from andon.app.events.sinks import masked
+from andon.app.hooks.notices import ensure_notices
 from andon.app.shapes import Json
 from andon.kernel.errors import Conflict, UsageError
 from andon.ports.asking import Asked
@@ -92,6 +93,8 @@ class People(Room):
         def put(tx: Tx) -> Json:
             leaderless = administrators(tx)
             made = self._put(tx, "User", name, UserSpec(), UserStatus(), given, create)
+            if "notify" in given:
+                ensure_notices(tx, False, self.clock.now())
             if given.get("disabled") or "password" in given:
                 end_sessions(tx, f"user/{name}")
             if unlock:

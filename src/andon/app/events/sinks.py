@@ -15,6 +15,7 @@ from andon.kernel.errors import Unavailable, UsageError
 from andon.ports.sinks import Sink
 from andon.ports.store.outbox import Subscription
 
+InnerSinks = Mapping[str, Callable[[Subscription], Sink]]
 WEBHOOK = ("http", "https")
 OWN = "."
 """In the names of Andon's own subscribers, and of nobody else's."""
@@ -43,7 +44,7 @@ def guard_of(allow: Sequence[str], installation: InstallationSpec | None = None)
 def sinks(
     clock: Clock,
     guard: Guard = LOCAL,
-    inner: Mapping[str, Callable[[Subscription], Sink]] = MappingProxyType({}),
+    inner: InnerSinks = MappingProxyType({}),
 ) -> Callable[[Subscription], Sink]:
     """Return what opens the way to a subscriber; nothing is sent before the first delivery.
 

@@ -185,6 +185,6 @@ def addresses(user: Object, mail: bool) -> tuple[str, ...]:
     return tuple(f"mailto:{one}" for one in spec.emails[:1])
 
 
-def anybody(tx: Tx, mail: bool) -> bool:
-    """Say whether there is anybody to tell."""
-    return any(addresses(one, mail) for one in _users(tx))
+def anybody(tx: Tx) -> bool:
+    """Say whether anybody wants to be told somewhere."""
+    return any(one.spec.notify for one in _users(tx))

@@ -31,10 +31,10 @@ def ensure_notices(tx: Tx, mail: bool, now: float) -> None:
 
     Args:
         tx: A writing transaction.
-        mail: Whether the installation can send mail.
+        mail: Whether the installation can send mail: then people are told without asking for it.
         now: Seconds since the Unix epoch.
     """
-    if tx.subscriber(NAME) is None and anybody(tx, mail):
+    if tx.subscriber(NAME) is None and (mail or anybody(tx)):
         spec = Subscription(
             name=NAME,
             url=f"{SCHEME}://people",

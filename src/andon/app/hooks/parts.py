@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -10,7 +9,8 @@ from msgspec import Struct
 from andon.adapters.forges import FORGES
 from andon.adapters.notices import Chat, Mail
 from andon.adapters.outbound import Guard
-from andon.api.v1.installation import MailSpec
+from andon.api.v1.installation import InstallationSpec, MailSpec
+from andon.app.events.sinks import InnerSinks
 from andon.app.hooks import notices, reporter
 from andon.app.hooks.deliveries import Deliveries
 from andon.app.hooks.desk import Hooks
@@ -43,7 +43,17 @@ class Outward(Struct, frozen=True, kw_only=True):
     mail: MailSpec | None = None
 
 
-def inner_sinks(parts: Outward) -> Mapping[str, Callable[[Subscription], Sink]]:
+def address_of(installation: InstallationSpec) -> str:
+    """Return how people reach an installation.
+
+    >>> address_of(InstallationSpec())
+    'http://127.0.0.1:7411'
+    """
+    scheme = "https" if installation.tls else "http"
+    return installation.url or f"{scheme}://{installation.listen}"
+
+
+def inner_sinks(parts: Outward) -> InnerSinks:
     """Return what opens Andon's own subscribers, by scheme."""
     mail = Mail(parts.mail) if parts.mail else None
     people = notices.Notices(parts.store, parts.clock, Chat(parts.guard), mail, parts.url)
