@@ -328,7 +328,7 @@ def _lonely(rollout: Rollout) -> bool:
 def _ask_for_traffic(rollout: Rollout) -> str:
     return (
         f"nobody uses {rollout.plan.service} in {rollout.plan.environment} now, so nothing can be "
-        "judged: send it requests, or take the step unjudged with: andon approve "
+        "judged: send it requests, or have somebody else take the step unjudged: andon approve "
         f"{rollout.spec.change} --environment {rollout.plan.environment} -m REASON"
     )
 
