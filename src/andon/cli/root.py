@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "schedules": ("schedules", "List what is built again, and when."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
+        "secret": ("secret", "Keep what jobs and services must know and nobody may read."),
         "watch": ("watch", "Ship every new commit of a branch by itself."),
         "subscriptions": ("subscriptions", "Tell others what happens: webhooks, RabbitMQ, NATS."),
         "events": ("events", "Take events of others."),

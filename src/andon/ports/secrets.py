@@ -62,3 +62,20 @@ class SecretService(Protocol):
             Conflict: A service runs with it; says which.
         """
         ...
+
+    async def rewrap(self, *, old_key: str, asked: Asked) -> Json:
+        """Have another key of the installation seal everything; values and what runs stay.
+
+        Args:
+            old_key: The key before, where the installation names the next one already; empty: the
+                next key is made in the file of the key.
+            asked: Who asks.
+
+        Returns:
+            ``{key, before, values}``: names of the keys, and how many values there are.
+
+        Raises:
+            Conflict: That key seals them already.
+            Unavailable: A key is not there.
+        """
+        ...

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.api.v1.answers import ReleasedSecret, Secret
+from andon.api.v1.answers import ReleasedSecret, Sealed, Secret
 from andon.web.api.reading import InEnvironment
-from andon.web.operations import Ask, Call, Operation, in_path, somewhere
+from andon.web.operations import Ask, Call, Operation, everywhere, in_path, somewhere
 
 
 class SecretAsk(Ask, kw_only=True, frozen=True):
@@ -20,6 +20,19 @@ class SecretAsk(Ask, kw_only=True, frozen=True):
     create: Annotated[bool, Meta(description="A new secret; otherwise a new version of one.")] = (
         True
     )
+
+
+class RewrapAsk(Ask, kw_only=True, frozen=True):
+    """Another key to seal everything by."""
+
+    old_key: Annotated[
+        str,
+        Meta(
+            description="The key before, where `secretsKey` gives the next one already; empty: the next "
+            "key is made in the file of the key.",
+            max_length=4096,
+        ),
+    ] = ""
 
 
 async def _list(call: Call) -> Any:
@@ -42,6 +55,12 @@ async def _put(call: Call) -> Any:
 async def _remove(call: Call) -> Any:
     """Forget a secret with all its values."""
     return await call.secrets.remove(call.path("environment"), call.path("name"), asked=call.asked)
+
+
+async def _rewrap(call: Call) -> Any:
+    """Have another key seal all secrets; their values stay, and so does what runs."""
+    ask: RewrapAsk = call.body
+    return await call.secrets.rewrap(old_key=ask.old_key, asked=call.asked)
 
 
 OPERATIONS = (
@@ -74,5 +93,14 @@ OPERATIONS = (
         answer=Secret,
         once=True,
         revised=True,
+    ),
+    Operation(
+        name="secrets_rewrap",
+        method="POST",
+        path="/secrets/rewrap",
+        rule=everywhere("administer"),
+        handler=_rewrap,
+        answer=Sealed,
+        body=RewrapAsk,
     ),
 )
