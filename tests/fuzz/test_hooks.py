@@ -19,8 +19,8 @@ from andon.adapters.git import GitSource
 from andon.api.v1.control import Selector
 from andon.api.v1.installation import SecretsKeySpec
 from andon.app.access.door import Door
-from andon.app.compose import controllers
 from andon.app.hooks.parts import hooks
+from andon.app.parts import controllers
 from andon.app.secrets.safe import Vault, open_safe
 from andon.kernel.errors import AndonError, Denied
 from andon.ports.asking import Asked

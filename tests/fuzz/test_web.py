@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 from material import every, mutated
 
 from andon.adapters.agentclient import AgentClient
-from andon.app.compose import Settings, assemble, ledger_book, open_database
+from andon.app.access.door import Door
+from andon.app.compose import open_database
 from andon.app.control_plane import ControlPlane
+from andon.app.ledger.bookkeeping import ledger_book
+from andon.app.parts import assemble
+from andon.app.settings import Settings
+from andon.ports.offices import Offices
+from andon.runtime.system import SystemRandomness
 from andon.web.app import create_app
 
 PIECES = [
@@ -55,7 +61,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         agent=AgentClient(state / "nobody.sock", parts.clock),
         clock=parts.clock,
     )
-    app = create_app(plane)
+    door = Door(state, store, parts.clock, SystemRandomness())
+    app = create_app(Offices(line=plane, access=door))
     app.state.closing.set()
     with asyncio.Runner() as runner:
         yield lambda raw: runner.run(answer(app, raw))
@@ -78,6 +85,7 @@ async def answer(app: Any, raw: bytes) -> tuple[int, bytes]:
         "headers": headers,
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
+        "state": {"peer_uid": 0},
     }
 
     told = iter([{"type": "http.request", "body": body, "more_body": False}])

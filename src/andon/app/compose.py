@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from andon.adapters.agentclient import ensure_agent
 from andon.adapters.local import LocalExecutor
 from andon.app.control_plane import ControlPlane
 from andon.app.events.couriers import Deliverer
-from andon.app.events.sinks import guard_of
+from andon.app.events.sinks import guard_of, sinks
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.hooks.notices import ensure_notices
 from andon.app.hooks.parts import inner_sinks
@@ -21,17 +21,18 @@ from andon.app.installation import Installation
 from andon.app.ledger.book import Book
 from andon.app.ledger.bookkeeping import keeping, ledger_book
 from andon.app.lock import hold_state, prepare_state
-from andon.app.offices import open_sinks
+from andon.app.offices import open_offices, outward_of
 from andon.app.parts import Parts, assemble
 from andon.app.place import database_of
-from andon.app.secrets.keeper import Secrets
-from andon.app.secrets.safe import Safe
+from andon.app.settings import Settings
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.sweeping import keep_clearing, keep_sweeping
 from andon.kernel.errors import AndonError, UsageError
 from andon.ports.offices import Offices
+from andon.ports.sinks import Sink
 from andon.ports.store import Store
+from andon.ports.store.outbox import Subscription
 from andon.runtime.engine import Engine
 from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock, SystemRandomness
@@ -41,7 +42,7 @@ from andon.store import open_store
 
 LEAVE_SECONDS = 2.0
 
-
+InnerSinks = Mapping[str, Callable[[Subscription], Sink]]
 Serve = Callable[[Offices], Awaitable[None]]
 
 
@@ -225,10 +226,8 @@ async def _run(
         desired=parts.desired,
         clock=parts.clock,
     )
-    secrets = Secrets(store, parts.turns, parts.safe, parts.clock)
-    door = door_of(settings, state, store, parts.clock)
-    forges = hooks_of(settings, store, parts, door)
-    await door.open()
+    outside = open_offices(settings, state, store, parts, plane, admin)
+    await outside.door.open()
     await outrank(store, parts)
     await parts.safe.warm(store)
     mail = settings.installation.mail is not None
@@ -241,8 +240,8 @@ async def _run(
             sweeping(settings, store, worker),
             telling(settings, store, worker, inner),
             *housekeeping(settings, book, store, worker, parts.executor),
-            serve(offices_of(settings, plane, door, admin, secrets, forges)),
-            door.run(),
+            serve(outside.offices),
+            outside.door.run(),
             installation.end_of_generation(),
             _watch(plane, settings),
         )
@@ -251,10 +250,11 @@ async def _run(
         await parts.agent.close()
 
 
-async def telling(settings: Settings, store: Store, worker: str, safe: Safe) -> None:
+async def telling(settings: Settings, store: Store, worker: str, inner: InnerSinks) -> None:
     """Tell subscribers what the ledger says, until cancelled."""
     pace = Pace(settings.lease_seconds)
-    await Deliverer(store, open_sinks(settings, store, safe), worker, pace).run()
+    guard = guard_of(settings.allow_internal, settings.installation)
+    await Deliverer(store, sinks(SystemClock(), guard, inner), worker, pace).run()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

@@ -138,7 +138,7 @@ def database(url: str) -> str:
 
 def jobs(wanted: int | None) -> int:
     """Return how many jobs go on at once."""
-    from andon.app.compose import JOBS_AT_ONCE
+    from andon.app.settings import JOBS_AT_ONCE
 
     if wanted is not None and wanted < 0:
         raise UsageError(f"--jobs {wanted}: fewer than none", hint="0 stands for any number")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from andon.api.v1.actions import SetWeights
-from andon.app.compose import controllers
+from andon.app.parts import controllers
 from andon.ports.store import Limit, Store, Tx
 from andon.runtime.turns import Turns
 from andon.store import open_store, verify_ledger

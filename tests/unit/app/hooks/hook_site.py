@@ -12,9 +12,9 @@ from andon.api.v1.control import Selector
 from andon.api.v1.installation import SecretsKeySpec
 from andon.api.v1.records import Object
 from andon.app.access.door import Door
-from andon.app.compose import controllers
 from andon.app.hooks.desk import Hooks
 from andon.app.hooks.parts import hooks
+from andon.app.parts import controllers
 from andon.app.secrets.safe import Vault, open_safe
 from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx

@@ -1,0 +1,93 @@
+"""Everybody who answers to the outside, and who is told outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from andon.api.v1.installation import InstallationSpec
+from andon.app.access.door import Door
+from andon.app.control_plane import ControlPlane
+from andon.app.events.sinks import guard_of
+from andon.app.hooks.desk import Hooks
+from andon.app.hooks.parts import Outward, hooks
+from andon.app.parts import Parts
+from andon.app.provider import provider_of
+from andon.app.secrets.keeper import Secrets
+from andon.app.secrets.safe import Vault
+from andon.app.settings import Settings
+from andon.app.upkeep.admin import Admin
+from andon.ports.offices import Offices
+from andon.ports.store import Store
+from andon.runtime.system import SystemClock, SystemRandomness
+
+
+class Outside(Struct, frozen=True, kw_only=True):
+    """Everybody who answers, and the door itself, which has work of its own."""
+
+    offices: Offices
+    door: Door
+
+
+def open_offices(
+    settings: Settings, state: Path, store: Store, parts: Parts, plane: ControlPlane, admin: Admin
+) -> Outside:
+    """Return everybody who answers; nothing is opened yet."""
+    door = door_of(settings, state, store, parts.clock)
+    offices = Offices(
+        line=plane,
+        access=door,
+        admin=admin,
+        secrets=Secrets(store, parts.turns, parts.safe, parts.clock),
+        hooks=hooks_of(settings, store, parts, door),
+        provider=provider_of(settings.installation),
+        url=settings.installation.url or "",
+    )
+    return Outside(offices=offices, door=door)
+
+
+def address_of(told: InstallationSpec) -> str:
+    """Return the address that links lead to."""
+    return told.url or f"http{'s' if told.tls else ''}://{told.listen}"
+
+
+def door_of(settings: Settings, state: Path, store: Store, clock: SystemClock) -> Door:
+    """Return who lets people in."""
+    oidc = settings.installation.oidc
+    return Door(
+        state,
+        store,
+        clock,
+        SystemRandomness(),
+        logins=("token", "password", *(("oidc",) if oidc else ())),
+        teams_by_group=oidc.teams if oidc else {},
+    )
+
+
+def hooks_of(settings: Settings, store: Store, parts: Parts, door: Door) -> Hooks:
+    """Return who listens to forges."""
+    return hooks(
+        store=store,
+        turns=parts.turns,
+        source=parts.source,
+        clock=parts.clock,
+        randomness=SystemRandomness(),
+        vault=Vault(parts.safe),
+        refusals=door,
+        policy_branch=settings.policy_branch,
+        notify=settings.notify,
+        url=address_of(settings.installation),
+    )
+
+
+def outward_of(settings: Settings, store: Store, parts: Parts) -> Outward:
+    """Return what telling forges and people needs."""
+    return Outward(
+        store=store,
+        clock=parts.clock,
+        vault=Vault(parts.safe),
+        guard=guard_of(settings.allow_internal, settings.installation),
+        url=address_of(settings.installation),
+        mail=settings.installation.mail,
+    )

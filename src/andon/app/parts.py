@@ -1,0 +1,127 @@
+"""The parts of a worker: controllers, and which port carries out what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from andon.adapters.agentclient import AgentClient, ensure_agent
+from andon.adapters.git import GitDesiredState, GitSource
+from andon.adapters.local import LocalExecutor, LocalTarget
+from andon.adapters.oci import OciArtifactStore
+from andon.adapters.webhook import WebhookNotifier
+from andon.api.v1 import actions
+from andon.api.v1.control import Controller
+from andon.app.events.sinks import guard_of
+from andon.app.secrets.safe import Reader, Safe, open_safe
+from andon.app.settings import Settings
+from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
+from andon.domains.delivery.change import ChangeController
+from andon.domains.delivery.controller import RolloutController
+from andon.domains.delivery.environment import EnvironmentController
+from andon.domains.pipelines.controller import BuildController
+from andon.domains.pipelines.plan import plan_build
+from andon.domains.pipelines.schedule import ScheduleController
+from andon.domains.response.controller import IncidentController
+from andon.ports.store import Store
+from andon.runtime.engine import Engine
+from andon.runtime.performing import Perform
+from andon.runtime.system import SystemClock, SystemRandomness
+from andon.runtime.turns import Turns
+from andon.runtime.worker import Pace
+
+
+def controllers() -> list[Controller]:
+    """Return every controller of the line."""
+    return [
+        ChangeController(plan_build),
+        BuildController(),
+        ScheduleController(plan_build),
+        RolloutController("rollout"),
+        RolloutController("rollback"),
+        EnvironmentController(),
+        IncidentController(),
+    ]
+
+
+def performers(
+    *,
+    executor: LocalExecutor,
+    artifacts: OciArtifactStore,
+    desired: GitDesiredState,
+    target: LocalTarget,
+    dataplane: AgentClient,
+    notifier: WebhookNotifier,
+) -> Mapping[type[actions.Action], Perform]:
+    """Say which port carries out which action."""
+    return {
+        actions.RunJob: executor.run_job,
+        actions.CancelJob: executor.cancel_job,
+        actions.PackArtifact: artifacts.pack_artifact,
+        actions.WriteDesired: desired.write_desired,
+        actions.DeployReplicas: target.deploy_replicas,
+        actions.ObserveReplicas: target.observe_replicas,
+        actions.RetireReplicas: target.retire_replicas,
+        actions.AddBackend: dataplane.add_backend,
+        actions.SetWeights: dataplane.set_weights,
+        actions.RemoveBackend: dataplane.remove_backend,
+        actions.ObserveTraffic: dataplane.observe_traffic,
+        actions.Notify: notifier.notify,
+    }
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """A worker, and what others need of it."""
+
+    engine: Engine
+    turns: Turns
+    source: GitSource
+    executor: LocalExecutor
+    agent: AgentClient
+    desired: GitDesiredState
+    clock: SystemClock
+    safe: Safe
+
+
+def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
+    """Put a worker together; nothing is started."""
+    clock = SystemClock()
+    agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
+    source = GitSource(state / "repositories")
+    artifacts = OciArtifactStore(state / "oci", source, state / "work")
+    safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
+    secrets = Reader(store, safe)
+    executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
+    desired = GitDesiredState(state / "desired.git", clock)
+    notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
+    turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
+    here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
+    if not settings.agentless:
+        here = performers(
+            executor=executor,
+            artifacts=artifacts,
+            desired=desired,
+            target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
+            dataplane=agent,
+            notifier=notifier,
+        )
+    engine = Engine(
+        store,
+        turns,
+        here,
+        worker,
+        Pace(settings.lease_seconds),
+        limits(settings.jobs_at_once),
+    )
+    return Parts(
+        engine=engine,
+        turns=turns,
+        source=source,
+        executor=executor,
+        agent=agent,
+        desired=desired,
+        clock=clock,
+        safe=safe,
+    )
