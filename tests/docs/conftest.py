@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -85,17 +84,6 @@ class Day:
 
     def ask(self, *words: str) -> Any:
         return json.loads(self.andon(*words, "--json", ok=False).stdout)
-
-    def as_person(self, name: str) -> Day:
-        """Let an approver in, who comes over HTTP with a token; what they do."""
-        role = ("--role", "approver")
-        self.andon("admin", "user", "add", name, *role, "--email", f"{name}@example.org")
-        made = self.andon("admin", "token", "create", f"of-{name}", "--owner", name, *role)
-        url = json.loads((Path(self.environ["ANDON_STATE"]) / "control.json").read_text())["url"]
-        other = copy.copy(self)
-        theirs = {"ANDON_SERVER": url, "ANDON_TOKEN": made.stdout.strip()}
-        other.environ = {**self.environ, **theirs}
-        return other
 
     def commit(self, message: str) -> None:
         if not (self.folder / ".git").exists():

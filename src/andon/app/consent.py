@@ -19,7 +19,7 @@ from andon.app.why import find_change
 from andon.domains.access.own import refuse_consent
 from andon.domains.delivery.watching import unjudged_since
 from andon.domains.line import events
-from andon.domains.line.approvals import as_actor, is_given
+from andon.domains.line.approvals import CHECK, as_actor, is_given
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import ONE
 from andon.kernel.errors import Conflict, Denied, NotFound
@@ -38,13 +38,14 @@ def approve(
         Denied: It is their own Change, or their consent does not count there.
     """
     found, spec = _change(tx, change, environment)
-    rule = spec.environments[environment].approvals or ONE
+    rules = spec.environments[environment]
+    rule = rules.approvals or (ONE if CHECK in rules.requires else None)
     refusal = refuse_consent(
         found, environment, rule, by=asked.by, teams=asked.teams, emails=asked.emails
     )
     if refusal is not None:
         raise Denied(refusal.reason, hint=refusal.hint)
-    oldest = now - spec.environments[environment].max_age_seconds
+    oldest = now - rules.max_age_seconds
     steps = [unjudged_since(run) for run in _rollouts(tx, found, environment)]
     since = max((oldest, *steps))
     for earlier in _given(tx, found, environment, asked.by):

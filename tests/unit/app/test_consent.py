@@ -58,6 +58,13 @@ def test_a_refused_approval_leaves_nothing_behind(waiting: Scenario):
     assert not any("approval.given" in line for line in waiting.ledger())
 
 
+def test_where_no_consent_is_asked_for_whoever_made_it_may_go_on_unjudged(tmp_path: Path):
+    scenario = Scenario({"play": [{"ship": "v1"}]}, FOLDER, tmp_path / "a.db")
+    assert not scenario.play()
+    assert approve(scenario, "ada").spec.by == "person:ada"
+    scenario.close()
+
+
 def test_why_and_the_change_show_who_approved_and_who_is_missing(waiting: Scenario):
     approve(waiting, "bob", "sre")
     change = next(iter(waiting.labels))
