@@ -62,6 +62,7 @@ class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
         artifacts: Artifacts that are in it, by digest.
         left_out: Artifacts that run or may be gone back to, and are not in it.
         members: Every other member.
+        sealed_by: Name of the key that opens the secrets in it, which is not in it; empty: there are none.
     """
 
     format: str
@@ -77,6 +78,7 @@ class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
     artifacts: tuple[str, ...]
     left_out: tuple[str, ...]
     members: dict[str, Member]
+    sealed_by: str = ""
 
 
 class Writer:

@@ -15,6 +15,7 @@ from andon.adapters.oci.layout import ARTIFACT, Layout
 from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus
 from andon.app.installation import Json, Say
+from andon.app.secrets.safe import KEY
 from andon.app.upkeep.archive import FORMAT, MANIFEST, Manifest, Writer, reading, writing
 from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
@@ -72,6 +73,7 @@ def back_up(
             artifacts=tuple(added),
             left_out=tuple(sorted(wanted - set(added))),
             members=dict(archive.members),
+            sealed_by=seen.tx.get_setting(KEY) or "",
         )
         archive.add(MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest))])
     return {**summary(path, manifest), "seconds": round(time.monotonic() - began, 3)}
@@ -101,6 +103,7 @@ def summary(path: Path, manifest: Manifest) -> Json:
         "events": manifest.events,
         "rows": sum(manifest.rows.values()),
         "desired": manifest.desired,
+        "sealedBy": manifest.sealed_by,
         "keys": [name.removeprefix("ledger/") for name in sorted(keys)],
         "artifacts": list(manifest.artifacts),
         "leftOut": list(manifest.left_out),

@@ -212,6 +212,7 @@ def _tell_backup(answer: dict[str, Any]) -> list[str]:
         if answer["keys"]
         else "  signing keys: none",
     ]
+    lines += _tell_key(answer, "is not in this file: keep a copy of it elsewhere")
     if answer["leftOut"]:
         lines.append(f"  left out, to be built again: {len(answer['leftOut'])} artifacts")
     return lines
@@ -222,8 +223,16 @@ def _tell_restored(answer: dict[str, Any]) -> list[str]:
         f"restored into {answer['database']}: {answer['rows']} rows, {answer['events']} events,"
         f" every digest and chain verified; desired state {answer['desiredState']}",
         f"{strong('paused')}: {answer['paused']}",
+        *_tell_key(answer, "does not come with it: put it back before `andon up`"),
         "next: `andon up`, then `andon admin resume` compares it with the world",
     ]
+
+
+def _tell_key(answer: dict[str, Any], what: str) -> list[str]:
+    """Say which key opens the secrets; by default a file of the state folder."""
+    if not answer["sealedBy"]:
+        return []
+    return [f"  secrets: sealed by the key {answer['sealedBy']} (secrets.key), which {what}"]
 
 
 def _tell_resumed(answer: dict[str, Any]) -> list[str]:
