@@ -254,6 +254,12 @@ def _tell(row: LedgerRow) -> str:
             return f"{content.get('source')} says {content.get('type')} of {row.subject}"
         case "andon-delivery", _:
             return f"{row.subject} was not told of {content.get('event')}: {content.get('reason')}"
+        case "andon-change", "finished":
+            why = f": {content['reason']}" if content.get("reason") else ""
+            return f"{row.subject} ended as {content.get('phase')}{why}"
+        case "andon-hook", _:
+            by = str(content.get("by", "")).removeprefix("person:")
+            return f"{by} {verb} hook {row.subject}"
         case "andon-hold", _:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
         case "andon-approval", "requested":
