@@ -21,6 +21,8 @@ from andon.api.v1.definitions import (
     ScheduleEntry,
     ServiceSpec,
 )
+from andon.api.v1.records import PIPELINES
+from andon.api.variables import clashes
 from andon.kernel.cron import parse_cron, time_zone, time_zones
 
 _SOMEBODY = re.compile(r"(team|person):[^\s:]+\Z")
@@ -109,6 +111,7 @@ def check_references(
         *_check_pipeline_count(definitions, broken),
         *_check_one_each(definitions),
         *_check_ports(definitions),
+        *(_problem(*clash) for clash in clashes(definitions)),
         *(problem for d in definitions for problem in _check_one(d, names)),
         *_check_circles(definitions),
     ]
@@ -237,6 +240,9 @@ def _check_service(definition: Definition, spec: ServiceSpec, names: _Names) -> 
 def _check_environment(
     definition: Definition, spec: EnvironmentSpec, names: _Names
 ) -> Iterator[Problem]:
+    if definition.metadata.name == PIPELINES:
+        message = f"no Environment can be called `{PIPELINES}`: that is where builds have secrets"
+        yield _problem(definition, ("metadata", "name"), message, "call it something else")
     environments = names.of("Environment")
     yield from _unknown(definition, ("spec", "base"), "Environment", spec.base, environments)
     yield from _unknown(definition, ("spec", "after"), "Environment", spec.after, environments)

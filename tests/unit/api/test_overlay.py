@@ -13,6 +13,7 @@ from andon.api.v1.definitions import (
     RolloutPolicy,
     ServiceSpec,
 )
+from andon.api.v1.records import SecretRef
 from andon.kernel.errors import InvalidDocument
 
 SERVICE = ServiceSpec(
@@ -121,3 +122,16 @@ def test_consent_asked_for_in_a_base_is_asked_for_in_what_is_based_on_it():
     )
     assert merged["prod"].approvals == two
     assert merged["eu"].approvals == Approvals(count=3)
+
+
+def test_of_a_secret_the_version_is_in_the_hash_and_clear_configuration_gives_way():
+    service = replace(SERVICE, secrets={"A": "db"})
+    resolved = configuration(service, "s", EnvironmentSpec(config={"A": "clear"}))
+    assert resolved.config == {"B": "service", "C": "service"}
+    refs = [
+        SecretRef(name="db", environment=environment, version=version)
+        for environment, version in (("dev", 1), ("dev", 2), ("prod", 1))
+    ]
+    hashes = {configuration_hash(service, resolved, {"A": ref}) for ref in refs}
+    assert len(hashes | {configuration_hash(service, resolved)}) == 4
+    assert hashed(SERVICE) == configuration_hash(SERVICE, configuration(SERVICE, "s", None), {})

@@ -171,3 +171,53 @@ def test_more_approvals_than_people_who_may_give_them_are_a_problem(people, wron
     found = said(document("Environment", "prod", f"{{approvals: {{count: 2, people: {people}}}}}"))
     assert bool(found) == wrong
     assert not wrong or "spec.approvals.count: expected at most 1" in found[0]
+
+
+SECRET = "{command: [x], secrets: {DB: db}"
+
+
+@pytest.mark.parametrize(
+    ("documents", "where"),
+    [
+        ((document("Service", "shop", SECRET + ", config: {DB: x}}"),), "`config`"),
+        (
+            (
+                document("Service", "shop", SECRET + "}"),
+                document("Environment", "prod", "{config: {DB: x}}"),
+            ),
+            "`config of Environment prod`",
+        ),
+        (
+            (
+                document("Service", "shop", SECRET + "}"),
+                document("Environment", "prod", "{services: {shop: {config: {DB: x}}}}"),
+            ),
+            "`config of Environment prod`",
+        ),
+    ],
+)
+def test_a_variable_is_a_secret_or_in_clear(documents: tuple[bytes, ...], where: str):
+    (problem,) = said(*documents)
+    assert problem.startswith("f.yaml:9:"), problem
+    assert f"`DB` is set by {where}, too" in problem
+    assert "spec.secrets.DB" in problem
+
+
+def test_variables_of_jobs_do_not_clash_either():
+    job = "{name: j, run: x, env: {DB: x}, secrets: {DB: db}}"
+    (problem,) = said(document("Service", "shop", "{command: [x], postDeploy: [" + job + "]}"))
+    assert "spec.postDeploy[0].secrets.DB" in problem
+    other = document("Service", "shop", "{command: [x], config: {DB: x}}")
+    assert said(other, document("Service", "pay", SECRET + "}")) == []
+
+
+@pytest.mark.parametrize("variable", ["PORT", "ANDON_RUN"])
+def test_variables_of_our_own_are_no_secrets(variable: str):
+    service = document("Service", "shop", "{command: [x], secrets: {" + variable + ": db}}")
+    (problem,) = said(service)
+    assert f"`{variable}` is set by Andon itself" in problem
+
+
+def test_no_environment_is_called_as_the_place_of_secrets_for_builds():
+    (problem,) = said(document("Environment", "pipelines", "{}"))
+    assert "no Environment can be called `pipelines`" in problem
