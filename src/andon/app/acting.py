@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from andon.api.v1.access import RequestSpec
 from andon.api.v1.control import NewObject
 from andon.api.v1.records import Empty
-from andon.app.shapes import Json
 from andon.domains.line import events
 from andon.kernel.errors import Stale, UsageError
 from andon.ports.asking import Asked
 from andon.ports.store import Tx
 
+Answer = TypeVar("Answer", bound=Mapping[str, object])
 SHOWN_ONCE = "secret"
 """Field of an answer that is not kept for who asks again."""
 
@@ -23,10 +24,10 @@ def act(
     tx: Tx,
     asked: Asked,
     now: float,
-    fn: Callable[[Tx], Json],
+    fn: Callable[[Tx], Answer],
     *,
     subject: tuple[str, str] | None = None,
-) -> Json:
+) -> Answer:
     """Do what is asked, inside the transaction that also remembers that it was done.
 
     Args:
@@ -42,7 +43,8 @@ def act(
     """
     name = _request_name(asked)
     if name and (earlier := tx.get("Request", name)) is not None:
-        return _again(earlier.spec, asked)
+        again: Answer = _again(earlier.spec, asked)
+        return again
     if asked.expect:
         expect_revision(tx, asked, subject)
     note_privilege(tx, asked, now)
@@ -95,11 +97,10 @@ def _request_name(asked: Asked) -> str:
     return f"request-{hashlib.sha256(whose.encode()).hexdigest()[:48]}"
 
 
-def _again(earlier: RequestSpec, asked: Asked) -> Json:
+def _again(earlier: RequestSpec, asked: Asked) -> Any:
     if earlier.fingerprint != asked.fingerprint:
         raise UsageError(
             "this Idempotency-Key was sent with another request before",
             hint="a new wish needs a new key",
         )
-    answer: Json = json.loads(earlier.answer)
-    return answer
+    return json.loads(earlier.answer)

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from andon import __version__
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.outbound import LOCAL, Guard
+from andon.api.v1 import answers
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
-from andon.app.acting import act, note_privilege
+from andon.app.acting import Answer, act, note_privilege
 from andon.app.events.intake import Intake
 from andon.app.events.news import Newsroom
 from andon.app.events.sinks import InnerSinks, sinks
@@ -101,11 +102,11 @@ class ControlPlane:
 
     # --- shipping --------------------------------------------------------------------------------
 
-    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> Json:
+    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> answers.Shipped:
         """Take a commit onto the line."""
         loaded = await self._load(repository, ref)
 
-        def put(tx: Tx) -> Json:
+        def put(tx: Tx) -> answers.Shipped:
             change, created = shipping.put_change(
                 tx,
                 self._turns,
@@ -126,8 +127,8 @@ class ControlPlane:
         return await self._act(asked, put)
 
     async def _act(
-        self, asked: Asked, fn: Callable[[Tx], Json], subject: tuple[str, str] | None = None
-    ) -> Json:
+        self, asked: Asked, fn: Callable[[Tx], Answer], subject: tuple[str, str] | None = None
+    ) -> Answer:
         now = self._clock.now()
         return await self._store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
 
@@ -141,12 +142,12 @@ class ControlPlane:
             shipping.load, self._source, repository, ref, adopted, self._policy_branch
         )
 
-    async def diff(self, *, repository: str, ref: str, environment: str) -> Json:
+    async def diff(self, *, repository: str, ref: str, environment: str) -> answers.Diff:
         """Say what a ship would change in an environment."""
         loaded = await self._load(repository, ref)
         spec = shipping.change_spec(loaded, until="", notify=(), sequence=0)
 
-        def answer(tx: Tx) -> Json:
+        def answer(tx: Tx) -> answers.Diff:
             change = find_change(tx, spec.sha)
             labels = {"change": change.name} if change else {"change": "?"}
             built = tx.list(Selector(kind="Artifact", labels=labels))
@@ -157,13 +158,16 @@ class ControlPlane:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    async def status(self, *, environment: str = "") -> Json:
+    async def status(self, *, environment: str = "") -> answers.Status:
         """Say what runs where and what moves."""
         agent = await self._agent_status()
         now = self._clock.now()
-        answer = await self._store.read(lambda tx: queries.status(tx, environment, agent, now))
-        troubles = await self._store.read(letters.troubles)
-        return {**answer, "problems": {**self._engine.problems, **troubles}}
+
+        def answer(tx: Tx) -> answers.Status:
+            problems = {**self._engine.problems, **letters.troubles(tx)}
+            return queries.status(tx, environment, agent, problems, now)
+
+        return await self._store.read(answer)
 
     async def _agent_status(self) -> Json:
         try:
@@ -171,25 +175,25 @@ class ControlPlane:
         except (AndonError, TimeoutError) as error:
             return {"agent": {"error": str(error) or "the agent does not answer"}}
 
-    async def why(self, subject: str, *, environment: str = "") -> Json:
+    async def why(self, subject: str, *, environment: str = "") -> answers.Why:
         """Explain what holds a subject and what would open it."""
         now = self._clock.now()
         return await self._store.read(lambda tx: explain(tx, subject, environment, now))
 
     async def runs(
         self, *, filters: Mapping[str, str], limit: int = 50, after: str = ""
-    ) -> list[Json]:
+    ) -> list[answers.Run]:
         """List Runs, newest first."""
         return await self._store.read(lambda tx: queries.runs(tx, filters, limit, after))
 
-    async def run(self, name: str) -> Json:
+    async def run(self, name: str) -> answers.RunWithSteps:
         """Return a Run with its steps."""
         return await self._store.read(lambda tx: queries.run_with_steps(tx, name))
 
-    async def change(self, name: str) -> Json:
+    async def change(self, name: str) -> answers.ChangeWithRuns:
         """Return a Change with its Runs."""
 
-        def answer(tx: Tx) -> Json:
+        def answer(tx: Tx) -> answers.ChangeWithRuns:
             found = find_change(tx, name)
             if found is None:
                 raise NotFound(f"there is no change {name}", hint="`andon status` lists them")
@@ -197,31 +201,33 @@ class ControlPlane:
 
         return await self._store.read(answer)
 
-    async def changes(self, *, limit: int = 50, after: str = "") -> list[Json]:
+    async def changes(self, *, limit: int = 50, after: str = "") -> list[answers.Change]:
         """List Changes, newest first."""
         return await self._store.read(lambda tx: queries.changes(tx, limit, after))
 
-    async def schedules(self) -> list[Json]:
+    async def schedules(self) -> list[answers.ScheduleRow]:
         """List what is scheduled, the next one first."""
         return await self._store.read(queries.schedules)
 
-    async def incidents(self) -> list[Json]:
+    async def incidents(self) -> list[answers.Incident]:
         """List incidents, newest first."""
         found = await self._store.read(
             lambda tx: tx.list(Selector(kind="Incident"), newest_first=True)
         )
         return [incident_json(one) for one in found]
 
-    async def objects(self, kind: str, *, labels: Mapping[str, str]) -> list[Json]:
+    async def objects(self, kind: str, *, labels: Mapping[str, str]) -> list[answers.Document]:
         """List stored objects of a kind."""
         selector = Selector(kind=kind, labels=dict(labels))
         return [object_json(one) for one in await self._store.read(lambda tx: tx.list(selector))]
 
-    async def object(self, kind: str, name: str) -> Json:
+    async def object(self, kind: str, name: str) -> answers.Document:
         """Return one stored object."""
         return object_json(await self._store.read(lambda tx: tx.require(kind, name)))
 
-    async def log(self, run: str, *, step: str, offset: int = 0, max_bytes: int = 65536) -> Json:
+    async def log(
+        self, run: str, *, step: str, offset: int = 0, max_bytes: int = 65536
+    ) -> answers.LogPiece:
         """Read a step's captured log."""
 
         def find(tx: Tx) -> tuple[str, str, bool]:
@@ -249,7 +255,7 @@ class ControlPlane:
 
     # --- the cord --------------------------------------------------------------------------------
 
-    async def holds(self, *, all: bool = False) -> list[Json]:
+    async def holds(self, *, all: bool = False) -> list[answers.Hold]:
         """List Holds, newest first."""
         now = self._clock.now()
         found = await self._store.read(
@@ -261,7 +267,7 @@ class ControlPlane:
         )
         return [hold_json(one) for one in found]
 
-    async def find_hold(self, name: str) -> Json:
+    async def find_hold(self, name: str) -> answers.Hold:
         """Return a Hold."""
         return hold_json(await self._store.read(lambda tx: tx.require("Hold", name)))
 
@@ -293,13 +299,13 @@ class ControlPlane:
         reason: str,
         asked: Asked,
         expires_seconds: float = 0,
-    ) -> Json:
+    ) -> answers.Hold:
         """Pull the cord."""
         now = self._clock.now()
         subject = commands.scope_from(dict(scope))
         expires_at = now + expires_seconds if expires_seconds else 0
 
-        def pull(tx: Tx) -> Json:
+        def pull(tx: Tx) -> answers.Hold:
             return hold_json(
                 commands.pull(
                     tx,
@@ -314,22 +320,24 @@ class ControlPlane:
 
         return await self._act(asked, pull)
 
-    async def lift(self, name: str, *, asked: Asked, reason: str) -> Json:
+    async def lift(self, name: str, *, asked: Asked, reason: str) -> answers.Hold:
         """Lift a Hold."""
         now = self._clock.now()
 
-        def open_it(tx: Tx) -> Json:
+        def open_it(tx: Tx) -> answers.Hold:
             return hold_json(
                 commands.lift(tx, self._turns, name, by=asked.by, reason=reason, now=now)
             )
 
         return await self._act(asked, open_it, ("Hold", name))
 
-    async def unlatch(self, *, environment: str, subject: str, asked: Asked, reason: str) -> Json:
+    async def unlatch(
+        self, *, environment: str, subject: str, asked: Asked, reason: str
+    ) -> answers.Lifted:
         """Let what failed in an environment be tried again."""
         now = self._clock.now()
 
-        def open_them(tx: Tx) -> Json:
+        def open_them(tx: Tx) -> answers.Lifted:
             lifted = commands.unlatch(
                 tx, self._turns, environment, subject, by=asked.by, reason=reason, now=now
             )
@@ -337,11 +345,13 @@ class ControlPlane:
 
         return await self._act(asked, open_them)
 
-    async def rollback(self, *, environment: str, service: str, asked: Asked, reason: str) -> Json:
+    async def rollback(
+        self, *, environment: str, service: str, asked: Asked, reason: str
+    ) -> answers.Run:
         """Go back to the previous version."""
         now = self._clock.now()
 
-        def go_back(tx: Tx) -> Json:
+        def go_back(tx: Tx) -> answers.Run:
             return run_json(
                 commands.roll_back(
                     tx, self._turns, environment, service, by=asked.by, reason=reason, now=now
@@ -350,21 +360,23 @@ class ControlPlane:
 
         return await self._act(asked, go_back)
 
-    async def cancel(self, run: str, *, asked: Asked, reason: str) -> Json:
+    async def cancel(self, run: str, *, asked: Asked, reason: str) -> answers.CancelledRun:
         """Have a Run end, with its clean-up."""
         now = self._clock.now()
 
-        def end(tx: Tx) -> Json:
+        def end(tx: Tx) -> answers.CancelledRun:
             found, wish = commands.cancel(tx, self._turns, run, by=asked.by, reason=reason, now=now)
             return cancelled_json(found, wish, commands.outlook(found))
 
         return await self._act(asked, end, ("Run", run))
 
-    async def approve(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
+    async def approve(
+        self, change: str, *, environment: str, asked: Asked, reason: str
+    ) -> answers.Approval:
         """Record a person's consent."""
         now = self._clock.now()
 
-        def consent(tx: Tx) -> Json:
+        def consent(tx: Tx) -> answers.Approval:
             approval = commands.approve(
                 tx, self._turns, change, environment, asked=asked, reason=reason, now=now
             )
@@ -372,11 +384,13 @@ class ControlPlane:
 
         return await self._act(asked, consent)
 
-    async def withdraw(self, change: str, *, environment: str, asked: Asked, reason: str) -> Json:
+    async def withdraw(
+        self, change: str, *, environment: str, asked: Asked, reason: str
+    ) -> answers.Approval:
         """Take one's consent back."""
         now = self._clock.now()
 
-        def take_back(tx: Tx) -> Json:
+        def take_back(tx: Tx) -> answers.Approval:
             approval = commands.withdraw(
                 tx, self._turns, change, environment, asked=asked, reason=reason, now=now
             )
@@ -395,7 +409,7 @@ class ControlPlane:
         subject: str = "",
         type: str = "",
         limit: int = 100,
-    ) -> list[Json]:
+    ) -> list[answers.Event]:
         """List events in order of their sequence."""
         rows = await self._store.read(
             lambda tx: tx.events(
@@ -404,13 +418,13 @@ class ControlPlane:
         )
         return [event_json(row) for row in rows]
 
-    async def ledger_event(self, id: str) -> Json:
+    async def ledger_event(self, id: str) -> answers.EventInFull:
         """Return an event, what led to it and what it led to."""
         row = await self.book.find(id)
         if row is None:
             raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
 
-        def answer(tx: Tx) -> Json:
+        def answer(tx: Tx) -> answers.EventInFull:
             causes, effects = tx.linked(id)
             causes = causes or [target for _, target, _ in links_of(row)]
             known = {one: tx.event(one) for one in (*causes, *effects)}
@@ -429,17 +443,19 @@ class ControlPlane:
 
     # --- the queue -------------------------------------------------------------------------------
 
-    async def queue(self) -> Json:
+    async def queue(self) -> answers.Queue:
         """Say what waits, who works, and what was given up."""
         return await self._store.read(letters.overview)
 
-    async def retry_letter(self, *, queue: str, subject: str, asked: Asked) -> Json:
+    async def retry_letter(self, *, queue: str, subject: str, asked: Asked) -> answers.DeadLetter:
         """Have a turn that was given up taken again."""
         return await self._act(
             asked, lambda tx: letters.retry(tx, self._turns, queue, subject, by=asked.by)
         )
 
-    async def drop_letter(self, *, queue: str, subject: str, asked: Asked, reason: str) -> Json:
+    async def drop_letter(
+        self, *, queue: str, subject: str, asked: Asked, reason: str
+    ) -> answers.DeadLetter:
         """Forget work that was given up."""
         return await self._act(
             asked, lambda tx: letters.drop(tx, queue, subject, by=asked.by, reason=reason)
@@ -447,15 +463,17 @@ class ControlPlane:
 
     # --- watching repositories -------------------------------------------------------------------
 
-    async def watch(self, *, repository: str, branch: str, interval_seconds: float) -> Json:
+    async def watch(
+        self, *, repository: str, branch: str, interval_seconds: float
+    ) -> answers.NewWatch:
         """Ship every new commit of a branch by itself."""
         return await self.watching.add(repository, branch, interval_seconds)
 
-    async def unwatch(self, *, repository: str, branch: str) -> Json:
+    async def unwatch(self, *, repository: str, branch: str) -> answers.Branch:
         """Stop that."""
         return await self.watching.remove(repository, branch)
 
-    async def watches(self) -> list[Json]:
+    async def watches(self) -> list[answers.Watch]:
         """List watched branches."""
         return await self.watching.list()
 
@@ -470,7 +488,7 @@ class ControlPlane:
         """Return Andon's own metrics in the Prometheus text format."""
         return await self._store.read(exposition)
 
-    async def health(self) -> Json:
+    async def health(self) -> answers.Health:
         """Say whether the control plane and what it needs are well."""
         agent = await self._agent_status()
         problems = dict(self._engine.problems)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from andon.api.v1 import answers
 from andon.api.v1.control import Selector
 from andon.api.v1.definitions import ScheduleEntry
 from andon.api.v1.records import (
@@ -65,7 +66,9 @@ def environments(tx: Tx) -> list[Object]:
     return [found[name] for name in order]
 
 
-def status(tx: Tx, environment: str, agent: Json, now: float) -> Json:
+def status(
+    tx: Tx, environment: str, agent: Json, problems: dict[str, str], now: float
+) -> answers.Status:
     """Answer ``andon status``."""
     places = [one for one in environments(tx) if environment in {"", one.name}]
     if environment and not places:
@@ -80,6 +83,7 @@ def status(tx: Tx, environment: str, agent: Json, now: float) -> Json:
         "runs": [run_json(run) for run in runs],
         "holds": [hold_json(hold) for hold in holds],
         "paused": tx.paused(),
+        "problems": problems,
         "agent": agent.get("agent", {}),
         "gateway": agent.get("gateway", {}),
     }
@@ -87,7 +91,7 @@ def status(tx: Tx, environment: str, agent: Json, now: float) -> Json:
 
 def _services(
     tx: Tx, place: Object, runs: list[Object], holds: list[Object], agent: Json
-) -> list[Json]:
+) -> list[answers.ServiceRow]:
     record: EnvironmentRecordStatus = place.status
     moving = {
         run.labels["service"]: run
@@ -111,14 +115,14 @@ def _service(
     moving: Object | None,
     holds: list[Object],
     agent: Json,
-) -> Json:
+) -> answers.ServiceRow:
     record: EnvironmentRecordStatus = place.status
     current = record.services.get(service)
     newest = moving or _newest_run(tx, place.name, service)
     if newest is not None and newest.status.reason == "NoWayBack":
         moving = newest  # left where it stood
     weight = 100.0 - moving.status.weight if moving else 100.0
-    canary = None
+    canary: answers.Canary | None = None
     if moving is not None and moving.status.phase != "Pending":
         plan: RolloutPlan = moving.spec.rollout
         canary = {"version": version_json(plan.version, plan.sha), "run": run_json(moving)}
@@ -163,7 +167,9 @@ def _newest_run(tx: Tx, environment: str, service: str) -> Object | None:
     return found[0] if found else None
 
 
-def _replicas(agent: Json, environment: str, service: str, version: Version | None) -> Json:
+def _replicas(
+    agent: Json, environment: str, service: str, version: Version | None
+) -> answers.Replicas:
     mine = [
         one
         for one in agent.get("replicas", [])
@@ -194,13 +200,13 @@ def run(tx: Tx, name: str) -> Object:
     return matches[0]
 
 
-def run_with_steps(tx: Tx, name: str) -> Json:
+def run_with_steps(tx: Tx, name: str) -> answers.RunWithSteps:
     """Show a Run and its steps."""
     found = run(tx, name)
     return {**run_json(found), "steps": [step_json(row) for row in tx.steps(found.uid)]}
 
 
-def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Json]:
+def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[answers.Run]:
     """List Runs, newest first."""
     unknown = set(filters) - RUN_FILTERS
     if unknown:
@@ -224,14 +230,14 @@ def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[Jso
     return [run_json(one) for one in found[:limit]]
 
 
-def changes(tx: Tx, limit: int, after: str) -> list[Json]:
+def changes(tx: Tx, limit: int, after: str) -> list[answers.Change]:
     """List Changes, newest first, behind the one named ``after``."""
     last = tx.require("Change", after).uid if after else ""
     found = tx.list(Selector(kind="Change"), limit=limit, after=last, newest_first=True)
     return [change_json(one) for one in found]
 
 
-def schedules(tx: Tx) -> list[Json]:
+def schedules(tx: Tx) -> list[answers.ScheduleRow]:
     """List what is scheduled, the next one first."""
     found = [
         _entry(tx, one, entry)
@@ -241,7 +247,7 @@ def schedules(tx: Tx) -> list[Json]:
     return sorted(found, key=lambda row: float(row["nextAt"]))
 
 
-def _entry(tx: Tx, schedule: Object, entry: ScheduleEntry) -> Json:
+def _entry(tx: Tx, schedule: Object, entry: ScheduleEntry) -> answers.ScheduleRow:
     spec: ScheduleSpec = schedule.spec
     known = schedule.status.entries.get(entry_key(entry)) or EntryStatus(since=0)
     last = tx.get("Run", known.last_run) if known.last_run else None
@@ -268,22 +274,22 @@ def _local(moment: float, zone: str) -> str:
     return datetime.fromtimestamp(moment, time_zone(zone)).isoformat(timespec="minutes")
 
 
-def change_with_runs(tx: Tx, change: Object) -> Json:
+def change_with_runs(tx: Tx, change: Object) -> answers.ChangeWithRuns:
     """Show a Change and its Runs."""
     found = tx.list(Selector(kind="Run", labels={"change": change.name}))
-    shown = [
+    shown: list[answers.RunWithSteps] = [
         {**run_json(one), "steps": [step_json(row) for row in tx.steps(one.uid)]} for one in found
     ]
     return {**change_json(change), "runs": shown, "approvals": approvals(tx, change.name)}
 
 
-def approvals(tx: Tx, change: str, environment: str = "") -> list[Json]:
+def approvals(tx: Tx, change: str, environment: str = "") -> list[answers.Approval]:
     """Show who has approved a Change, oldest first, in one environment or everywhere."""
     labels = subject_labels(Subject(change=change, environment=environment))
     return [approval_json(one) for one in tx.list(Selector(kind="Approval", labels=labels))]
 
 
-def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str]) -> Json:
+def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str]) -> answers.Diff:
     """Say what a ship of a commit would change in an environment.
 
     Args:
@@ -306,10 +312,12 @@ def diff(tx: Tx, spec: ChangeSpec, environment: str, digests: Mapping[str, str])
     return {"environment": environment, "services": rows}
 
 
-def _difference(service: str, before: RolloutPlan | None, after: RolloutPlan) -> Json:
+def _difference(
+    service: str, before: RolloutPlan | None, after: RolloutPlan
+) -> answers.ServiceChange:
     old = _facts(before) if before else {}
     new = _facts(after)
-    changes = [
+    changes: list[answers.FieldChange] = [
         {"field": field, "from": old.get(field), "to": new.get(field)}
         for field in dict.fromkeys((*old, *new))
         if old.get(field) != new.get(field)

@@ -1,4 +1,4 @@
-"""Objects as the plain JSON that ``andon.ports.line`` promises."""
+"""Objects as the plain JSON that ``andon.api.v1.answers`` promises."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from andon.adapters.agentclient.wire import AgentStatus
+from andon.api.v1 import answers
 from andon.api.v1.records import (
     ApprovalSpec,
     CancellationSpec,
@@ -32,7 +33,7 @@ from andon.ports.store import LedgerRow
 Json = dict[str, Any]
 
 
-def version_json(version: Version | None, sha: str = "") -> Json:
+def version_json(version: Version | None, sha: str = "") -> answers.VersionOf:
     """Show a version; empty strings where nothing is known."""
     if version is None:
         return {"digest": "", "configHash": "", "change": "", "sha": ""}
@@ -44,7 +45,7 @@ def version_json(version: Version | None, sha: str = "") -> Json:
     }
 
 
-def run_json(run: Object) -> Json:
+def run_json(run: Object) -> answers.Run:
     """Show a Run without its steps."""
     spec: RunSpec = run.spec
     status: RunStatus = run.status
@@ -80,13 +81,18 @@ def run_json(run: Object) -> Json:
     }
 
 
-def cancelled_json(run: Object, wish: CancellationSpec, outlook: str) -> Json:
+def cancelled_json(run: Object, wish: CancellationSpec, outlook: str) -> answers.CancelledRun:
     """Show a Run that a person cancels: who, why, and what becomes of it."""
-    asked = {"by": wish.by, "reason": wish.reason, "askedAt": wish.asked_at, "outlook": outlook}
+    asked: answers.Cancellation = {
+        "by": wish.by,
+        "reason": wish.reason,
+        "askedAt": wish.asked_at,
+        "outlook": outlook,
+    }
     return {**run_json(run), "cancellation": asked}
 
 
-def step_json(row: StepRow) -> Json:
+def step_json(row: StepRow) -> answers.Step:
     """Show a step."""
     return {
         "name": row.name,
@@ -101,13 +107,13 @@ def step_json(row: StepRow) -> Json:
     }
 
 
-def subject_json(subject: Subject) -> Json:
+def subject_json(subject: Subject) -> answers.Scope:
     """Show a scope: only the fields that are set."""
-    shown: Json = msgspec.to_builtins(subject)
-    return {key: value for key, value in shown.items() if value}
+    shown: answers.Scope = msgspec.to_builtins(subject)
+    return shown
 
 
-def hold_json(hold: Object) -> Json:
+def hold_json(hold: Object) -> answers.Hold:
     """Show a Hold and the command that lifts it."""
     spec: HoldSpec = hold.spec
     status: HoldStatus = hold.status
@@ -129,7 +135,7 @@ def hold_json(hold: Object) -> Json:
     }
 
 
-def approval_json(approval: Object) -> Json:
+def approval_json(approval: Object) -> answers.Approval:
     """Show a person's consent."""
     spec: ApprovalSpec = approval.spec
     return {
@@ -143,7 +149,7 @@ def approval_json(approval: Object) -> Json:
     }
 
 
-def change_json(change: Object) -> Json:
+def change_json(change: Object) -> answers.Change:
     """Show a Change without its Runs."""
     spec: ChangeSpec = change.spec
     status: ChangeStatus = change.status
@@ -163,7 +169,7 @@ def change_json(change: Object) -> Json:
     }
 
 
-def incident_json(incident: Object) -> Json:
+def incident_json(incident: Object) -> answers.Incident:
     """Show an incident."""
     spec: IncidentSpec = incident.spec
     status: IncidentStatus = incident.status
@@ -182,7 +188,7 @@ def incident_json(incident: Object) -> Json:
     }
 
 
-def object_json(obj: Object) -> Json:
+def object_json(obj: Object) -> answers.Document:
     """Show any stored object as a document."""
     return {
         "apiVersion": "andon/v1",
@@ -198,7 +204,7 @@ def object_json(obj: Object) -> Json:
     }
 
 
-def event_json(row: LedgerRow) -> Json:
+def event_json(row: LedgerRow) -> answers.Event:
     """Show a ledger event in one line."""
     return {
         "kind": "event",

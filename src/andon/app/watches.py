@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from andon.api.v1 import answers
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, NotFound
 from andon.ports import Source
@@ -47,24 +48,27 @@ class Watches:
         self._due: dict[tuple[str, str], float] = {}
         self._changed = asyncio.Event()
 
-    async def list(self) -> list[Json]:
+    async def list(self) -> list[answers.Watch]:
         """Return the watched branches with what was last seen."""
+        nothing = {"sha": "", "message": ""}
+        seen = {(one["repository"], one["branch"]): one for one in await self._load()}
         return [
             {
                 **one,
-                **self._state.get((one["repository"], one["branch"]), {"sha": "", "message": ""}),
+                "sha": self._state.get(key, nothing)["sha"],
+                "message": self._state.get(key, nothing)["message"],
             }
-            for one in await self._load()
+            for key, one in seen.items()
         ]
 
-    async def add(self, repository: str, branch: str, interval_seconds: float) -> Json:
+    async def add(self, repository: str, branch: str, interval_seconds: float) -> answers.NewWatch:
         """Watch a branch, or change how often it is looked at.
 
         Raises:
             NotFound: No such repository or branch.
         """
         await asyncio.to_thread(self._source.resolve, repository, branch)
-        one = {
+        one: answers.NewWatch = {
             "repository": repository,
             "branch": branch,
             "intervalSeconds": max(interval_seconds, SHORTEST_INTERVAL_SECONDS),
@@ -72,13 +76,13 @@ class Watches:
         await self._save([other for other in await self._load() if not _same(other, one)] + [one])
         return one
 
-    async def remove(self, repository: str, branch: str) -> Json:
+    async def remove(self, repository: str, branch: str) -> answers.Branch:
         """Stop watching.
 
         Raises:
             NotFound: It was not watched.
         """
-        one = {"repository": repository, "branch": branch}
+        one: answers.Branch = {"repository": repository, "branch": branch}
         known = await self._load()
         kept = [other for other in known if not _same(other, one)]
         if len(kept) == len(known):
@@ -118,16 +122,16 @@ class Watches:
                 log.warning("watching %s %s: %s", repository, branch, error.message)
             self._state[key] = {"sha": seen, "message": error.message}
 
-    async def _load(self) -> builtins.list[Json]:
+    async def _load(self) -> builtins.list[answers.NewWatch]:
         text = await self._store.read(lambda tx: tx.get_setting(SETTING))
-        known: builtins.list[Json] = json.loads(text or "[]")
+        known: builtins.list[answers.NewWatch] = json.loads(text or "[]")
         return known
 
-    async def _save(self, watched: builtins.list[Json]) -> None:
+    async def _save(self, watched: builtins.list[answers.NewWatch]) -> None:
         text = json.dumps(watched)
         await self._store.transact(lambda tx: tx.put_setting(SETTING, text))
         self._changed.set()
 
 
-def _same(one: Json, other: Json) -> bool:
+def _same(one: answers.Branch, other: answers.Branch) -> bool:
     return (one["repository"], one["branch"]) == (other["repository"], other["branch"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from msgspec import Struct
 
+from andon.api.v1 import answers
 from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY, TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
 from andon.app import queries
-from andon.app.shapes import Json, event_json, hold_json
+from andon.app.shapes import event_json, hold_json
 from andon.domains.delivery.rotation import (
     awaited_secrets,
     is_rotation,
@@ -28,7 +29,7 @@ STORY_LENGTH = 40
 class Asked(Struct, frozen=True):
     """A subject, found."""
 
-    kind: str
+    kind: Literal["run", "change", "environment", "service", "digest"]
     name: str
     scope: Subject
     runs: tuple[Object, ...]
@@ -134,7 +135,7 @@ def _latest_by_place(runs: tuple[Object, ...]) -> tuple[Object, ...]:
     return tuple(latest.values())
 
 
-def explain(tx: Tx, subject: str, environment: str, now: float) -> Json:
+def explain(tx: Tx, subject: str, environment: str, now: float) -> answers.Why:
     """Answer ``andon why``."""
     asked = find_subject(tx, subject, environment)
     holds = _holds(tx, asked, now)
@@ -191,7 +192,7 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     )
 
 
-def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
+def _missing(tx: Tx, run: Object, now: float) -> list[answers.Missing]:
     if run.spec.rollout is None or run.status.phase in TERMINAL:
         return []
     approve = f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
@@ -208,7 +209,7 @@ def _missing(tx: Tx, run: Object, now: float) -> list[Json]:
     ]
 
 
-def secrets_missing(tx: Tx, asked: Asked) -> list[Json]:
+def secrets_missing(tx: Tx, asked: Asked) -> list[answers.Missing]:
     """Say which secrets a Change waits for, in the environment that it has come to."""
     change = tx.get("Change", asked.name) if asked.kind == "change" else None
     if change is None or change.status.phase in TERMINAL:
@@ -217,6 +218,7 @@ def secrets_missing(tx: Tx, asked: Asked) -> list[Json]:
     return [
         {
             "check": tell_missing([name], environment),
+            "reason": "it is not set",
             "environment": environment,
             "since": change.created_at,
             "opens": opens_missing(name, environment),
@@ -228,7 +230,7 @@ def secrets_missing(tx: Tx, asked: Asked) -> list[Json]:
     ]
 
 
-def _lack(run: Object, check: str, reason: str, opens: str, *, person: bool) -> Json:
+def _lack(run: Object, check: str, reason: str, opens: str, *, person: bool) -> answers.Missing:
     return {
         "check": check,
         "reason": reason,
@@ -239,7 +241,7 @@ def _lack(run: Object, check: str, reason: str, opens: str, *, person: bool) -> 
     }
 
 
-def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[Json]) -> str:
+def _summary(tx: Tx, asked: Asked, holds: list[Object], missing: list[answers.Missing]) -> str:
     if holds:
         first = holds[-1]
         return f"held by {first.spec.source}: {first.spec.reason}"
@@ -269,7 +271,7 @@ def _built_only(tx: Tx, asked: Asked) -> str:
     return f"built, as was asked; `andon ship {change.spec.sha[:12]}` takes it on"
 
 
-def _wanted(lack: Json) -> str:
+def _wanted(lack: answers.Missing) -> str:
     return f"approval ({lack['reason']})" if lack["check"] == CHECK else str(lack["check"])
 
 
@@ -285,14 +287,14 @@ def _doing(tx: Tx, run: Object) -> str:
     return str(run.status.message or said or verdict)
 
 
-def _story(tx: Tx, changes: list[str]) -> list[Json]:
+def _story(tx: Tx, changes: list[str]) -> list[answers.Sentence]:
     rows = [row for change in changes for row in tx.events(chain=change, limit=STORY_LENGTH)]
     rows.sort(key=lambda row: row.seq)
     told = (event_json(row) for row in rows[-STORY_LENGTH:])
     return [{"at": event["at"], "text": event["text"], "id": event["id"]} for event in told]
 
 
-def _evidence(tx: Tx, asked: Asked) -> list[Json]:
+def _evidence(tx: Tx, asked: Asked) -> list[answers.Evidence]:
     digests = {run.labels.get("digest", "") for run in asked.runs} - {""}
     found: dict[str, Object] = {}
     for digest in digests:
@@ -301,9 +303,9 @@ def _evidence(tx: Tx, asked: Asked) -> list[Json]:
     return [_evidence_json(item) for item in found.values()]
 
 
-def _evidence_json(item: Object) -> Json:
+def _evidence_json(item: Object) -> answers.Evidence:
     spec: EvidenceSpec = item.spec
-    shown: dict[str, Any] = {
+    return {
         "name": item.name,
         "check": spec.check,
         "verdict": spec.verdict,
@@ -311,4 +313,3 @@ def _evidence_json(item: Object) -> Json:
         "source": spec.source,
         "observedAt": spec.observed_at,
     }
-    return shown

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -17,6 +20,7 @@ T = TypeVar("T")
 TRIES = 4
 FIRST_PAUSE_SECONDS = 0.25
 _KEY_BYTES = 18
+_NEXT = re.compile(r'<([^>]*)>; rel="next"')
 
 
 def new_key() -> str:
@@ -70,6 +74,15 @@ class Asking:
         )
         return decode(answer, value, f"{method} {path}")
 
+    def _pages(self, answer: type[T], path: str, query: Mapping[str, Any]) -> Iterator[T]:
+        """Go from page to page, as the answers' ``Link`` says; a page may be empty and yet not the last."""
+        wanted: Mapping[str, Any] | None = query
+        while wanted is not None:
+            ask = partial(self._client.ask_in_full, "GET", path, query=wanted)
+            rows, headers = self._try(ask, again=True)
+            yield from decode(list[answer], rows, f"GET {path}")  # type: ignore[valid-type]
+            wanted = next_page(headers.get("link", ""))
+
     def _do(self, method: str, path: str, **more: Any) -> None:
         self._ask(type(None), method, path, **more)
 
@@ -93,6 +106,18 @@ class Asking:
                     raise
                 failed = error
         raise failed
+
+
+def next_page(link: str) -> dict[str, str] | None:
+    """Return the query of the next page; None: this was the last.
+
+    Source: RFC 8288.
+
+    >>> next_page('</api/v1/changes?limit=2&after=shop-1>; rel="next"')
+    {'limit': '2', 'after': 'shop-1'}
+    """
+    found = _NEXT.search(link)
+    return dict(parse_qsl(urlsplit(found[1]).query)) if found else None
 
 
 def decode(answer: type[T], value: Any, what: str) -> T:

@@ -74,10 +74,7 @@ class Andon(Operations):
 
     def changes(self, *, page: int = PAGE) -> Iterator[Change]:
         """Go through all Changes, newest first; each once, though new ones come meanwhile."""
-        after = ""
-        while rows := self.changes_list(limit=page, after=after):
-            yield from rows
-            after = rows[-1]["name"]
+        return self._pages(Change, "/changes", {"limit": page})
 
     def runs(
         self,
@@ -90,18 +87,14 @@ class Andon(Operations):
         page: int = PAGE,
     ) -> Iterator[Run]:
         """Go through all Runs of that kind, newest first; each once."""
-        after = ""
-        while rows := self.runs_list(
-            type=type,
-            phase=phase,
-            change=change,
-            service=service,
-            environment=environment,
-            limit=page,
-            after=after,
-        ):
-            yield from rows
-            after = rows[-1]["name"]
+        filters = {
+            "type": type,
+            "phase": phase,
+            "change": change,
+            "service": service,
+            "environment": environment,
+        }
+        return self._pages(Run, "/runs", {**filters, "limit": page})
 
     def ledger(
         self,
@@ -114,11 +107,8 @@ class Andon(Operations):
         page: int = PAGE,
     ) -> Iterator[Event]:
         """Go through the ledger from a sequence on, up to its present end."""
-        while rows := self.ledger_list(
-            after=after, stream=stream, chain=chain, subject=subject, type=type, limit=page
-        ):
-            yield from rows
-            after = rows[-1]["seq"]
+        filters = {"stream": stream, "chain": chain, "subject": subject, "type": type}
+        return self._pages(Event, "/ledger", {**filters, "after": after, "limit": page})
 
     # --- what happens ----------------------------------------------------------------------------
 

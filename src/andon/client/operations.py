@@ -47,6 +47,7 @@ from andon.api.v1.answers import (
     Run,
     RunWithSteps,
     ScheduleRow,
+    Sealed,
     Secret,
     Session,
     Shipped,
@@ -925,6 +926,14 @@ class Operations(Asking):
             key=idempotency_key,
             expect=if_match,
         )
+
+    def secrets_rewrap(self, *, old_key: str = "") -> Sealed:
+        """Have another key seal all secrets; their values stay, and so does what runs.
+
+        Args:
+            old_key: The key before, where `secretsKey` gives the next one already; empty: the next key is made in the file of the key.
+        """
+        return self._ask(Sealed, "POST", "/secrets/rewrap", body={"oldKey": old_key})
 
     def session_show(self) -> Session:
         """Say who asks, what they may do, and how one may log in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from andon.kernel.errors import UsageError
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 LARGEST_BODY_BYTES = 1 << 20
+_NUL = b"\\u0000"
 
 
 def read_query(request: Request, kind: type[Body]) -> Body:
@@ -20,8 +21,10 @@ def read_query(request: Request, kind: type[Body]) -> Body:
     Raises:
         UsageError: It does not have the shape of ``kind``.
     """
+    given = dict(request.query_params)
+    refuse_nul(given, f"the query of {request.scope['path']}")
     try:
-        return msgspec.convert(dict(request.query_params), kind, strict=False)
+        return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"the query of {request.scope['path']}: {error}") from None
 
@@ -33,9 +36,29 @@ def decode(data: bytes, kind: type[Body], path: str) -> Body:
         UsageError: It does not have the shape of ``kind``.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded = msgspec.json.decode(data, type=kind)
+        if _NUL in data:
+            refuse_nul(msgspec.json.decode(data), f"the request to {path}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the request to {path} cannot be read: {error}") from None
+    return decoded
+
+
+def refuse_nul(value: Any, what: str) -> None:
+    """Refuse a character that no database, file name or argument can hold.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise UsageError(f"{what} has a text with a NUL in it")
+    if isinstance(value, dict):
+        for name, one in value.items():
+            refuse_nul(name, what)
+            refuse_nul(one, what)
+    if isinstance(value, list):
+        for one in value:
+            refuse_nul(one, what)
 
 
 async def read_bytes(request: Request) -> bytes:

@@ -189,7 +189,7 @@ def _sent(media: str) -> Json:
         return {"type": "string", "description": "Lines of JSON."}
     if "batch" in media:
         return {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLOUD_EVENT}
-    return _CLOUD_EVENT
+    return _CLOUD_EVENT if "cloudevents" in media else {"type": "object"}
 
 
 def _responses(one: Operation, schemas: dict[Any, Json]) -> Json:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from andon.api.v1.access import EVERYWHERE, Identity, Verb
-from andon.kernel.errors import AndonError, NotFound, NotLoggedIn
+from andon.kernel.errors import AndonError, NotFound, NotLoggedIn, UsageError
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
@@ -92,8 +92,15 @@ class Call(Struct, kw_only=True):
         return client.host if client else "socket"
 
     def path(self, name: str) -> str:
-        """Return a part of the path."""
-        return str(self.request.path_params[name])
+        """Return a part of the path.
+
+        Raises:
+            UsageError: It cannot be a name.
+        """
+        found = str(self.request.path_params[name])
+        if "\0" in found:
+            raise UsageError(f"no {name} has a NUL in it")
+        return found
 
 
 def not_logged_in() -> NotLoggedIn:

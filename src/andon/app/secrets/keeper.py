@@ -8,7 +8,7 @@ import re
 
 from msgspec.structs import replace
 
-from andon.adapters.sealing import parse_key
+from andon.adapters.sealing import Key, parse_key
 from andon.api.v1.control import Decision, Event, NewObject, Selector
 from andon.api.v1.records import (
     PIPELINES,
@@ -37,7 +37,7 @@ from andon.domains.delivery.rotation import (
 )
 from andon.domains.line import events
 from andon.kernel.clock import Clock
-from andon.kernel.errors import Conflict, NotFound, UsageError
+from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.kernel.masking import SHORTEST_SECRET
 from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx
@@ -111,7 +111,7 @@ class Secrets:
         Returns:
             ``{key, before, values}``: names of the keys, and how many values there are.
         """
-        old = parse_key(old_key.encode(), "what was given as the old key") if old_key else None
+        old = _given_key(old_key) if old_key else None
         new = await asyncio.to_thread(self._safe.next_key, old)
         now = self._clock.now()
 
@@ -132,6 +132,13 @@ class Secrets:
         answer = await self._store.transact(lambda tx: act(tx, replace(asked, key=""), now, write))
         await asyncio.to_thread(self._safe.settle, new)
         return answer
+
+
+def _given_key(text: str) -> Key:
+    try:
+        return parse_key(text.encode(), "what was given as the old key")
+    except Unavailable as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
 
 def check_value(value: str) -> None:
@@ -323,7 +330,7 @@ def remove_secret(
 
 def _secret_json(tx: Tx, one: Object) -> Json:
     spec: SecretSpec = one.spec
-    return {**_facts(spec), "at": spec.at, "usedBy": _used_by(tx, spec), "revision": one.version}
+    return {**_facts(spec), "at": spec.at, "usedBy": _used_by(tx, spec), "revision": str(one.version)}
 
 
 def _facts(spec: SecretSpec) -> Json:

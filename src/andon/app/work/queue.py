@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from andon.app.shapes import Json
+from andon.api.v1 import answers
 from andon.domains.line import events
 from andon.kernel.errors import UsageError
 from andon.ports.store import DeadLetter, PendingAction, Tx
@@ -12,7 +12,7 @@ TURNS = "turns"
 MOST_SHOWN = 200
 
 
-def overview(tx: Tx) -> Json:
+def overview(tx: Tx) -> answers.Queue:
     """Say what waits, what is under way, who works, and what was given up."""
     now = tx.now()
     return {
@@ -50,7 +50,7 @@ def troubles(tx: Tx) -> dict[str, str]:
     return given_up | untold
 
 
-def workers(tx: Tx) -> list[Json]:
+def workers(tx: Tx) -> list[answers.Worker]:
     """List workers: who lives, and for how long others will believe so."""
     now = tx.now()
     return [
@@ -60,7 +60,7 @@ def workers(tx: Tx) -> list[Json]:
     ]
 
 
-def action_json(one: PendingAction) -> Json:
+def action_json(one: PendingAction) -> answers.PendingAction:
     """Write an intent without outcome."""
     return {
         "key": one.row.key,
@@ -73,7 +73,7 @@ def action_json(one: PendingAction) -> Json:
     }
 
 
-def letter_json(one: DeadLetter) -> Json:
+def letter_json(one: DeadLetter) -> answers.DeadLetter:
     """Write a dead letter."""
     return {
         "queue": one.queue,
@@ -84,7 +84,7 @@ def letter_json(one: DeadLetter) -> Json:
     }
 
 
-def retry(tx: Tx, turns: Turns, queue: str, subject: str, *, by: str) -> Json:
+def retry(tx: Tx, turns: Turns, queue: str, subject: str, *, by: str) -> answers.DeadLetter:
     """Have a turn that was given up taken again.
 
     Raises:
@@ -104,7 +104,7 @@ def retry(tx: Tx, turns: Turns, queue: str, subject: str, *, by: str) -> Json:
     return letter_json(letter)
 
 
-def drop(tx: Tx, queue: str, subject: str, *, by: str, reason: str) -> Json:
+def drop(tx: Tx, queue: str, subject: str, *, by: str, reason: str) -> answers.DeadLetter:
     """Forget a dead letter; the ledger remembers who did.
 
     Raises:

@@ -20,10 +20,11 @@ from andon.api.v1.answers import (
     Key,
     Verification,
 )
-from andon.kernel.errors import InvalidDocument, Untrusted
+from andon.kernel.errors import Denied, InvalidDocument, Untrusted
 from andon.store.transfer import LONGEST_LINE_BYTES
 from andon.web.api.reading import Limit
 from andon.web.operations import Ask, Call, Operation, Page, everywhere, somewhere
+from andon.web.visible import environment_of
 
 Sequence = Annotated[int, Meta(ge=0, le=2**62, description="Sequence of the ledger.")]
 NDJSON = "application/x-ndjson"
@@ -63,7 +64,7 @@ class CompareAsk(Ask, kw_only=True, frozen=True):
     """Is this a beginning of the ledger?"""
 
     heads: Annotated[
-        dict[str, tuple[int, str]],
+        dict[str, tuple[Annotated[int, Meta(ge=0, le=2**62)], str]],
         Meta(description="Number and hash of the last event, by stream."),
     ]
 
@@ -89,7 +90,11 @@ async def _list(call: Call) -> Any:
 
 async def _event(call: Call) -> Any:
     """Return an event with its body, what led to it and what it led to."""
-    return await call.line.ledger_event(call.path("id"))
+    found = await call.line.ledger_event(call.path("id"))
+    place = environment_of({**found["event"]})
+    if place and not call.caller.may("view", place):
+        raise Denied(f"{call.caller.name} may not view this")
+    return found
 
 
 async def _verify(call: Call) -> Any:

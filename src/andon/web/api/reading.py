@@ -20,6 +20,8 @@ from andon.api.v1.answers import (
 )
 from andon.api.v1.kinds import INNER, RECORDS
 from andon.kernel.errors import Denied, InvalidDocument, NotFound
+from andon.web.bodies import refuse_nul
+from andon.web.doorkeeper import credential
 from andon.web.operations import (
     Call,
     Operation,
@@ -134,7 +136,9 @@ async def _incidents(call: Call) -> Any:
 
 async def _objects(call: Call) -> Any:
     """List stored objects of a kind, those with all these labels."""
-    return await call.line.objects(_kind(call), labels=dict(call.request.query_params))
+    labels = dict(call.request.query_params)
+    refuse_nul(labels, "the query")
+    return await call.line.objects(_kind(call), labels=labels)
 
 
 async def _object(call: Call) -> Any:
@@ -167,7 +171,10 @@ async def _events(call: Call) -> Any:
     """
     who = call.caller
     sees = None if who.sees_everything else (lambda place: who.may("view", place))
-    return await open_stream(call.line, call.request, sees)
+    brought = credential(call.request)
+    return await open_stream(
+        call.line, call.request, sees, still=lambda: brought.lets_in(call.access)
+    )
 
 
 OPERATIONS = (
