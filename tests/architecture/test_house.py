@@ -11,7 +11,7 @@ import pytest
 
 import andon.ports
 from andon.api.v1 import actions
-from andon.kernel.errors import ERRORS
+from andon.kernel.errors import ERRORS, Fenced, NotLoggedIn, Stale, TooMany
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "andon"
@@ -38,8 +38,13 @@ def test_every_action_is_carried_out_by_exactly_one_port_method():
     assert sorted(taken) == sorted(every)
 
 
+NARROWER = (Fenced, Stale, NotLoggedIn, TooMany)
+"""What is said more exactly than the house's class, with its exit code."""
+
+
 def test_exit_codes_are_those_of_the_house():
-    codes = {error.code: error.exit_code for error in ERRORS if error.code != "Fenced"}
+    assert all(error.exit_code == error.__mro__[1].exit_code for error in NARROWER)
+    codes = {error.code: error.exit_code for error in ERRORS if error not in NARROWER}
     assert codes == {
         "InternalError": 1,
         "UsageError": 2,

@@ -89,6 +89,16 @@ class Unavailable(AndonError):
     code, exit_code, http_status, retry = "Unavailable", 7, 503, True
 
 
+class TooMany(Unavailable):
+    """The caller asks too often."""
+
+    code, http_status = "TooMany", 429
+
+    def __init__(self, message: str, *, hint: str = "", again_seconds: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.again_seconds = again_seconds
+
+
 class StepFailed(AndonError):
     """A step ran and failed by the change's own fault."""
 
@@ -130,6 +140,7 @@ ERRORS: tuple[type[AndonError], ...] = (
     Denied,
     NotLoggedIn,
     Unavailable,
+    TooMany,
     StepFailed,
     TimedOut,
     Held,

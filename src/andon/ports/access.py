@@ -62,11 +62,11 @@ class AccessService(Protocol):
         """Return who a process on the Unix socket is: an administrator, by the name of its account."""
         ...
 
-    async def of_token(self, secret: str) -> Identity | None:
+    def of_token(self, secret: str) -> Identity | None:
         """Return whom a token lets in; None: nobody (unknown, expired, revoked, owner disabled)."""
         ...
 
-    async def of_session(self, cookie: str) -> tuple[Identity, str] | None:
+    def of_session(self, cookie: str) -> tuple[Identity, str] | None:
         """Return whose session a cookie belongs to, and what its pages must send; None: nobody's."""
         ...
 
@@ -75,7 +75,7 @@ class AccessService(Protocol):
 
         Raises:
             Denied: Wrong name or password, disabled or locked for a while, all in the same words.
-            Unavailable: Too many tries from that address; the hint says when to try again.
+            TooMany: Too many tries from that address; the hint says when to try again.
         """
         ...
 

@@ -35,11 +35,11 @@ class FixedDoor:
         """Know everybody on the socket."""
         return ADMINISTRATOR
 
-    async def of_token(self, secret: str) -> Identity | None:
+    def of_token(self, secret: str) -> Identity | None:
         """Know the tokens given."""
         return self.guests.get(secret)
 
-    async def of_session(self, cookie: str) -> tuple[Identity, str] | None:
+    def of_session(self, cookie: str) -> tuple[Identity, str] | None:
         """Know the sessions given."""
         found = self.sessions.get(cookie)
         return (found, CSRF) if found else None

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, UsageError
+from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, TooMany, UsageError
 from andon.ports.asking import Asked
 from andon.ports.offices import Offices
 from andon.web.bodies import decode, read_bytes, read_query
@@ -55,7 +55,11 @@ def problem(error: AndonError, status: int = 0) -> Response:
         "hint": error.hint,
         "retry": error.retry,
     }
-    headers = {"WWW-Authenticate": 'Bearer realm="andon"'} if status == 401 else None
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="andon"'
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.again_seconds)
     return Response(
         msgspec.json.encode(body), status, headers, media_type="application/problem+json"
     )
@@ -94,9 +98,9 @@ async def _answer(operation: Operation, call: Call) -> Any:
 
 async def _call(operation: Operation, offices: Offices, request: Request) -> Call:
     """Read a request; who asks comes first, so that strangers learn nothing of what is wrong."""
-    identity = await identify(offices.access, request)
-    call = Call(offices=offices, request=request, identity=identity)
-    if operation.rule.verb is not None and identity is None:
+    call = Call(offices=offices, request=request, identity=None)
+    call.identity = await identify(offices.access, request, operation.name, call.address)
+    if operation.rule.verb is not None and call.identity is None:
         return call
     if operation.query is not None:
         call.query = read_query(request, operation.query)

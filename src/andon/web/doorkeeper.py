@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from andon.api.v1.access import EVERYWHERE, Identity
@@ -23,47 +24,82 @@ def session_cookie(request: Request) -> str:
     return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE) or ""
 
 
-async def identify(access: AccessService, request: Request) -> Identity | None:
+class Credential(Struct, frozen=True):
+    """What somebody brings to be let in by.
+
+    Args:
+        peer: Account at the other end of the Unix socket; None: it came over TCP.
+        bearer: Header ``Authorization``.
+        cookie: Of a session.
+    """
+
+    peer: int | None
+    bearer: str
+    cookie: str
+
+    def lets_in(self, access: AccessService) -> bool:
+        """Say whether it still does."""
+        if self.peer is not None:
+            return True
+        found = _of_token(access, self.bearer) if self.bearer else access.of_session(self.cookie)
+        return found is not None
+
+
+def credential(request: Request) -> Credential:
+    """Return what a request brings."""
+    return Credential(
+        request.scope.get("state", {}).get("peer_uid"),
+        request.headers.get("authorization", ""),
+        session_cookie(request),
+    )
+
+
+async def identify(
+    access: AccessService, request: Request, operation: str, address: str
+) -> Identity | None:
     """Say who asks; None: nobody known.
 
     Raises:
-        NotLoggedIn: A token or session was given that lets nobody in.
+        NotLoggedIn: A token was given that lets nobody in.
         Denied: A page asks that is not ours.
     """
-    peer = request.scope.get("state", {}).get("peer_uid")
-    if peer is not None:
-        return access.of_peer(peer)
-    given = request.headers.get("authorization", "")
-    if given:
-        return await _of_token(access, given)
-    cookie = session_cookie(request)
-    return await _of_session(access, cookie, request) if cookie else None
-
-
-async def _of_token(access: AccessService, given: str) -> Identity:
-    scheme, _, secret = given.partition(" ")
-    found = await access.of_token(secret.strip()) if scheme.lower() == "bearer" else None
-    if found is None:
-        raise NotLoggedIn(
-            "this token lets nobody in: it is unknown, expired or revoked",
-            hint="`andon admin token create` makes one",
-        )
-    return found
-
-
-async def _of_session(access: AccessService, cookie: str, request: Request) -> Identity | None:
-    found = await access.of_session(cookie)
-    if found is None:
-        return None
-    identity, csrf = found
-    if request.method not in ("GET", "HEAD"):
-        refuse_strangers(request)
-        if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf.encode()):
-            raise Denied(
-                "this write does not come from our own page",
-                hint=f"send the session's csrf as {CSRF_HEADER}",
+    brought = credential(request)
+    if brought.peer is not None:
+        return access.of_peer(brought.peer)
+    if brought.bearer:
+        found = _of_token(access, brought.bearer)
+        if found is None:
+            await access.denied(f"nobody at {address}", operation, "", via="a token that is none")
+            raise NotLoggedIn(
+                "this token lets nobody in: it is unknown, expired or revoked",
+                hint="`andon admin token create` makes one",
             )
+        return found
+    session = access.of_session(brought.cookie) if brought.cookie else None
+    if session is None:
+        return None
+    identity, csrf = session
+    if request.method not in ("GET", "HEAD"):
+        try:
+            _refuse_forgeries(request, csrf)
+        except Denied:
+            await access.denied(identity.name, operation, "", via="a page that is not ours")
+            raise
     return identity
+
+
+def _of_token(access: AccessService, bearer: str) -> Identity | None:
+    scheme, _, secret = bearer.partition(" ")
+    return access.of_token(secret.strip()) if scheme.lower() == "bearer" else None
+
+
+def _refuse_forgeries(request: Request, csrf: str) -> None:
+    refuse_strangers(request)
+    if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf.encode()):
+        raise Denied(
+            "this write does not come from our own page",
+            hint=f"send the session's csrf as {CSRF_HEADER}",
+        )
 
 
 def refuse_strangers(request: Request) -> None:

@@ -60,7 +60,7 @@ async def open_stream(
         line: What answers.
         request: What was asked; ``app.state.closing`` ends the stream when it is set.
         sees: Leaves out events and Runs of other environments; None: nothing is left out.
-        still: Whether the reader may go on; asked with every sign of life.
+        still: Whether the reader may go on; asked before whatever is sent.
     """
     return _Stream(line.news, starting_point(request), sees, still, request.app.state.closing)
 
@@ -116,7 +116,7 @@ class _Stream(Response):
 
     async def _pass_on(self, reader: Reader, send: Send) -> None:
         async for heard in reader:
-            if not heard and not self._still():
+            if not self._still():
                 return
             await send(_part(b"".join(map(encode, heard)) or SIGN_OF_LIFE))
 

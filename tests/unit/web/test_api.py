@@ -122,7 +122,7 @@ async def test_a_fault_of_the_control_plane_is_an_internal_error(client: Client)
         ("/why", "subject"),
         ("/ledger?after=many", "after"),
         ("/runs?limit=0", "limit"),
-        ("/events?after=x", "Last-Event-ID"),
+        ("/events?after=x", "after"),
     ],
 )
 async def test_a_wrong_question_says_what_is_wrong(client: Client, path: str, names: str) -> None:

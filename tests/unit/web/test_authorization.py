@@ -100,6 +100,7 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "secrets_list": ("operate", SOMEWHERE, None),
     "secrets_put": ("operate", PROD, {"value": "correct horse"}),
     "secrets_remove": ("operate", PROD, None),
+    "secrets_rewrap": ("administer", EVERYWHERE, {}),
     "session_show": ("", EVERYBODY, None),
     "session_begin": ("", EVERYBODY, {"name": "ann", "password": "ann"}),
     "session_end": ("", EVERYBODY, None),

@@ -77,12 +77,12 @@ class Sessions(Room):
             return Identity(name=f"person:{account}", via=SOCKET)
         return administrator(account, self.directory.person(account), SOCKET)
 
-    async def of_token(self, secret: str) -> Identity | None:
+    def of_token(self, secret: str) -> Identity | None:
         """Return whom a token lets in."""
         found = self.directory.token(secret, self.clock.now())
         return found.identity if found else None
 
-    async def of_session(self, cookie: str) -> tuple[Identity, str] | None:
+    def of_session(self, cookie: str) -> tuple[Identity, str] | None:
         """Return whose session a cookie belongs to, and what its pages must send."""
         found = self.directory.session(cookie, self.clock.now())
         return (found.identity, found.spec.csrf) if found else None

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from andon.kernel.errors import Unavailable
+from andon.kernel.errors import TooMany
 
 AT_ONCE = 10
 PER_SECOND = AT_ONCE / 60
@@ -26,7 +26,7 @@ class Tries:
         """Take one try of an address.
 
         Raises:
-            Unavailable: There is none left; the hint says when there will be.
+            TooMany: There is none left; the hint says when there will be.
         """
         whose = _whose(address)
         left, since = self._buckets.pop(whose, (float(AT_ONCE), now))
@@ -36,8 +36,10 @@ class Tries:
             self._buckets.popitem(last=False)
         if left < 1:
             seconds = math.ceil((1 - left) / PER_SECOND)
-            raise Unavailable(
-                f"too many tries to log in from {address}", hint=f"again in {seconds} s"
+            raise TooMany(
+                f"too many tries to log in from {address}",
+                hint=f"again in {seconds} s",
+                again_seconds=seconds,
             )
 
 

@@ -36,7 +36,7 @@ async def test_person_logs_in_with_the_password_and_the_cookie_is_kept_as_a_dige
     await house.add_user("ann", "viewer")
     login = await house.door.log_in("ann", PASSWORD, address=HERE)
     assert login.identity.name == "person:ann"
-    found = await house.door.of_session(login.cookie)
+    found = house.door.of_session(login.cookie)
     assert found == (login.identity, login.csrf)
     assert login.cookie.encode() not in house.bytes_on_disk()
     assert PASSWORD.encode() not in house.bytes_on_disk()
@@ -108,8 +108,8 @@ async def test_locked_out_person_still_has_session_and_token(house: House):
     cookie = await house.log_in()
     secret = await house.add_token("hers", "viewer", owner="ann")
     await refused(house, n=FREE_TRIES)
-    assert await house.door.of_session(cookie) is not None
-    assert await house.door.of_token(secret) is not None
+    assert house.door.of_session(cookie) is not None
+    assert house.door.of_token(secret) is not None
 
 
 async def test_address_tries_ten_times_a_minute_whatever_the_name(house: House):
@@ -155,7 +155,7 @@ async def test_hash_of_yesterdays_parameters_is_made_anew_at_login(house: House)
     await dearer.log_in("ann", PASSWORD, address=HERE)
     user = await house.store.read(lambda tx: tx.require("User", "ann"))
     assert user.spec.password.startswith("scrypt$5$")
-    assert await dearer.of_session(cookie) is not None
+    assert dearer.of_session(cookie) is not None
     await dearer.log_in("ann", PASSWORD, address=HERE)
 
 

@@ -15,7 +15,7 @@ async def test_rights_are_the_users_own_and_what_teams_bring(house: House):
     await house.door.put_team(
         "crew", asked=house.asked, create=True, members=["ann"], grants=grants("operator@prod")
     )
-    found = await house.door.of_session(await house.log_in())
+    found = house.door.of_session(await house.log_in())
     assert found is not None
     who = found[0]
     assert (who.name, who.teams, who.emails) == ("person:ann", ("crew",), ("ann@example.com",))
@@ -23,7 +23,7 @@ async def test_rights_are_the_users_own_and_what_teams_bring(house: House):
     assert not who.may("operate", "dev")
     assert (await house.door.user("ann"))["teams"] == ["crew"]
     await house.door.remove_team("crew", asked=house.asked)
-    found = await house.door.of_session(await house.log_in())
+    found = house.door.of_session(await house.log_in())
     assert found is not None
     assert not found[0].may("operate", "prod")
 
@@ -79,12 +79,12 @@ async def test_removed_user_leaves_teams_tokens_and_sessions(house: House):
     secret = await house.add_token("mine", "viewer", owner="ann")
     cookie = await house.log_in()
     await house.door.remove_user("ann", asked=house.asked)
-    assert await house.door.of_session(cookie) is None
-    assert await house.door.of_token(secret) is None
+    assert house.door.of_session(cookie) is None
+    assert house.door.of_token(secret) is None
     assert (await house.door.teams())[0]["members"] == []
     assert [one["name"] for one in await house.door.tokens()] == ["admin"]
     await house.add_user("ann", "viewer")
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_session(cookie) is None
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"password": "another long one"}])
@@ -94,9 +94,9 @@ async def test_sessions_end_when_the_user_is_disabled_or_has_a_new_password(
     await house.add_user("ann", "viewer")
     cookie = await house.log_in()
     await house.change_user("ann", **change)
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_session(cookie) is None
     await house.change_user("ann", disabled=False)
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_session(cookie) is None
 
 
 async def test_names_that_are_taken_unknown_or_impossible_are_said(house: House):

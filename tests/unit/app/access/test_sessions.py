@@ -16,9 +16,9 @@ async def test_session_ends_after_half_a_day(house: House):
     await house.add_user("ann", "viewer")
     cookie = await house.log_in()
     house.clock.advance(SESSION_SECONDS - 1)
-    assert await house.door.of_session(cookie) is not None
+    assert house.door.of_session(cookie) is not None
     house.clock.advance(1)
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_session(cookie) is None
 
 
 async def test_session_outlives_a_restart_and_ends_by_logging_out(house: House):
@@ -26,9 +26,9 @@ async def test_session_outlives_a_restart_and_ends_by_logging_out(house: House):
     cookie = await house.log_in()
     house.door = house.another_door()
     await house.door.open()
-    assert await house.door.of_session(cookie) is not None
+    assert house.door.of_session(cookie) is not None
     await house.door.log_out(cookie)
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_session(cookie) is None
     await house.door.log_out(cookie)
     assert [one[:2] for one in await house.told("session")] == [("ended", "person:ann")]
 
@@ -39,13 +39,13 @@ async def test_oldest_of_too_many_sessions_ends(house: House):
     for _ in range(MOST_SESSIONS + 1):
         cookies.append(await house.log_in())
         house.clock.advance(60)
-    found = [await house.door.of_session(cookie) is not None for cookie in cookies]
+    found = [house.door.of_session(cookie) is not None for cookie in cookies]
     assert found == [False] + [True] * MOST_SESSIONS
 
 
 async def test_made_up_cookies_are_nobodys(house: House):
     for cookie in ("", "x", "x" * 5000, "\udcff", "ä"):
-        assert await house.door.of_session(cookie) is None
+        assert house.door.of_session(cookie) is None
 
 
 async def test_who_opens_the_socket_is_an_administrator_by_the_name_of_the_account(house: House):
@@ -82,7 +82,7 @@ async def test_code_counts_for_a_minute(house: House):
 
 async def test_code_of_a_user_who_was_disabled_meanwhile_lets_nobody_in(house: House):
     await house.add_user("ann", "viewer")
-    found = await house.door.of_session(await house.log_in())
+    found = house.door.of_session(await house.log_in())
     assert found is not None
     made = await house.door.one_time_code(house.asked, found[0])
     await house.change_user("ann", disabled=True)

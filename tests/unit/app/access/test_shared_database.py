@@ -46,10 +46,10 @@ async def test_door_takes_in_what_another_process_changes(house: House, elsewher
     secret = await elsewhere.add_token("ci", "viewer")
 
     async def knows_the_token() -> bool:
-        return await house.door.of_token(secret) is not None
+        return house.door.of_token(secret) is not None
 
     async def knows_no_session() -> bool:
-        return await house.door.of_session(cookie) is None
+        return house.door.of_session(cookie) is None
 
     await until(knows_the_token)
     await elsewhere.change_user("ann", disabled=True)
@@ -64,5 +64,5 @@ async def test_names_that_no_database_can_keep_are_nobodys(house: House):
         with pytest.raises(Denied):
             await house.door.log_in(name, "a password of some length", address=HERE)
     for cookie in ("\0", "\udcff"):
-        assert await house.door.of_session(cookie) is None
+        assert house.door.of_session(cookie) is None
         await house.door.log_out(cookie)

@@ -33,7 +33,7 @@ async def test_sessions_that_are_over_go(house: House):
     house.clock.advance(60)
     assert await swept(house) == 1
     assert len(await names(house, "Session")) == 1
-    assert await house.door.of_session(young) is not None
+    assert house.door.of_session(young) is not None
 
 
 async def test_sweeper_takes_them_even_where_changes_are_kept_for_ever(house: House):

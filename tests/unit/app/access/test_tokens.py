@@ -18,7 +18,7 @@ from .conftest import HERE, House, grants
 
 async def test_token_lets_in_with_its_roles_only(house: House):
     secret = await house.add_token("ci", "developer@dev")
-    who = await house.door.of_token(secret)
+    who = house.door.of_token(secret)
     assert who is not None
     assert (who.name, who.via) == ("service:ci", "token ci")
     assert who.may("ship", "dev")
@@ -41,18 +41,18 @@ async def test_slip_in_a_token_is_seen_without_looking_it_up(house: House):
     other = "A" if secret[10] != "A" else "B"
     for wrong in (secret[:-1], secret[:10] + other + secret[11:], "", "Bearer", secret + "x", "ä"):
         assert not is_token(wrong)
-        assert await house.door.of_token(wrong) is None
+        assert house.door.of_token(wrong) is None
 
 
 async def test_expired_token_lets_nobody_in(house: House):
     secret = await house.add_token("ci", "viewer", expires_seconds=60)
     cookie = (await house.door.log_in_with_token(secret, address=HERE)).cookie
     house.clock.advance(59.9)
-    assert await house.door.of_token(secret) is not None
-    assert await house.door.of_session(cookie) is not None
+    assert house.door.of_token(secret) is not None
+    assert house.door.of_session(cookie) is not None
     house.clock.advance(0.1)
-    assert await house.door.of_token(secret) is None
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_token(secret) is None
+    assert house.door.of_session(cookie) is None
 
 
 async def test_token_lasts_90_days_unless_said_and_never_more_than_366(house: House):
@@ -68,8 +68,8 @@ async def test_revoked_token_lets_nobody_in_once_the_answer_is_given(house: Hous
     cookie = (await house.door.log_in_with_token(secret, address=HERE)).cookie
     revoked = await house.door.revoke_token("ci", asked=house.asked)
     assert revoked["revokedAt"] == house.clock.now()
-    assert await house.door.of_token(secret) is None
-    assert await house.door.of_session(cookie) is None
+    assert house.door.of_token(secret) is None
+    assert house.door.of_session(cookie) is None
     house.clock.advance(5)
     again = await house.door.revoke_token("ci", asked=house.asked)
     assert again["revokedAt"] == revoked["revokedAt"]
@@ -81,8 +81,8 @@ async def test_name_of_a_token_is_unique_until_it_counts_no_more(house: House):
         await house.add_token("ci", "viewer")
     await house.door.revoke_token("ci", asked=house.asked)
     new = await house.add_token("ci", "viewer", expires_seconds=60)
-    assert await house.door.of_token(old) is None
-    assert await house.door.of_token(new) is not None
+    assert house.door.of_token(old) is None
+    assert house.door.of_token(new) is not None
     house.clock.advance(61)
     await house.add_token("ci", "viewer")
 
@@ -90,17 +90,17 @@ async def test_name_of_a_token_is_unique_until_it_counts_no_more(house: House):
 async def test_owned_token_acts_as_its_owner_within_the_owners_rights(house: House):
     await house.add_user("ann", "developer", emails=["ann@example.com"])
     secret = await house.add_token("hers", "admin", owner="ann")
-    who = await house.door.of_token(secret)
+    who = house.door.of_token(secret)
     assert who is not None
     assert (who.name, who.emails) == ("person:ann", ("ann@example.com",))
     assert who.may("ship", "dev")
     assert not who.may("administer")
     await house.change_user("ann", grants=grants("viewer"))
-    who = await house.door.of_token(secret)
+    who = house.door.of_token(secret)
     assert who is not None
     assert not who.may("ship", "dev")
     await house.change_user("ann", disabled=True)
-    assert await house.door.of_token(secret) is None
+    assert house.door.of_token(secret) is None
     with pytest.raises(Conflict, match="disabled"):
         await house.add_token("another", "viewer", owner="ann")
     with pytest.raises(NotFound):
@@ -117,7 +117,7 @@ async def test_secret_is_not_told_to_who_sends_the_same_wish_again(house: House)
     first = await house.door.make_token("ci", asked=asked, grants=grants("viewer"))
     again = await house.door.make_token("ci", asked=asked, grants=grants("viewer"))
     assert again == {name: value for name, value in first.items() if name != "secret"}
-    assert await house.door.of_token(first["secret"]) is not None
+    assert house.door.of_token(first["secret"]) is not None
 
 
 # --- the administrator's --------------------------------------------------------------------------
@@ -132,12 +132,12 @@ async def test_admin_token_is_made_once_and_readable_by_its_owner_only(house: Ho
     assert stat.S_IMODE((house.folder / FILE).stat().st_mode) == 0o600
     restarted = house.another_door()
     await restarted.open()
-    who = await restarted.of_token(secret)
+    who = restarted.of_token(secret)
     assert who is not None
     assert who.name == "service:admin"
     assert who.may("administer")
     house.clock.advance(3650 * DAY_SECONDS)
-    assert await restarted.of_token(secret) is not None
+    assert restarted.of_token(secret) is not None
     assert secret.encode() not in house.bytes_on_disk()
 
 
@@ -146,8 +146,8 @@ async def test_deleting_the_file_makes_a_new_admin_token_and_the_old_counts_no_m
     (house.folder / FILE).unlink()
     restarted = house.another_door()
     await restarted.open()
-    assert await restarted.of_token(old) is None
-    assert await restarted.of_token(admin_secret(house.folder)) is not None
+    assert restarted.of_token(old) is None
+    assert restarted.of_token(admin_secret(house.folder)) is not None
     assert ("changed", "token/admin") in [one[:2] for one in await house.told("access")]
 
 
@@ -160,7 +160,7 @@ async def test_admin_token_of_the_file_counts_in_another_database(house: House, 
     house.folder = folder
     restarted = house.another_door()
     await restarted.open()
-    assert await restarted.of_token(secret) is not None
+    assert restarted.of_token(secret) is not None
     assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o600
 
 
@@ -180,16 +180,16 @@ async def test_admin_token_can_be_rotated_while_andon_runs(house: House):
     new = admin_secret(house.folder)
     assert answer["file"] == str(house.folder / FILE)
     assert new not in str(answer)
-    assert await house.door.of_token(old) is None
-    assert await house.door.of_token(new) is not None
-    assert await house.door.of_session(by_token) is None
-    assert await house.door.of_session(by_socket) is None
+    assert house.door.of_token(old) is None
+    assert house.door.of_token(new) is not None
+    assert house.door.of_session(by_token) is None
+    assert house.door.of_session(by_socket) is None
     assert not (house.folder / COMING).exists()
 
 
 async def test_rotations_at_the_same_time_leave_the_token_that_counts(house: House):
     await asyncio.gather(*(house.door.rotate_admin_token(asked=house.asked) for _ in range(3)))
-    assert await house.door.of_token(admin_secret(house.folder)) is not None
+    assert house.door.of_token(admin_secret(house.folder)) is not None
 
 
 async def test_rotation_that_is_refused_changes_nothing(house: House):
@@ -199,7 +199,7 @@ async def test_rotation_that_is_refused_changes_nothing(house: House):
     restarted = house.another_door()
     await restarted.open()
     assert admin_secret(house.folder) == old
-    assert await restarted.of_token(old) is not None
+    assert restarted.of_token(old) is not None
     assert not (house.folder / COMING).exists()
 
 
@@ -212,7 +212,7 @@ async def test_rotation_cut_short_by_a_crash_is_finished_at_the_next_start(house
     restarted = house.another_door()
     await restarted.open()
     assert admin_secret(house.folder) == new
-    assert await restarted.of_token(old) is None
+    assert restarted.of_token(old) is None
 
 
 async def test_admin_token_is_neither_made_nor_revoked_by_name(house: House):
