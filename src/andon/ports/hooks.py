@@ -41,6 +41,10 @@ class Pushed(Struct, frozen=True, kw_only=True):
     sent_at: float = 0
 
 
+GONE = "a repository that is gone"
+"""In place of a fork's address."""
+
+
 class Proposed(Struct, frozen=True, kw_only=True):
     """A branch is proposed for merging.
 
@@ -50,7 +54,7 @@ class Proposed(Struct, frozen=True, kw_only=True):
         number: As the forge counts.
         login: Who did it.
         emails: Their addresses, lower case.
-        fork: Address of the repository that it comes from; empty: it is the same.
+        fork: Address of the repository that it comes from, or ``GONE``; empty: it is the same.
         sha: Its commit as the forge says, to be named to a person; nothing is built by it.
         sent_at: When the forge says that was; 0: it does not say.
     """

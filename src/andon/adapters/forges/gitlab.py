@@ -27,7 +27,17 @@ from andon.adapters.forges.reading import (
 from andon.api.v1.records import HookSpec
 from andon.kernel.digest import canonical_json
 from andon.kernel.errors import UsageError
-from andon.ports.hooks import Call, CommitStatus, Passed, Proposed, Pushed, Signed, State, Told
+from andon.ports.hooks import (
+    GONE,
+    Call,
+    CommitStatus,
+    Passed,
+    Proposed,
+    Pushed,
+    Signed,
+    State,
+    Told,
+)
 
 LONGEST_DESCRIPTION = 255
 _STATES: Mapping[State, str] = {
@@ -155,7 +165,7 @@ def _proposed(hook: MergeHook) -> Proposed | Passed:
         number=request.iid,
         login=plain(hook.user.username if hook.user else "") or "nobody",
         emails=emails(hook.user),
-        fork="" if same_project else plain(source) or "a repository that is gone",
+        fork="" if same_project else plain(source) or GONE,
         sha=plain(str((request.last_commit or {}).get("id", ""))),
         sent_at=moment(request.updated_at),
     )

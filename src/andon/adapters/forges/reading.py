@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from andon.kernel.errors import InvalidDocument, UsageError
-from andon.ports.hooks import Passed, Proposed, Pushed
+from andon.ports.hooks import GONE, Passed, Proposed, Pushed
 
 T = TypeVar("T")
 BRANCHES = "refs/heads/"
@@ -184,7 +184,7 @@ def fork_of(head: Repository | None, project: str) -> str:
     """Return the address of another repository that a proposal comes from; empty: it is the same."""
     if head is not None and head.full_name == project:
         return ""
-    return plain(head.clone_url if head else "") or "a repository that is gone"
+    return plain(head.clone_url if head else "") or GONE
 
 
 def api_address(text: str, default_path: str) -> str:

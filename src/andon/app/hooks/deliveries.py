@@ -19,7 +19,7 @@ from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Denied, UsageError
 from andon.ports import Source
 from andon.ports.asking import Asked
-from andon.ports.hooks import Forge, Passed, Proposed, Pushed, Refusals, Signed, Told, Vault
+from andon.ports.hooks import GONE, Forge, Passed, Proposed, Pushed, Refusals, Signed, Told, Vault
 from andon.ports.store import Store, Tx
 from andon.runtime.turns import Turns
 
@@ -137,7 +137,7 @@ class Deliveries:
     def _wish(self, hook: HookSpec, told: Told) -> Wish | Json:
         if isinstance(told, Passed):
             return _not_taken(told.reason)
-        if hook.project and not hook.project.isdigit() and told.project != hook.project:
+        if _is_about_another(hook.project, told.project):
             return _not_taken(f"it is about {told.project}, not {hook.project}")
         if isinstance(told, Pushed):
             return self._pushed(hook, told)
@@ -189,6 +189,11 @@ class Deliveries:
         return await self._store.transact(put)
 
 
+def _is_about_another(wanted: str, project: str) -> bool:
+    """Say whether a message is about another project; a number tells nothing of names."""
+    return bool(wanted) and not wanted.isdigit() and wanted.casefold() != project.casefold()
+
+
 def _asked(hook: str, told: Told) -> Asked:
     login = "nobody" if isinstance(told, Passed) else told.login
     emails = () if isinstance(told, Passed) else told.emails
@@ -203,6 +208,8 @@ def _proposed(hook: HookSpec, told: Proposed) -> Wish | Json:
     answer = _not_taken(
         f"#{told.number} comes from a fork, {told.fork}: what strangers propose is not run by itself"
     )
+    if told.fork == GONE or not told.sha:
+        return answer
     command = ["andon", "ship", told.sha, "--repository", told.fork, "--until", BUILD_ONLY]
     return {**answer, "command": shlex.join(command)}
 

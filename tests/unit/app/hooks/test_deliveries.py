@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -70,6 +71,14 @@ async def test_the_same_message_is_taken_once(site: Site, forge: str):
     answer = await site.take(sent, forge)
     with pytest.raises(Conflict, match=answer["change"]):
         await site.take(sent, forge)
+    assert len(await site.changes()) == 1
+
+
+async def test_the_same_message_at_the_same_time_is_taken_once(site: Site):
+    secret = await site.add()
+    sent = forges.push("github", secret)
+    answers = await asyncio.gather(*[site.take(sent) for _ in range(4)], return_exceptions=True)
+    assert [type(one) for one in answers if not isinstance(one, dict)] == [Conflict] * 3
     assert len(await site.changes()) == 1
 
 
@@ -153,6 +162,11 @@ async def test_messages_about_other_projects_are_passed_over(site: Site):
     assert "about team/shop" in (await site.push(secret))["reason"]
 
 
+async def test_names_of_projects_differ_in_more_than_case(site: Site):
+    secret = await site.add(project="Team/Shop", api="https://f.example", token="t0ken")
+    assert (await site.push(secret))["taken"]
+
+
 @pytest.mark.parametrize("forge", KINDS)
 async def test_proposal_is_built_and_changes_no_rules(site: Site, forge: str):
     site.repository.git("checkout", "--quiet", "-b", "topic")
@@ -199,6 +213,15 @@ async def test_command_for_a_person_is_quoted(site: Site):
     message["pull_request"]["head"]["repo"]["clone_url"] = "x; rm -rf ~"
     answer = await site.take(forges.send("github", secret, "pull_request", message))
     assert "'x; rm -rf ~'" in answer["command"]
+
+
+async def test_fork_that_is_gone_leaves_nothing_to_type(site: Site):
+    secret = await site.add()
+    message = json.loads(forges.proposal("github", secret, fork=True).body)
+    message["pull_request"]["head"]["repo"] = None
+    answer = await site.take(forges.send("github", secret, "pull_request", message))
+    assert not answer["taken"]
+    assert "command" not in answer
 
 
 async def test_proposals_are_not_built_where_nobody_wants_that(site: Site):
