@@ -21,6 +21,7 @@ PAGES = [
     "docs/operating.md",
     "docs/operations.md",
     "docs/judge.md",
+    "docs/secrets.md",
     "examples/shop/README.md",
 ]
 README = (ROOT / "README.md").read_text()

@@ -927,13 +927,14 @@ class Operations(Asking):
             expect=if_match,
         )
 
-    def secrets_rewrap(self, *, old_key: str = "") -> Sealed:
+    def secrets_rewrap(self, *, old_key: str = "", lost: bool = False) -> Sealed:
         """Have another key seal all secrets; their values stay, and so does what runs.
 
         Args:
             old_key: The key before, where `secretsKey` gives the next one already; empty: the next key is made in the file of the key.
+            lost: Forget what was sealed by a key that is lost for good.
         """
-        return self._ask(Sealed, "POST", "/secrets/rewrap", body={"oldKey": old_key})
+        return self._ask(Sealed, "POST", "/secrets/rewrap", body={"oldKey": old_key, "lost": lost})
 
     def session_show(self) -> Session:
         """Say who asks, what they may do, and how one may log in."""

@@ -63,16 +63,17 @@ class SecretService(Protocol):
         """
         ...
 
-    async def rewrap(self, *, old_key: str, asked: Asked) -> Json:
+    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> Json:
         """Have another key of the installation seal everything; values and what runs stay.
 
         Args:
             old_key: The key before, where the installation names the next one already; empty: the
                 next key is made in the file of the key.
+            lost: Forget what was sealed by a key that is lost.
             asked: Who asks.
 
         Returns:
-            ``{key, before, values}``: names of the keys, and how many values there are.
+            ``{key, before, values, forgotten}``: names of the keys, and how many values there are.
 
         Raises:
             Conflict: That key seals them already.

@@ -767,6 +767,7 @@ class Sealed(TypedDict):
     key: str
     before: str
     values: int
+    forgotten: int
 
 
 # --- forges -------------------------------------------------------------------------------------

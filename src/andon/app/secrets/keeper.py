@@ -100,16 +100,17 @@ class Secrets:
 
         return await self._store.transact(lambda tx: act(tx, asked, now, write, subject=subject))
 
-    async def rewrap(self, *, old_key: str, asked: Asked) -> Json:
+    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> Json:
         """Have another key seal everything; the values stay, and so does what runs.
 
         Args:
             old_key: The key before, where the installation names the next one already; empty: Andon
                 makes the next key in its file.
+            lost: Forget what was sealed by a key that is lost.
             asked: Who asks.
 
         Returns:
-            ``{key, before, values}``: names of the keys, and how many values there are.
+            ``{key, before, values, forgotten}``: names of the keys, and how many values there are.
         """
         old = _given_key(old_key) if old_key else None
         new = await asyncio.to_thread(self._safe.next_key, old)
@@ -123,8 +124,8 @@ class Secrets:
                     hint="name another in `secretsKey`, start Andon again, then "
                     "`andon secret rewrap --old-key-file FILE`",
                 )
-            count = self._safe.reseal(tx, new, old)
-            about = {"key": new.id, "before": before, "values": count}
+            values, forgotten = self._safe.reseal(tx, new, old, lost=lost)
+            about = {"key": new.id, "before": before, "values": values, "forgotten": forgotten}
             id = f"secret/sealed/{tx.last_seq() + 1}"
             tx.append(_event("sealed", id, "org", new.id, by=asked.by, **about), now)
             return about
@@ -330,7 +331,12 @@ def remove_secret(
 
 def _secret_json(tx: Tx, one: Object) -> Json:
     spec: SecretSpec = one.spec
-    return {**_facts(spec), "at": spec.at, "usedBy": _used_by(tx, spec), "revision": str(one.version)}
+    return {
+        **_facts(spec),
+        "at": spec.at,
+        "usedBy": _used_by(tx, spec),
+        "revision": str(one.version),
+    }
 
 
 def _facts(spec: SecretSpec) -> Json:

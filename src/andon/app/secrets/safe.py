@@ -100,13 +100,32 @@ class Safe:
             return self._source.begin_change()
         return self._source.find("")
 
-    def reseal(self, tx: Tx, new: Key, old: Key | None) -> int:
-        """Have another key seal everything, or nothing; how many values there are."""
-        found = tx.settings(SEALED)
+    def reseal(self, tx: Tx, new: Key, old: Key | None, *, lost: bool) -> tuple[int, int]:
+        """Have another key seal everything, or nothing.
+
+        Args:
+            tx: A transaction.
+            new: The key that counts from now on.
+            old: The one before, if somebody gave it.
+            lost: Forget what no key opens that there is.
+
+        Returns:
+            How many values there are, and how many were forgotten.
+
+        Raises:
+            Unavailable: A key is not there, and nobody said that it is lost.
+        """
+        found, forgotten = tx.settings(SEALED), 0
         for about, text in found.items():
-            tx.put_setting(about, self._envelopes.reseal(text, about, new, old))
+            try:
+                tx.put_setting(about, self._envelopes.reseal(text, about, new, old))
+            except Unavailable:
+                if not lost:
+                    raise
+                tx.remove_setting(about)
+                forgotten += 1
         tx.put_setting(KEY, new.id)
-        return len(found)
+        return len(found) - forgotten, forgotten
 
     def settle(self, new: Key) -> None:
         """Take note of the key that counts now; blocks."""

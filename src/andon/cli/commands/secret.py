@@ -117,16 +117,19 @@ def remove(session: Session, name: str, environment: str, pipelines: bool) -> No
 @command.command("rewrap")
 @click.option("--old-key-file", type=click.Path(path_type=Path), help="Holds the key before.")
 @click.option("--old-key-env", metavar="VARIABLE", help="Holds the key before.")
+@click.option("--lost", is_flag=True, help="Forget what was sealed by a key that is lost for good.")
 @flags
 @click.pass_obj
-def rewrap(session: Session, old_key_file: Path | None, old_key_env: str | None) -> None:
+def rewrap(
+    session: Session, old_key_file: Path | None, old_key_env: str | None, lost: bool
+) -> None:
     """Have another key seal all secrets; nothing that runs changes.
 
     Without an old key, Andon makes the next key in its file. Where `secretsKey` names another source,
     have that give the next key, start Andon again, and name the old one here.
     """
     given = old_key_file is not None or old_key_env is not None
-    ask = {"oldKey": _read(old_key_file, old_key_env) if given else ""}
+    ask = {"oldKey": _read(old_key_file, old_key_env) if given else "", "lost": lost}
     show(session, session.client.post("/secrets/rewrap", ask), _tell_rewrapped)
 
 
@@ -255,7 +258,9 @@ def _tell_all(secrets: list[Json]) -> list[str]:
 
 
 def _tell_rewrapped(one: Json) -> list[str]:
-    return [
-        f"{one['values']} sealed values: key {one['key']} instead of {one['before'] or 'none'}",
-        "  keep the new key apart from the backups; older backups need the key before",
+    lines = [
+        f"{one['values']} sealed values: key {one['key']} instead of {one['before'] or 'none'}"
     ]
+    if one["forgotten"]:
+        lines.append(f"  {one['forgotten']} values are lost: `andon secret rotate` sets them again")
+    return [*lines, "  keep the new key apart from backups; older backups need the key before"]

@@ -33,6 +33,9 @@ class RewrapAsk(Ask, kw_only=True, frozen=True):
             max_length=4096,
         ),
     ] = ""
+    lost: Annotated[
+        bool, Meta(description="Forget what was sealed by a key that is lost for good.")
+    ] = False
 
 
 async def _list(call: Call) -> Any:
@@ -60,7 +63,7 @@ async def _remove(call: Call) -> Any:
 async def _rewrap(call: Call) -> Any:
     """Have another key seal all secrets; their values stay, and so does what runs."""
     ask: RewrapAsk = call.body
-    return await call.secrets.rewrap(old_key=ask.old_key, asked=call.asked)
+    return await call.secrets.rewrap(old_key=ask.old_key, lost=ask.lost, asked=call.asked)
 
 
 OPERATIONS = (

@@ -141,7 +141,7 @@ async def test_another_key_seals_everything_and_is_used_by_other_processes(desk:
     other = Reader(desk.store, open_safe(SecretsKeySpec(), desk.state, SystemRandomness()))
     ref = {"V": SecretRef(name="db", environment="prod")}
     assert (await other.values(ref))["V"] == VALUE
-    answer = await desk.secrets.rewrap(old_key="", asked=LATER)
+    answer = await desk.secrets.rewrap(old_key="", lost=False, asked=LATER)
     assert answer["values"] == 2
     assert answer["key"] != answer["before"]
     assert await desk.value() == VALUE == (await other.values(ref))["V"]
@@ -163,10 +163,10 @@ async def test_a_key_that_was_replaced_by_hand_needs_the_old_one(desk: Desk):
     desk.again()
     with pytest.raises(Unavailable, match="another key"):
         await desk.value()
-    assert (await desk.secrets.rewrap(old_key=old, asked=LATER))["values"] == 1
+    assert (await desk.secrets.rewrap(old_key=old, lost=False, asked=LATER))["values"] == 1
     assert await desk.value() == VALUE
     with pytest.raises(Conflict):
-        await desk.secrets.rewrap(old_key=old, asked=LATER)
+        await desk.secrets.rewrap(old_key=old, lost=False, asked=LATER)
 
 
 @pytest.mark.parametrize(
@@ -200,3 +200,18 @@ async def test_values_are_read_beside_each_other(desk: Desk):
     found = await asyncio.gather(*(desk.value(f"s{number}") for number in range(3)))
     assert found == ["value 0", "value 1", "value 2"]
     assert await desk.reader.values({}) == {}
+
+
+async def test_who_lost_the_key_begins_anew_and_loses_the_values(desk: Desk):
+    await desk.secrets.put("prod", "db", VALUE, asked=LATER, create=True)
+    (desk.state / "secrets.key").unlink()
+    desk.again()
+    with pytest.raises(Unavailable):
+        await desk.secrets.rewrap(old_key="", lost=False, asked=LATER)
+    answer = await desk.secrets.rewrap(old_key="", lost=True, asked=LATER)
+    assert (answer["values"], answer["forgotten"]) == (0, 1)
+    with pytest.raises(NotFound, match="not kept any more"):
+        await desk.value()
+    await desk.secrets.put("prod", "db", VALUE, asked=LATER, create=False)
+    desk.again()
+    assert await desk.value() == VALUE
