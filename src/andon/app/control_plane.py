@@ -47,6 +47,9 @@ from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
 from andon.store.transfer import links_of
 
+SAME_MOMENT_SECONDS = 0.25
+"""Within this time the agent is asked once, for everybody who looks."""
+
 
 class ControlPlane:
     """Answers for the line.
@@ -93,6 +96,7 @@ class ControlPlane:
         self._notify = notify
         self._policy_branch = policy_branch
         self._started_at = clock.now()
+        self._agent_said: tuple[float, asyncio.Future[Json] | None] = (0.0, None)
         self.watching = Watches(store, source, clock, self._ship_seen)
         self.subscriptions = Subscriptions(
             store, clock, SystemRandomness(), sinks(clock, guard, inner)
@@ -170,6 +174,15 @@ class ControlPlane:
         return await self._store.read(answer)
 
     async def _agent_status(self) -> Json:
+        """Ask the agent; who asks in the same moment shares its answer."""
+        now = self._clock.now()
+        asked_at, answer = self._agent_said
+        if answer is None or not 0 <= now - asked_at < SAME_MOMENT_SECONDS:
+            answer = asyncio.ensure_future(self._ask_agent())
+            self._agent_said = (now, answer)
+        return await asyncio.shield(answer)
+
+    async def _ask_agent(self) -> Json:
         try:
             return agent_json(await asyncio.wait_for(self._agent.status(), 2))
         except (AndonError, TimeoutError) as error:

@@ -51,6 +51,37 @@ class _Phase(Enum):
     BODY = "body"
 
 
+class _Joining:
+    """A transport that sends what is written within one turn of the event loop at once.
+
+    A server writes the header of an answer and its body apart, and each costs a system call.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send soon."""
+        if not self._written:
+            self._loop.call_soon(self._flush)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        data, self._written = b"".join(self._written), []
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Connection(HttpToolsProtocol):
     """One connection of a server.
 
@@ -73,6 +104,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note who called."""
         super().connection_made(transport)
+        self.transport = _Joining(transport, self.loop)  # type: ignore[assignment]
         caller: socket.socket = transport.get_extra_info("socket")
         self._patient = caller.family == socket.AF_UNIX
         self.app_state = {"peer_uid": peer_uid(caller)} if self._patient else {"tcp": True}
