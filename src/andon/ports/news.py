@@ -35,6 +35,11 @@ class Item(Struct, frozen=True):
 class Reader(Protocol):
     """Hears what happens, until it is closed."""
 
+    @property
+    def begins(self) -> int:
+        """Sequence behind which it hears everything."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[list[Item]]:
         """Hear."""
         ...

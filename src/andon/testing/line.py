@@ -389,6 +389,7 @@ class StillReader:
     def __init__(self, line: StillLine, items: list[Item]) -> None:
         self._line = line
         self._items = items
+        self.begins = line.last
         self._over = asyncio.Event()
         line.streams += 1
 

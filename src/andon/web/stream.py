@@ -105,6 +105,9 @@ class _Stream(Response):
         for end in ends:
             end.add_done_callback(lambda _: reader.close())
         try:
+            if self._after < 0:
+                # Who is cut off before anything happens resumes from here, and misses nothing either.
+                await send(_part(b"id: %d\n\n" % reader.begins))
             await self._pass_on(reader, send)
         except AndonError:
             # The reader comes again by itself, after the last event it has heard.

@@ -69,7 +69,7 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "ledger_verify": ("view", EVERYWHERE, None),
     "ledger_key": ("view", SOMEWHERE, None),
     "ledger_export": ("view", EVERYWHERE, None),
-    "ledger_show": ("view", SOMEWHERE, None),
+    "ledger_show": ("view", PROD, None),
     "ledger_checkpoint": ("operate", EVERYWHERE, None),
     "ledger_erase": ("administer", EVERYWHERE, REASON | {"id": "event-1"}),
     "ledger_archive": ("administer", EVERYWHERE, {"before": 1.0}),

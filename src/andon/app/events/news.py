@@ -135,6 +135,7 @@ class Listener:
     def __init__(self, store: Store, inbox: Inbox, leave: Callable[[Listener], None]) -> None:
         self._store = store
         self._inbox = inbox
+        self.begins = inbox.seq
         self._leave = leave
         self._woken = asyncio.Event()
         self._beat = False

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from andon.api.v1.access import ROLES, VERBS, Identity
 from andon.api.v1.answers import Code, LoggedIn, Session
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import TooMany, UsageError
 from andon.ports.access import Login
 from andon.web.doorkeeper import COOKIE, SECURE_COOKIE, refuse_strangers, session_cookie
 from andon.web.operations import Ask, Call, Operation, encode, everybody, somewhere
@@ -29,7 +29,7 @@ class LoginAsk(Ask, kw_only=True, frozen=True):
 async def _whoami(call: Call) -> Any:
     """Say who asks, what they may do, and how one may log in."""
     session = session_cookie(call.request)
-    found = await call.access.of_session(session) if session else None
+    found = call.access.of_session(session) if session else None
     return {
         "identity": _shown(call.identity) if call.identity else None,
         "csrf": found[1] if found else "",
@@ -115,6 +115,7 @@ OPERATIONS = (
         path="/session",
         rule=everybody(),
         handler=_log_in,
+        refuses=(TooMany,),
         answer=LoggedIn,
         body=LoginAsk,
         status=201,
