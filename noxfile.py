@@ -77,8 +77,9 @@ def certify(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Write what is generated: kinds, JSON Schema."""
+    """Write what is generated: kinds, JSON Schema, the API's document and its client."""
     session.run("python", "docs/generate_kinds.py", external=True)
+    session.run("python", "docs/generate_api.py", external=True)
 
 
 @nox.session

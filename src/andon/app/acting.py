@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from andon.api.v1.access import RequestSpec
 from andon.api.v1.control import NewObject
@@ -43,8 +43,7 @@ def act(
     """
     name = _request_name(asked)
     if name and (earlier := tx.get("Request", name)) is not None:
-        again: Answer = _again(earlier.spec, asked)
-        return again
+        return cast(Answer, _again(earlier.spec, asked))
     if asked.expect:
         expect_revision(tx, asked, subject)
     note_privilege(tx, asked, now)
