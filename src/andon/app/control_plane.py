@@ -492,6 +492,11 @@ class ControlPlane:
 
     # --- Andon itself ----------------------------------------------------------------------------
 
+    @property
+    def moment(self) -> int:
+        """Another number once anything was written here."""
+        return self._store.commits
+
     async def note(self, asked: Asked) -> None:
         """Write down a privilege used for what is not one transaction, before it is used."""
         now = self._clock.now()

@@ -249,6 +249,11 @@ class LineService(Protocol):
         """
         ...
 
+    @property
+    def moment(self) -> int:
+        """Tell one moment from the next: another number once anything was written here."""
+        ...
+
     async def note(self, asked: Asked) -> None:
         """Write down a privilege used for what is not one transaction, before it is used."""
         ...

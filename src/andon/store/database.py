@@ -49,6 +49,7 @@ class Database:
         """The writer's."""
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._listeners: list[Callable[[], None]] = []
+        self.commits = 0
         self._local = threading.local()
         self._open: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, "andon-reader")
@@ -192,6 +193,7 @@ class Database:
             if news:
                 self._dialect.announce(connection)
             connection.run("COMMIT")
+            self.commits += 1
         except BaseException as error:
             self._fail(connection, group, error)
             return None

@@ -148,6 +148,7 @@ class StillLine:
         self.endless = endless
         self.asked: list[tuple[str, Json]] = []
         self.streams = 0
+        self._moments = 0
         self.privileges: list[tuple[str, str]] = []
 
     def _note(self, name: str, asked: Json) -> Json:
@@ -232,6 +233,12 @@ class StillLine:
     async def environment_named(self, subject: str) -> str:
         """Know two environments."""
         return subject if subject in {"dev", "prod"} else ""
+
+    @property
+    def moment(self) -> int:
+        """No moment is like the one before."""
+        self._moments += 1
+        return self._moments
 
     async def note(self, asked: Asked) -> None:
         """Remember a privilege that was used."""

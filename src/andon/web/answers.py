@@ -21,11 +21,13 @@ from andon.ports.asking import Asked
 from andon.ports.offices import Offices
 from andon.web.bodies import decode, read_bytes, read_query
 from andon.web.doorkeeper import admit, identify
+from andon.web.moments import Kept, Moments
 from andon.web.operations import PRIVILEGED, Call, Operation
 from andon.web.visible import visible
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 LONGEST_KEY = 200
+JSON = "application/json"
 _log = logging.getLogger("andon.web")
 
 
@@ -65,13 +67,15 @@ def problem(error: AndonError, status: int = 0) -> Response:
     )
 
 
-def endpoint(operation: Operation, offices: Offices) -> Endpoint:
+def endpoint(operation: Operation, offices: Offices, moments: Moments) -> Endpoint:
     """Make an endpoint of an operation."""
 
     async def respond(request: Request) -> Response:
         try:
             call = await _call(operation, offices, request)
             await admit(operation, call)
+            if _is_the_same_for_others(operation, call):
+                return await _shared(operation, call, moments)
             if operation.writes and not operation.once:
                 await offices.line.note(call.asked)
             return _respond(operation, call, await _answer(operation, call))
@@ -82,6 +86,23 @@ def endpoint(operation: Operation, offices: Offices) -> Endpoint:
             return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))
 
     return respond
+
+
+def _is_the_same_for_others(operation: Operation, call: Call) -> bool:
+    """Say whether everybody who sees everything gets this answer now, and it can be kept."""
+    who = call.identity
+    reads = operation.method == "GET" and operation.media == JSON
+    return reads and operation.rule.verb == "view" and who is not None and who.sees_everything
+
+
+async def _shared(operation: Operation, call: Call, moments: Moments) -> Response:
+    async def make() -> Kept:
+        value = await _answer(operation, call)
+        return Kept(msgspec.json.encode(value), _headers(operation, call, value))
+
+    url = call.request.url
+    kept = await moments.answer(f"{url.path}?{url.query}", make)
+    return _unless_known(call.request, kept.body, operation.status, kept.headers)
 
 
 async def _answer(operation: Operation, call: Call) -> Any:
@@ -142,17 +163,28 @@ def _expected(operation: Operation, text: str) -> str:
 def _respond(operation: Operation, call: Call, value: Any) -> Response:
     if isinstance(value, Response):
         return value
-    headers = _next_page(operation, call, value)
+    headers = _headers(operation, call, value)
     who = call.identity
     if who is not None and not who.sees_everything:
         value = visible(value, lambda place: who.may("view", place))
         if value is None:
             raise Denied(f"{who.name} may not view this")
+    return _unless_known(call.request, msgspec.json.encode(value), operation.status, headers)
+
+
+def _headers(operation: Operation, call: Call, value: Any) -> dict[str, str]:
+    headers = _next_page(operation, call, value)
     if operation.method == "GET" and isinstance(value, dict) and "revision" in value:
         headers["ETag"] = f'"{value["revision"]}"'
-        if call.request.headers.get("if-none-match", "") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-    return answer(value, operation.status, headers)
+    return headers
+
+
+def _unless_known(request: Request, body: bytes, status: int, headers: dict[str, str]) -> Response:
+    """Answer, or say that the caller has it already."""
+    etag = headers.get("ETag", "")
+    if etag and request.headers.get("if-none-match", "") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, status, headers, media_type=JSON)
 
 
 def _next_page(operation: Operation, call: Call, rows: Any) -> dict[str, str]:

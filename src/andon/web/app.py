@@ -14,6 +14,7 @@ from andon.web import oidc, page
 from andon.web.answers import endpoint, refused_route
 from andon.web.api import OPERATIONS
 from andon.web.headers import SecurityHeaders
+from andon.web.moments import Moments
 
 API = "/api/v1"
 
@@ -24,7 +25,10 @@ def create_app(offices: Offices) -> Starlette:
     Args:
         offices: Who answers. ``app.state.closing`` ends the event streams when it is set.
     """
-    routes = [Route(one.path, endpoint(one, offices), methods=[one.method]) for one in OPERATIONS]
+    moments = Moments(offices.line)
+    routes = [
+        Route(one.path, endpoint(one, offices, moments), methods=[one.method]) for one in OPERATIONS
+    ]
     app = Starlette(
         routes=[Mount(API, routes=routes), *oidc.routes(offices), *page.routes()],
         middleware=[Middleware(SecurityHeaders)],

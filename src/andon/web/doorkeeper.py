@@ -131,6 +131,8 @@ async def admit(operation: Operation, call: Call) -> None:
         await call.access.denied(f"nobody at {call.address}", operation.name, "")
         raise not_logged_in()
     who = call.identity
+    if who.may(verb):
+        return
     if not who.may_somewhere(verb):
         await _refuse(operation, call, who, verb, SOMEWHERE)
     place = await operation.rule.where(call)

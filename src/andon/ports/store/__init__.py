@@ -62,6 +62,11 @@ class Tx(Objects, Queue, Ledger, Outbox, Protocol):
 class Store(Protocol):
     """The database of one installation."""
 
+    @property
+    def commits(self) -> int:
+        """How often this process has written; grows before a writer is answered."""
+        ...
+
     async def transact(self, fn: Callable[[Tx], T]) -> T:
         """Run a function in a durable transaction.
 
