@@ -14,6 +14,7 @@ from andon.client.wire import part
 from andon.kernel.errors import Conflict, Held, StepFailed, TimedOut, Unavailable
 
 POLL_SECONDS = 0.3
+ROTATION = "rotation-"
 PATIENCE_SECONDS = 30.0
 """A control plane that is restarted has this long to come back."""
 
@@ -97,8 +98,11 @@ def _watch(
 
 
 def _ends_change(run: Json) -> bool:
-    """Say whether a Run ended so that its Change ends, too, if only a turn later."""
-    return bool(_EXIT_CODES.get(run["phase"], 0))
+    """Say whether a Run ended so that its Change ends, too, if only a turn later.
+
+    A rotation of a secret is a Run of the Change that it rolls out again, and no part of its way.
+    """
+    return bool(_EXIT_CODES.get(run["phase"], 0)) and not run["name"].startswith(ROTATION)
 
 
 def _looks(session: Session, name: str) -> Iterator[Json]:

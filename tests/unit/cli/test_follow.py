@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from andon.cli.follow import exit_code, needs_person, news
+from andon.cli.follow import _ends_change, exit_code, needs_person, news
 from andon.cli.live import render
 from andon.testing.line import a_change, a_hold, a_run
 
@@ -32,6 +32,11 @@ def test_a_missing_approval_needs_a_person() -> None:
 def test_what_opens_by_itself_needs_nobody() -> None:
     growing = {"check": "tests", "person": False}
     assert not needs_person(_why(holds=[a_hold(lift="Automatic")], missing=[growing]))
+
+
+def test_a_rotation_that_was_rolled_back_ends_no_change() -> None:
+    assert _ends_change(a_run(phase="RolledBack"))
+    assert not _ends_change(a_run(phase="RolledBack", name="rotation-prod-shop-db-2-0a1b2c"))
 
 
 def test_news_tell_steps_weights_and_failures_in_words() -> None:
