@@ -282,8 +282,9 @@ def _tell(row: LedgerRow) -> str:
             return f"{content.get('by')} has another key seal the secrets"
         case "andon-secret", _:
             by = str(content.get("by", "")).removeprefix("person:")
-            where = f"{content.get('environment')}, version {content.get('version')}"
-            return f"secret {row.subject} {verb} by {by} in {where}"
+            return (
+                f"secret {row.subject} {verb} by {by} in {place}, version {content.get('version')}"
+            )
         case _ if noun in ACCESS:
             return tell_access(noun, verb, row.subject, content)
         case "andon-cancellation", _:

@@ -381,4 +381,6 @@ def _stream(environment: str) -> str:
 
 
 def _event(verb: str, id: str, stream: str, about: str, **content: object) -> Event:
+    if "environment" in content:
+        content["environment"] = {"id": content["environment"]}
     return events.extension("secret", verb, id=id, stream=stream, about=about, content=content)

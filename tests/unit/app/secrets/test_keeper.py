@@ -12,6 +12,7 @@ from andon.api.v1.installation import SecretsKeySpec
 from andon.api.v1.records import SecretRef
 from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Reader, Vault, open_safe
+from andon.app.shapes import tell_event
 from andon.kernel.errors import Conflict, NotFound, Unavailable, Untrusted, UsageError
 from andon.ports.asking import Asked
 from andon.ports.store import Store
@@ -73,6 +74,24 @@ def _all(kind: str):
     from andon.api.v1.control import Selector
 
     return Selector(kind=kind)
+
+
+async def test_the_ledger_says_who_did_what_without_the_value(desk: Desk):
+    ada = Asked(by="person:ada")
+    await desk.secrets.put("prod", "db", VALUE, asked=ada, create=True)
+    await desk.secrets.put("pipelines", "npm", VALUE, asked=LATER, create=True)
+    await desk.secrets.put("prod", "db", VALUE, asked=LATER, create=False)
+    await desk.secrets.rewrap(old_key="", lost=False, asked=ada)
+    await desk.secrets.remove("prod", "db", asked=ada)
+    rows = await desk.store.read(lambda tx: tx.events(limit=100))
+    assert [(row.stream, tell_event(row)) for row in rows] == [
+        ("env/prod", "secret db set by ada in prod, version 1"),
+        ("org", "secret npm set by bob in pipelines, version 1"),
+        ("env/prod", "secret db rotated by bob in prod, version 2"),
+        ("org", "person:ada has another key seal the secrets"),
+        ("env/prod", "secret db removed by ada in prod, version 2"),
+    ]
+    assert VALUE not in "".join(row.body for row in rows)
 
 
 async def test_a_secret_is_set_once_and_rotated_then(desk: Desk):
