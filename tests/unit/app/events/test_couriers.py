@@ -15,6 +15,7 @@ from andon.app.events.couriers import ABANDONED, LEASE, MOST_REFUSALS, Deliverer
 from andon.app.events.sinks import sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
+from andon.ports.asking import Asked
 from andon.ports.store import LedgerRow
 from andon.ports.store.outbox import Subscriber, Subscription
 from andon.runtime.system import SystemClock
@@ -24,6 +25,8 @@ from andon.testing.cdevents import check_event
 from andon.testing.clock import SeededRandomness
 from andon.testing.sink_suite import NAME, Outbox, firsts, merged, poll
 from andon.testing.webhook import WebhookReceiver
+
+ANN = Asked(by="ann")
 
 PULLED = Event(
     id="hold/h/pulled",
@@ -160,7 +163,7 @@ async def test_side_that_is_gone_pauses_until_a_person_resumes(
         assert "wants no more" in (await desk.show(NAME))["paused"]
         assert (await outbox.subscriber()).cursor == 0
         receiver.status = lambda request: 200
-        await desk.resume(NAME, by="ann")
+        await desk.resume(NAME, asked=ANN)
         await poll(outbox.done)
     assert firsts(told(receiver))[0] == merged(1).id
     assert "dev.cdeventsx.andon-subscription.paused.0.1.0" in {
@@ -172,18 +175,20 @@ async def test_replay_tells_it_again_with_the_same_ids(
     outbox: Outbox, receiver: WebhookReceiver, desk: Subscriptions
 ):
     await outbox.append(merged(1), PULLED, merged(2))
-    await desk.add("outside", url=receiver.url, types=("dev.cdevents.change.",), start="start")
+    await desk.add(
+        "outside", url=receiver.url, types=("dev.cdevents.change.",), start="start", asked=ANN
+    )
     async with outbox.telling():
 
         async def so_often(count: int) -> bool:
             return len(receiver.requests) == count
 
         await poll(lambda: so_often(2))
-        await desk.replay(NAME, start="2", by="ann")
+        await desk.replay(NAME, start="2", asked=ANN)
         await poll(lambda: so_often(3))
-        await desk.pause(NAME, by="ann", reason="")
+        await desk.pause(NAME, asked=ANN, reason="")
         await outbox.append(merged(3))
-        await desk.resume(NAME, by="ann")
+        await desk.resume(NAME, asked=ANN)
         await poll(lambda: so_often(4))
     assert told(receiver) == [merged(number).id for number in (1, 2, 2, 3)]
 
@@ -203,13 +208,13 @@ async def test_nothing_is_told_while_the_installation_is_paused(
 async def test_secret_is_shown_once_and_replaced_in_two_steps(
     outbox: Outbox, receiver: WebhookReceiver, desk: Subscriptions
 ):
-    added = await desk.add("hook", url=receiver.url, by="ann")
+    added = await desk.add("hook", url=receiver.url, asked=ANN)
     assert added["secret"].startswith("whsec_")
     assert added["url"] == f"http://127.0.0.1:{receiver.port}/…"
-    rotated = await desk.rotate("hook", by="ann")
+    rotated = await desk.rotate("hook", asked=ANN)
     assert rotated["signedWith"] == 2
     assert rotated["secret"] != added["secret"]
-    assert (await desk.rotate("hook", by="ann", drop_old=True))["signedWith"] == 1
+    assert (await desk.rotate("hook", asked=ANN, drop_old=True))["signedWith"] == 1
     shown = json.dumps([await desk.show("hook"), await desk.list()])
     rows = await outbox.store.read(lambda tx: tx.events())
     for secret in (added["secret"], rotated["secret"]):
@@ -218,9 +223,9 @@ async def test_secret_is_shown_once_and_replaced_in_two_steps(
 
 
 async def test_subscriptions_that_make_no_sense_are_refused(desk: Subscriptions):
-    await desk.add("hook", url="https://example.com/x")
+    await desk.add("hook", url="https://example.com/x", asked=ANN)
     with pytest.raises(Conflict, match="already"):
-        await desk.add("hook", url="https://example.com/x")
+        await desk.add("hook", url="https://example.com/x", asked=ANN)
     for name, more in (
         ("A", {}),
         ("b", {"url": "gopher://x"}),
@@ -231,10 +236,10 @@ async def test_subscriptions_that_make_no_sense_are_refused(desk: Subscriptions)
         ("b", {"url": "nats://a:1/x.*"}),
     ):
         with pytest.raises(UsageError):
-            await desk.add(name, **{"url": "https://example.com/x", **more})
+            await desk.add(name, **{"url": "https://example.com/x", **more}, asked=ANN)
     assert [one["name"] for one in await desk.list()] == ["hook"]
-    await desk.remove("hook", by="ann")
-    for question in (desk.show("hook"), desk.resume("hook", by="ann")):
+    await desk.remove("hook", asked=ANN)
+    for question in (desk.show("hook"), desk.resume("hook", asked=ANN)):
         with pytest.raises(NotFound, match="no subscription hook"):
             await question
 
