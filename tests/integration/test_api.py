@@ -14,6 +14,7 @@ import pytest
 import requests
 from api_world import World
 
+from andon.api.v1.access import Grant
 from andon.api.v1.answers import Change
 from andon.client import Andon
 from andon.client.wire import Client
@@ -128,8 +129,6 @@ def test_the_same_wish_with_the_same_key_is_carried_out_once(andon: Andon) -> No
 
 
 def test_a_secret_that_is_shown_once_is_not_shown_to_who_asks_again(andon: Andon) -> None:
-    from andon.api.v1.access import Grant
-
     wish: dict[str, Any] = {"name": "ci", "grants": [Grant(role="viewer")]}
     made = andon.tokens_make(**wish, idempotency_key="the-token")
     again = andon.tokens_make(**wish, idempotency_key="the-token")
@@ -152,8 +151,6 @@ def test_a_stranger_learns_how_to_get_in(world: World) -> None:
 
 
 def test_who_may_only_view_writes_nothing(world: World, andon: Andon) -> None:
-    from andon.api.v1.access import Grant
-
     made = andon.tokens_make(name="viewer", grants=[Grant(role="viewer")])
     viewer = Andon(world.url, token=made["secret"])
     assert viewer.status()["environments"] is not None
@@ -247,13 +244,11 @@ def test_names_that_nothing_has_are_not_found(world: World, name: str) -> None:
 
 def path_of(one: Operation, text: str) -> str:
     written = quote(text.encode("utf-8", "surrogatepass"), safe="")
-    return re.sub(
-        r"{(\w+)(:path)?}", lambda found: "Run" if found[1] == "kind" else written, one.path
-    )
+    return re.sub(r"{\w+(:path)?}", lambda _: written, one.path.replace("{kind}/", "Run/"))
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1e3", f"limit={'9' * 400}", "limit=NaN", "more=1", "after=%00"]
+    "query", ["limit=0", f"limit={'9' * 400}", "limit=NaN", "more=1", "after=%00"]
 )
 def test_a_query_that_cannot_be_read_says_why(world: World, query: str) -> None:
     said = ask(world, "GET", f"/runs?{query}")

@@ -25,6 +25,7 @@ from andon.domains.delivery.cancelling import foresee, too_late
 from andon.domains.delivery.environment import note_finished
 from andon.domains.delivery.plan import rollout_labels
 from andon.domains.line import cancellation, events
+from andon.domains.line.approvals import as_actor
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, is_active, is_latched
 from andon.kernel.errors import Conflict, Denied, Held, NotFound, UsageError
@@ -49,7 +50,7 @@ def pull(
             "a Hold needs a scope and a reason",
             hint='andon hold --environment prod -m "why"',
         )
-    source = by if by.startswith("person:") else f"person:{by}"
+    source = as_actor(by)
     for hold in tx.list(Selector(kind="Hold", labels={"state": "active"})):
         if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
             return hold
