@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from andon.api.v1 import answers
 from andon.kernel.errors import AndonError, Conflict, InternalError, TimedOut
 
 Json = dict[str, Any]
@@ -31,14 +32,18 @@ class Errand:
         """Tell how far it is; from any thread."""
         self.progress = text
 
-    def json(self) -> Json:
+    def json(self) -> answers.Errand:
         """Show it."""
-        state = "failed" if self.error else "running" if self.result is None else "done"
-        answer: Json = {"name": self.name, "state": state, "progress": self.progress}
+        answer: answers.Errand = {
+            "name": self.name,
+            "state": "failed" if self.error else "running" if self.result is None else "done",
+            "progress": self.progress,
+            "result": self.result,
+        }
         if self.error:
-            said = {"code": self.error.code, "detail": self.error.message, "hint": self.error.hint}
-            answer |= {"error": said}
-        return {**answer, "result": self.result}
+            error = self.error
+            answer["error"] = {"code": error.code, "detail": error.message, "hint": error.hint}
+        return answer
 
 
 class Installation:
@@ -52,7 +57,7 @@ class Installation:
 
     # --- errands ---------------------------------------------------------------------------------
 
-    def begin(self, name: str, work: Callable[[Say], Awaitable[Json]]) -> Json:
+    def begin(self, name: str, work: Callable[[Say], Awaitable[Json]]) -> answers.Errand:
         """Begin an errand.
 
         Raises:

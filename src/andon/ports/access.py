@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from andon.api.v1 import answers
 from andon.api.v1.access import Grant, Identity
 from andon.ports.asking import Asked
 
@@ -103,7 +104,7 @@ class AccessService(Protocol):
         """
         ...
 
-    async def one_time_code(self, asked: Asked, identity: Identity) -> Json:
+    async def one_time_code(self, asked: Asked, identity: Identity) -> answers.Code:
         """Return ``{code, expiresAt}``: lets the caller in with a browser, once, within a minute."""
         ...
 
@@ -121,11 +122,11 @@ class AccessService(Protocol):
 
     # --- users, teams, tokens --------------------------------------------------------------------
 
-    async def users(self) -> list[Json]:
+    async def users(self) -> list[answers.User]:
         """List every ``user``."""
         ...
 
-    async def user(self, name: str) -> Json:
+    async def user(self, name: str) -> answers.User:
         """Return a ``user``."""
         ...
 
@@ -141,18 +142,18 @@ class AccessService(Protocol):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
-    ) -> Json:
+    ) -> answers.User:
         """Make or change a ``user``; None leaves a field as it is, an empty password takes it away.
 
         A new password and being disabled end the user's sessions.
         """
         ...
 
-    async def remove_user(self, name: str, *, asked: Asked) -> Json:
+    async def remove_user(self, name: str, *, asked: Asked) -> answers.User:
         """Forget a user, with their tokens and sessions."""
         ...
 
-    async def teams(self) -> list[Json]:
+    async def teams(self) -> list[answers.Team]:
         """List every ``team``."""
         ...
 
@@ -164,15 +165,15 @@ class AccessService(Protocol):
         create: bool,
         members: Sequence[str] | None = None,
         grants: Sequence[Grant] | None = None,
-    ) -> Json:
+    ) -> answers.Team:
         """Make or change a ``team``."""
         ...
 
-    async def remove_team(self, name: str, *, asked: Asked) -> Json:
+    async def remove_team(self, name: str, *, asked: Asked) -> answers.Team:
         """Forget a team."""
         ...
 
-    async def tokens(self) -> list[Json]:
+    async def tokens(self) -> list[answers.Token]:
         """List every ``token``."""
         ...
 
@@ -184,15 +185,15 @@ class AccessService(Protocol):
         owner: str = "",
         grants: Sequence[Grant] = (),
         expires_seconds: float = 0,
-    ) -> Json:
+    ) -> answers.TokenWithSecret:
         """Make a token: ``token`` with ``secret``, this once; 0 seconds: 90 days."""
         ...
 
-    async def revoke_token(self, name: str, *, asked: Asked) -> Json:
+    async def revoke_token(self, name: str, *, asked: Asked) -> answers.Token:
         """Let nobody in by it any more; asking again changes nothing."""
         ...
 
-    async def rotate_admin_token(self, *, asked: Asked) -> Json:
+    async def rotate_admin_token(self, *, asked: Asked) -> answers.RotatedToken:
         """Replace the generated administrator's token: its ``token`` with ``file``, where it lies.
 
         Sessions begun with the one before, or over the socket, end.

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
+from andon.api.v1 import answers
+
 Json = dict[str, Any]
 
 
 class LedgerBook(Protocol):
     """What may be asked of the ledger besides reading it."""
 
-    def key(self) -> Json:
+    def key(self) -> answers.Key:
         """Return ``{keyId, publicKey}`` of the key that checkpoints are signed with."""
         ...
 
-    async def checkpoint(self) -> Json:
+    async def checkpoint(self) -> answers.Checkpoint:
         """Sign the ends of all chains now: ``{made, seq}``."""
         ...
 
-    async def verify(self, *, deep: bool = False) -> Json:
+    async def verify(self, *, deep: bool = False) -> answers.Verification:
         """Recompute every chain, check every checkpoint and archived segment.
 
         Args:
@@ -31,14 +33,14 @@ class LedgerBook(Protocol):
         """
         ...
 
-    async def erase(self, id: str, *, by: str, reason: str) -> Json:
+    async def erase(self, id: str, *, by: str, reason: str) -> answers.Erasure:
         """Take out an event's body: ``{id, stream, n, told, wiped}``.
 
         ``told`` is the event that says so; ``wiped``, whether nothing of it is left in our own files.
         """
         ...
 
-    async def archive(self, *, before: float, by: str) -> Json:
+    async def archive(self, *, before: float, by: str) -> answers.Archival:
         """Move events older than a moment into the blob store: ``{events, blobs}``."""
         ...
 
@@ -48,7 +50,7 @@ class LedgerBook(Protocol):
         """Yield lines of CloudEvents, and a summary in the end."""
         ...
 
-    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> Json:
+    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> answers.Comparison:
         """Say that streams ended like this once: ``{same}``.
 
         Raises:
@@ -56,6 +58,6 @@ class LedgerBook(Protocol):
         """
         ...
 
-    async def take_in(self, lines: AsyncIterator[bytes]) -> Json:
+    async def take_in(self, lines: AsyncIterator[bytes]) -> answers.Imported:
         """Restore exported events behind those that are there: ``{events, skipped}``."""
         ...

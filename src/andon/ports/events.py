@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+from andon.api.v1 import answers
 from andon.ports.asking import Asked
 
 Json = dict[str, Any]
@@ -31,41 +32,41 @@ class SubscriptionService(Protocol):
         mode: Literal["structured", "binary"] = "structured",
         secret: str = "",
         asked: Asked,
-    ) -> Json:
+    ) -> answers.SubscriptionWithSecret:
         """Tell somebody outside; a ``subscription``, with ``secret`` if one was made."""
         ...
 
-    async def list(self) -> list[Json]:
+    async def list(self) -> list[answers.Subscription]:
         """List every ``subscription``."""
         ...
 
-    async def show(self, name: str) -> Json:
+    async def show(self, name: str) -> answers.SubscriptionWithLetters:
         """Return a ``subscription`` with ``letters: [{event, error, attempts, at}]``."""
         ...
 
-    async def pause(self, name: str, *, asked: Asked, reason: str) -> Json:
+    async def pause(self, name: str, *, asked: Asked, reason: str) -> answers.Subscription:
         """Send nothing until ``resume``."""
         ...
 
-    async def resume(self, name: str, *, asked: Asked) -> Json:
+    async def resume(self, name: str, *, asked: Asked) -> answers.Subscription:
         """Go on, at once."""
         ...
 
-    async def replay(self, name: str, *, start: str, asked: Asked) -> Json:
+    async def replay(self, name: str, *, start: str, asked: Asked) -> answers.Subscription:
         """Tell everything again from a sequence on."""
         ...
 
     async def rotate(
         self, name: str, *, asked: Asked, secret: str = "", drop_old: bool = False
-    ) -> Json:
+    ) -> answers.SubscriptionWithSecret:
         """Sign with a new secret, and with the one before as well until ``drop_old``."""
         ...
 
-    async def remove(self, name: str, *, asked: Asked) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> answers.Subscription:
         """Forget a subscription."""
         ...
 
-    async def retry(self, name: str, *, event: str = "") -> Json:
+    async def retry(self, name: str, *, event: str = "") -> answers.Retried:
         """Try dead letters once more: ``{delivered: [id], failed: [{event, error}]}``."""
         ...
 
@@ -73,7 +74,7 @@ class SubscriptionService(Protocol):
 class IntakeService(Protocol):
     """Takes events of others."""
 
-    async def take(self, documents: Sequence[Json]) -> Json:
+    async def take(self, documents: Sequence[Json]) -> answers.Intake:
         """Keep CloudEvents that hold CDEvents; all of them, or none if one cannot be understood.
 
         Returns:

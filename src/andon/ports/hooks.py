@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from andon.api.v1 import answers
 from andon.api.v1.records import HookSpec
 from andon.ports.asking import Asked
 from andon.ports.store import Tx
@@ -184,7 +185,7 @@ class Refusals(Protocol):
 class HookService(Protocol):
     """Hooks as forges call and administrators manage them."""
 
-    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Json:
+    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> answers.Delivery:
         """Take a message of a forge.
 
         Args:
@@ -216,7 +217,7 @@ class HookService(Protocol):
         project: str = "",
         token: str = "",
         secret: str = "",
-    ) -> Json:
+    ) -> answers.HookWithSecret:
         """Listen to a forge: ``hook``, with ``secret`` if it was made here.
 
         Args:
@@ -233,18 +234,20 @@ class HookService(Protocol):
         """
         ...
 
-    async def list(self) -> list[Json]:
+    async def list(self) -> list[answers.Hook]:
         """List every ``hook``."""
         ...
 
-    async def show(self, name: str) -> Json:
+    async def show(self, name: str) -> answers.HookInFull:
         """Return a ``hook``; with ``statuses: subscription`` where statuses are reported."""
         ...
 
-    async def rotate(self, name: str, *, asked: Asked, secret: str = "", token: str = "") -> Json:
+    async def rotate(
+        self, name: str, *, asked: Asked, secret: str = "", token: str = ""
+    ) -> answers.HookWithSecret:
         """Replace the secret, or with ``token`` that of the API instead; ``hook`` as from ``add``."""
         ...
 
-    async def remove(self, name: str, *, asked: Asked) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> answers.Hook:
         """Listen no more; the ``hook`` that was."""
         ...

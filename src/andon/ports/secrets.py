@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from andon.api.v1 import answers
 from andon.api.v1.records import SecretRef
 from andon.ports.asking import Asked
 
@@ -33,7 +34,7 @@ class SecretService(Protocol):
 
     async def put(
         self, environment: str, name: str, value: str, *, asked: Asked, create: bool
-    ) -> Json:
+    ) -> answers.ReleasedSecret:
         """Keep a value: a new secret, or a new version of one.
 
         A new version is a configuration release: every service that runs with the secret there is
@@ -51,11 +52,11 @@ class SecretService(Protocol):
         """
         ...
 
-    async def list(self, *, environment: str = "") -> list[Json]:
+    async def list(self, *, environment: str = "") -> list[answers.Secret]:
         """List every ``secret``, by environment and name."""
         ...
 
-    async def remove(self, environment: str, name: str, *, asked: Asked) -> Json:
+    async def remove(self, environment: str, name: str, *, asked: Asked) -> answers.Secret:
         """Forget a secret with all its values.
 
         Raises:
@@ -63,7 +64,7 @@ class SecretService(Protocol):
         """
         ...
 
-    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> Json:
+    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> answers.Sealed:
         """Have another key of the installation seal everything; values and what runs stay.
 
         Args:

@@ -131,16 +131,16 @@ async def test_token_stands_alone_on_standard_output(ask: Ask, door: Door):
     assert secret.startswith("andon_")
     assert "not shown again" in made.err
     assert secret not in made.err
-    who = await door.of_token(secret)
+    who = door.of_token(secret)
     assert who is not None
     assert who.name == "service:ci"
     assert secret not in (await ask("token", "list", "--json")).out
     assert "developer" in (await ask("token", "list")).out
     assert (await ask("token", "revoke", "ci")).code == 0
-    assert await door.of_token(secret) is None
+    assert door.of_token(secret) is None
     assert "revoked" in (await ask("token", "list")).out
     as_json = await ask("token", "create", "cd", "--role", "viewer", "--json")
-    assert await door.of_token(as_json.json["secret"]) is not None
+    assert door.of_token(as_json.json["secret"]) is not None
 
 
 async def test_admin_token_is_rotated_into_its_file(ask: Ask, door: Door, tmp_path: Path):
@@ -149,8 +149,8 @@ async def test_admin_token_is_rotated_into_its_file(ask: Ask, door: Door, tmp_pa
     new = (tmp_path / "admin.token").read_text().strip()
     assert str(tmp_path / "admin.token") in answer.out
     assert new not in answer.out
-    assert await door.of_token(old) is None
-    assert await door.of_token(new) is not None
+    assert door.of_token(old) is None
+    assert door.of_token(new) is not None
 
 
 async def test_team_is_added_changed_and_removed(ask: Ask):

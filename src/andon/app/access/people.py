@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from andon.api.v1 import answers
 from andon.api.v1.access import Grant, TeamSpec, UserSpec, UserStatus
 from andon.api.v1.control import NewObject
 from andon.api.v1.records import Object
@@ -46,21 +47,21 @@ class People(Room):
 
     # --- users -----------------------------------------------------------------------------------
 
-    async def users(self) -> list[Json]:
+    async def users(self) -> list[answers.User]:
         """List users."""
 
-        def answer(tx: Tx) -> list[Json]:
+        def answer(tx: Tx) -> list[answers.User]:
             teams = list(every(tx, "Team"))
             now = self.clock.now()
             return [user_json(one, teams, now) for one in every(tx, "User")]
 
         return sorted(await self.store.read(answer), key=_name)
 
-    async def user(self, name: str) -> Json:
+    async def user(self, name: str) -> answers.User:
         """Return a user."""
         return await self.store.read(lambda tx: self._shown(tx, require(tx, "User", name)))
 
-    def _shown(self, tx: Tx, user: Object) -> Json:
+    def _shown(self, tx: Tx, user: Object) -> answers.User:
         return user_json(user, list(every(tx, "Team")), self.clock.now())
 
     async def put_user(
@@ -75,7 +76,7 @@ class People(Room):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
-    ) -> Json:
+    ) -> answers.User:
         """Make or change a user; an empty password takes it away."""
         check_label(name, "user")
         given = _given(
@@ -90,7 +91,7 @@ class People(Room):
             veiled = await self.hashing.veiled(asked.fingerprint, asked.key)
             asked = replace(asked, fingerprint=veiled)
 
-        def put(tx: Tx) -> Json:
+        def put(tx: Tx) -> answers.User:
             leaderless = administrators(tx)
             made = self._put(tx, "User", name, UserSpec(), UserStatus(), given, create)
             if "notify" in given:
@@ -142,10 +143,10 @@ class People(Room):
             said["unlocked"] = True
         note_change(tx, self.clock.now(), verb, about, asked, **said)
 
-    async def remove_user(self, name: str, *, asked: Asked) -> Json:
+    async def remove_user(self, name: str, *, asked: Asked) -> answers.User:
         """Forget a user, with their tokens and sessions."""
 
-        def remove(tx: Tx) -> Json:
+        def remove(tx: Tx) -> answers.User:
             leaderless = administrators(tx)
             user = require(tx, "User", name)
             answer = self._shown(tx, user)
@@ -165,7 +166,7 @@ class People(Room):
 
     # --- teams -----------------------------------------------------------------------------------
 
-    async def teams(self) -> list[Json]:
+    async def teams(self) -> list[answers.Team]:
         """List teams."""
         found = await self.store.read(lambda tx: [team_json(one) for one in every(tx, "Team")])
         return sorted(found, key=_name)
@@ -178,7 +179,7 @@ class People(Room):
         create: bool,
         members: Sequence[str] | None = None,
         grants: Sequence[Grant] | None = None,
-    ) -> Json:
+    ) -> answers.Team:
         """Make or change a team."""
         check_label(name, "team")
         if members and len(members) > MOST_MEMBERS:
@@ -188,7 +189,7 @@ class People(Room):
             grants=grants and checked_grants(grants),
         )
 
-        def put(tx: Tx) -> Json:
+        def put(tx: Tx) -> answers.Team:
             leaderless = administrators(tx)
             for member in given.get("members", ()):
                 require(tx, "User", member)
@@ -199,10 +200,10 @@ class People(Room):
 
         return await self.write(asked, put, None if create else ("Team", name))
 
-    async def remove_team(self, name: str, *, asked: Asked) -> Json:
+    async def remove_team(self, name: str, *, asked: Asked) -> answers.Team:
         """Forget a team."""
 
-        def remove(tx: Tx) -> Json:
+        def remove(tx: Tx) -> answers.Team:
             leaderless = administrators(tx)
             team = require(tx, "Team", name)
             tx.forget(team)
@@ -260,11 +261,11 @@ def _few(found: tuple[str, ...], what: str) -> tuple[str, ...]:
     return found
 
 
-def _name(one: Json) -> str:
+def _name(one: answers.User | answers.Team) -> str:
     return str(one["name"])
 
 
-def user_json(user: Object, teams: Sequence[Object], now: float) -> Json:
+def user_json(user: Object, teams: Sequence[Object], now: float) -> answers.User:
     """Show a user, without what is secret."""
     spec: UserSpec = user.spec
     locked_until = user.status.locked_until
@@ -283,7 +284,7 @@ def user_json(user: Object, teams: Sequence[Object], now: float) -> Json:
     }
 
 
-def team_json(team: Object) -> Json:
+def team_json(team: Object) -> answers.Team:
     """Show a team."""
     return {
         "name": team.name,

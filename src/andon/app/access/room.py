@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from typing import TypeVar
 
+from andon.api.v1 import answers
 from andon.api.v1.access import EVERYWHERE, ROLES, Grant
 from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.records import Empty, Object
 from andon.app.access.directory import Directory, every
-from andon.app.acting import act
-from andon.app.shapes import Json
+from andon.app.acting import Answer, act
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import NotFound, UsageError
 from andon.kernel.ids import new_uid
 from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx
 
+Noted = TypeVar("Noted", answers.User, answers.Team, answers.TokenWithSecret)
 MOST_GRANTS = 200
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NOUNS = {"User": "user", "Team": "team", "Token": "token"}
@@ -39,8 +41,8 @@ class Room:
         self.directory = Directory(store)
 
     async def write(
-        self, asked: Asked, fn: Callable[[Tx], Json], subject: tuple[str, str] | None = None
-    ) -> Json:
+        self, asked: Asked, fn: Callable[[Tx], Answer], subject: tuple[str, str] | None = None
+    ) -> Answer:
         """Carry out a wish; by its answer it holds for everybody who comes in."""
         now = self.clock.now()
         answer = await self.store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
@@ -102,19 +104,21 @@ def checked_grants(grants: Sequence[Grant]) -> tuple[Grant, ...]:
     return tuple(dict.fromkeys(grants))
 
 
-def grants_json(grants: Iterable[Grant]) -> list[Json]:
+def grants_json(grants: Iterable[Grant]) -> list[answers.GrantOf]:
     """Show grants."""
     return [{"role": grant.role, "environment": grant.environment} for grant in grants]
 
 
-def with_notes(tx: Tx, answer: Json, grants: Iterable[Grant]) -> Json:
+def with_notes(tx: Tx, answer: Noted, grants: Iterable[Grant]) -> Noted:
     """Add to an answer what is allowed but may be a slip: roles where there is nothing yet."""
     named = dict.fromkeys(grant.environment for grant in grants)
     unknown = [name for name in named if name != EVERYWHERE and tx.get("Environment", name) is None]
     notes = [
         f"there is no environment {name} yet; the role counts once there is" for name in unknown
     ]
-    return {**answer, "notes": notes} if notes else answer
+    if notes:
+        answer["notes"] = notes
+    return answer
 
 
 def end_sessions(tx: Tx, whose: str, keep: int = 0) -> int:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from andon.api.v1 import answers
 from andon.api.v1.access import Identity, SessionSpec
 from andon.api.v1.control import NewObject
 from andon.app.access import credentials
@@ -23,7 +24,6 @@ from andon.app.access.directory import (
 )
 from andon.app.access.recording import note
 from andon.app.access.room import NOTHING, Room, end_sessions
-from andon.app.shapes import Json
 from andon.kernel.errors import Denied
 from andon.ports.access import Login
 from andon.ports.asking import Asked
@@ -160,7 +160,7 @@ class Sessions(Room):
 
     # --- codes -----------------------------------------------------------------------------------
 
-    async def one_time_code(self, asked: Asked, identity: Identity) -> Json:
+    async def one_time_code(self, asked: Asked, identity: Identity) -> answers.Code:
         """Make a code that lets the caller in with a browser, once, within a minute."""
         now = self.clock.now()
         self._codes = {key: one for key, one in self._codes.items() if one.expires_at > now}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from andon.adapters.durable import write_durably
+from andon.api.v1 import answers
 from andon.api.v1.access import Grant, TokenSpec, TokenStatus
 from andon.api.v1.control import NewObject
 from andon.api.v1.records import Object
@@ -23,7 +24,6 @@ from andon.app.access.room import (
     require,
     with_notes,
 )
-from andon.app.shapes import Json
 from andon.kernel.errors import Conflict, Unavailable, UsageError
 from andon.ports.asking import Asked
 from andon.ports.store import Tx
@@ -43,7 +43,7 @@ class Tokens(Room):
     state: Path
     _rotating: asyncio.Lock
 
-    async def tokens(self) -> list[Json]:
+    async def tokens(self) -> list[answers.Token]:
         """List tokens, without what lets anybody in."""
         found = await self.store.read(lambda tx: [token_json(one) for one in every(tx, "Token")])
         return sorted(found, key=lambda one: str(one["name"]))
@@ -56,7 +56,7 @@ class Tokens(Room):
         owner: str = "",
         grants: Sequence[Grant] = (),
         expires_seconds: float = 0,
-    ) -> Json:
+    ) -> answers.TokenWithSecret:
         """Make a token; ``secret`` is in this answer only."""
         _check_new(name, grants)
         now = self.clock.now()
@@ -70,7 +70,7 @@ class Tokens(Room):
             created_at=now,
         )
 
-        def make(tx: Tx) -> Json:
+        def make(tx: Tx) -> answers.TokenWithSecret:
             if owner and require(tx, "User", owner).spec.disabled:
                 raise Conflict(
                     f"{owner} is disabled", hint=f"andon admin user change {owner} --enable"
@@ -82,7 +82,8 @@ class Tokens(Room):
             roles = [grant_text(grant) for grant in spec.grants]
             said = {"roles": roles, "owner": owner, "expiresAt": spec.expires_at}
             note_change(tx, now, "granted", f"token/{name}", asked, **said)
-            return with_notes(tx, {**token_json(made), "secret": secret}, spec.grants)
+            answer: answers.TokenWithSecret = {**token_json(made), "secret": secret}
+            return with_notes(tx, answer, spec.grants)
 
         return await self.write(asked, make)
 
@@ -98,7 +99,7 @@ class Tokens(Room):
         end_sessions(tx, f"token/{name}")
         tx.forget(found)
 
-    async def revoke_token(self, name: str, *, asked: Asked) -> Json:
+    async def revoke_token(self, name: str, *, asked: Asked) -> answers.Token:
         """Let nobody in by a token any more; asking again changes nothing."""
         if name == ADMIN:
             raise Conflict(
@@ -106,7 +107,7 @@ class Tokens(Room):
                 hint="`andon admin token rotate-admin` replaces it",
             )
 
-        def revoke(tx: Tx) -> Json:
+        def revoke(tx: Tx) -> answers.Token:
             token = require(tx, "Token", name)
             if token.status.revoked_at:
                 return token_json(token)
@@ -139,7 +140,7 @@ class Tokens(Room):
             asked = Asked(by="andon", via=_STARTING)
             await self.store.transact(lambda tx: self._replace_admin(tx, secret, asked))
 
-    async def rotate_admin_token(self, *, asked: Asked) -> Json:
+    async def rotate_admin_token(self, *, asked: Asked) -> answers.RotatedToken:
         """Replace the administrator's token; the new one is in the file when this returns.
 
         Sessions that were begun with the one before, or over the socket, end.
@@ -152,7 +153,7 @@ class Tokens(Room):
             # On the disk before it counts: no crash and no full disk leaves nobody with a token.
             await asyncio.to_thread(write_durably, self.state / COMING, secret.encode() + b"\n")
 
-            def rotate(tx: Tx) -> Json:
+            def rotate(tx: Tx) -> answers.RotatedToken:
                 made = self._replace_admin(tx, secret, asked)
                 return {**token_json(made), "file": str(self.state / FILE)}
 
@@ -232,7 +233,7 @@ def _settle(state: Path, digest: str) -> None:
             coming.unlink()
 
 
-def token_json(token: Object) -> Json:
+def token_json(token: Object) -> answers.Token:
     """Show a token, without its digest."""
     spec: TokenSpec = token.spec
     return {

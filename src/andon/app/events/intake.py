@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from andon.api.cdevents import Problem, modern, moment, problems
+from andon.api.v1 import answers
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector
 from andon.api.v1.records import Object, Subject, Verdict
 from andon.app.events.couriers import INCOMING
@@ -57,7 +58,7 @@ class Intake:
         self._turns = turns
         self._clock = clock
 
-    async def take(self, documents: Sequence[Json]) -> Json:
+    async def take(self, documents: Sequence[Json]) -> answers.Intake:
         """Keep CloudEvents that hold CDEvents; all of them, or none if one cannot be understood.
 
         Raises:
@@ -84,7 +85,7 @@ class Intake:
         )
         return {"events": taken}
 
-    def _take(self, tx: Tx, document: Json, now: float) -> Json:
+    def _take(self, tx: Tx, document: Json, now: float) -> answers.Taken:
         id = ledger_id(document["source"], document["id"])
         known = tx.event(id)
         # What was said first counts: a repetition may not say something else.
@@ -277,7 +278,7 @@ def _answer(
     change: Object | None,
     evidence: Sequence[NewObject],
     notes: list[str],
-) -> Json:
+) -> answers.Taken:
     return {
         "id": document["id"],
         "source": document["source"],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 from msgspec.structs import replace
 
 from andon.adapters.eventwebhook import new_secret, read_secret
-from andon.app.acting import act
+from andon.api.v1 import answers
+from andon.app.acting import Answer, act
 from andon.app.events.couriers import LEASE, OpenSink, Way, wants
 from andon.app.events.sinks import WEBHOOK, masked, scheme
-from andon.app.shapes import Json
 from andon.domains.line import events
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import Conflict, NotFound, UsageError
@@ -58,7 +59,7 @@ class Subscriptions:
         mode: Mode = "structured",
         secret: str = "",
         asked: Asked,
-    ) -> Json:
+    ) -> answers.SubscriptionWithSecret:
         """Tell somebody outside what happens.
 
         Args:
@@ -93,19 +94,22 @@ class Subscriptions:
         )
         self._open_sink(spec)
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.SubscriptionWithSecret:
             if tx.subscriber(name) is not None:
                 raise Conflict(
                     f"there is a subscription {name} already",
                     hint=f"andon subscriptions show {name}",
                 )
             one = Subscriber(spec=spec, cursor=_start(tx, start))
-            answer = subscription_json(tx, self._put(tx, one, "added", asked.by, to=masked(url)))
-            return {**answer, "secret": made} if made else answer
+            one = self._put(tx, one, "added", asked.by, to=masked(url))
+            answer = cast(answers.SubscriptionWithSecret, subscription_json(tx, one))
+            if made:
+                answer["secret"] = made
+            return answer
 
         return await self._act(asked, write)
 
-    async def _act(self, asked: Asked, fn: Callable[[Tx], Json]) -> Json:
+    async def _act(self, asked: Asked, fn: Callable[[Tx], Answer]) -> Answer:
         now = self._clock.now()
         return await self._store.transact(lambda tx: act(tx, asked, now, fn))
 
@@ -130,22 +134,22 @@ class Subscriptions:
         made = new_secret(self._randomness.token(SECRET_BYTES))
         return (made,), made
 
-    async def list(self) -> list[Json]:
+    async def list(self) -> list[answers.Subscription]:
         """List subscriptions with how it goes."""
         return await self._store.read(
             lambda tx: [subscription_json(tx, one) for one in tx.subscribers()]
         )
 
-    async def show(self, name: str) -> Json:
+    async def show(self, name: str) -> answers.SubscriptionWithLetters:
         """Return one subscription and its dead letters."""
 
-        def answer(tx: Tx) -> Json:
+        def answer(tx: Tx) -> answers.SubscriptionWithLetters:
             letters = [_letter_json(one) for one in tx.dead_letters(LEASE + name)]
             return {**subscription_json(tx, _require(tx, name)), "letters": letters}
 
         return await self._store.read(answer)
 
-    async def pause(self, name: str, *, asked: Asked, reason: str) -> Json:
+    async def pause(self, name: str, *, asked: Asked, reason: str) -> answers.Subscription:
         """Send nothing until ``resume``; what happens meanwhile is sent then."""
         said = reason.strip() or f"paused by {asked.by}"
         return await self._change(
@@ -156,11 +160,11 @@ class Subscriptions:
             reason=said,
         )
 
-    async def resume(self, name: str, *, asked: Asked) -> Json:
+    async def resume(self, name: str, *, asked: Asked) -> answers.Subscription:
         """Go on, at once."""
         return await self._change(name, lambda _, one: _afresh(one), "resumed", asked)
 
-    async def replay(self, name: str, *, start: str, asked: Asked) -> Json:
+    async def replay(self, name: str, *, start: str, asked: Asked) -> answers.Subscription:
         """Tell everything again from a sequence on; the events keep their ids."""
 
         def back(tx: Tx, one: Subscriber) -> Subscriber:
@@ -171,7 +175,7 @@ class Subscriptions:
 
     async def rotate(
         self, name: str, *, asked: Asked, secret: str = "", drop_old: bool = False
-    ) -> Json:
+    ) -> answers.SubscriptionWithSecret:
         """Sign with a new secret and, until ``drop_old``, with the one before as well.
 
         Returns:
@@ -188,10 +192,10 @@ class Subscriptions:
 
         return await self._change(name, turn, "rotated", asked, made=made)
 
-    async def remove(self, name: str, *, asked: Asked) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> answers.Subscription:
         """Forget a subscription and its dead letters."""
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.Subscription:
             found = _require(tx, name)
             answer = subscription_json(tx, found)
             self._put(tx, found, "removed", asked.by)
@@ -200,7 +204,7 @@ class Subscriptions:
 
         return await self._act(asked, write)
 
-    async def retry(self, name: str, *, event: str = "") -> Json:
+    async def retry(self, name: str, *, event: str = "") -> answers.Retried:
         """Try dead letters once more, now; those that are confirmed are dead no longer.
 
         Args:
@@ -220,7 +224,7 @@ class Subscriptions:
                 f"{name} has no dead letter {event}", hint=f"andon subscriptions show {name}"
             )
         delivered: list[str] = []
-        failed: list[Json] = []
+        failed: builtins.list[answers.FailedEvent] = []
         way = Way(self._open_sink)
         for letter in chosen:
             error = await self._try(way, found.spec, letter)
@@ -249,11 +253,14 @@ class Subscriptions:
         asked: Asked,
         made: str = "",
         **more: Any,
-    ) -> Json:
-        def write(tx: Tx) -> Json:
+    ) -> answers.SubscriptionWithSecret:
+        def write(tx: Tx) -> answers.SubscriptionWithSecret:
             changed = change(tx, _require(tx, name))
-            answer = subscription_json(tx, self._put(tx, changed, verb, asked.by, **more))
-            return {**answer, "secret": made} if made else answer
+            changed = self._put(tx, changed, verb, asked.by, **more)
+            answer = cast(answers.SubscriptionWithSecret, subscription_json(tx, changed))
+            if made:
+                answer["secret"] = made
+            return answer
 
         return await self._act(asked, write)
 
@@ -275,7 +282,7 @@ class Subscriptions:
         return one
 
 
-def subscription_json(tx: Tx, one: Subscriber) -> Json:
+def subscription_json(tx: Tx, one: Subscriber) -> answers.Subscription:
     """Show a subscription, without its secrets."""
     spec, status = one.spec, one.status
     rows = tx.events(after=one.cursor, stream=spec.stream, limit=COUNTED)
@@ -305,13 +312,13 @@ def subscription_json(tx: Tx, one: Subscriber) -> Json:
     }
 
 
-def _state(status: Delivering) -> str:
+def _state(status: Delivering) -> Literal["active", "failing", "paused"]:
     if status.paused:
         return "paused"
     return "failing" if status.attempts else "active"
 
 
-def _letter_json(letter: DeadLetter) -> Json:
+def _letter_json(letter: DeadLetter) -> answers.UntoldEvent:
     return {
         "event": letter.subject,
         "error": letter.error,

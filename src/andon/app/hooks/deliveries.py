@@ -11,10 +11,10 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
+from andon.api.v1 import answers
 from andon.api.v1.control import Decision, NewObject, Selector
 from andon.api.v1.records import BUILD_ONLY, DeliverySpec, Empty, HookSpec, Object
 from andon.app import shipping
-from andon.app.shapes import Json
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Denied, UsageError
 from andon.ports import Source
@@ -87,7 +87,7 @@ class Deliveries:
         self._policy_branch = policy_branch
         self._notify = notify
 
-    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Json:
+    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> answers.Delivery:
         """Take a message; see ``HookService``."""
         known = {key.lower(): value for key, value in headers.items()}
         hook = await self._store.read(lambda tx: tx.get("Hook", name))
@@ -134,7 +134,7 @@ class Deliveries:
             hint="`andon hooks list` names them; `andon hooks rotate NAME` makes a new secret",
         )
 
-    def _wish(self, hook: HookSpec, told: Told) -> Wish | Json:
+    def _wish(self, hook: HookSpec, told: Told) -> Wish | answers.Delivery:
         if isinstance(told, Passed):
             return _not_taken(told.reason)
         if _is_about_another(hook.project, told.project):
@@ -143,13 +143,13 @@ class Deliveries:
             return self._pushed(hook, told)
         return _proposed(hook, told)
 
-    def _pushed(self, hook: HookSpec, told: Pushed) -> Wish | Json:
+    def _pushed(self, hook: HookSpec, told: Pushed) -> Wish | answers.Delivery:
         wanted = hook.branches or (self._policy_branch,)
         if told.branch not in wanted:
             return _not_taken(f"{told.branch} is not shipped: {', '.join(wanted)} is")
         return Wish(branch=told.branch)
 
-    async def _ship(self, hook: Object, wish: Wish, asked: Asked, mark: str) -> Json:
+    async def _ship(self, hook: Object, wish: Wish, asked: Asked, mark: str) -> answers.Delivery:
         spec: HookSpec = hook.spec
         key = shipping.policy_setting(spec.repository)
         adopted = await self._store.read(lambda tx: tx.get_setting(key))
@@ -165,7 +165,7 @@ class Deliveries:
         loaded = replace(loaded, ref=wish.branch)
         now = self._clock.now()
 
-        def put(tx: Tx) -> Json:
+        def put(tx: Tx) -> answers.Delivery:
             _refuse_known(tx, mark)
             change, created = shipping.put_change(
                 tx,
@@ -200,7 +200,7 @@ def _asked(hook: str, told: Told) -> Asked:
     return Asked(by=f"forge:{hook}/{login}", emails=emails, via=f"hook {hook}")
 
 
-def _proposed(hook: HookSpec, told: Proposed) -> Wish | Json:
+def _proposed(hook: HookSpec, told: Proposed) -> Wish | answers.Delivery:
     if not hook.pull_requests:
         return _not_taken("pull requests are not built: the hook was made with --no-pull-requests")
     if not told.fork:
@@ -214,7 +214,7 @@ def _proposed(hook: HookSpec, told: Proposed) -> Wish | Json:
     return {**answer, "command": shlex.join(command)}
 
 
-def _not_taken(reason: str) -> Json:
+def _not_taken(reason: str) -> answers.Delivery:
     return {"taken": False, "reason": reason}
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from andon.adapters.eventwebhook import new_secret, read_secret
 from andon.adapters.git.locations import is_remote
+from andon.api.v1 import answers
 from andon.api.v1.control import Decision, NewObject, Selector
 from andon.api.v1.records import Empty, HookSpec, Object
-from andon.app.acting import act
+from andon.app.acting import Answer, act
 from andon.app.events.subscriptions import subscription_json
 from andon.app.hooks.deliveries import Deliveries, secret_name
 from andon.app.hooks.reporter import reporting, reports_name, token_name
-from andon.app.shapes import Json
 from andon.domains.line import events
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import Conflict, NotFound, UsageError
@@ -66,7 +66,7 @@ class Hooks:
         self._deliveries = deliveries
         self._url = url.rstrip("/")
 
-    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> Json:
+    async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> answers.Delivery:
         """Take a message of a forge."""
         return await self._deliveries.take(name, headers, body)
 
@@ -83,7 +83,7 @@ class Hooks:
         project: str = "",
         token: str = "",
         secret: str = "",
-    ) -> Json:
+    ) -> answers.HookWithSecret:
         """Listen to a forge.
 
         Raises:
@@ -102,7 +102,7 @@ class Hooks:
         self._check(name, spec, token)
         secret, made = self._secret(secret)
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.HookWithSecret:
             if tx.get("Hook", name) is not None:
                 raise Conflict(f"there is a hook {name} already", hint=f"andon hooks show {name}")
             self._vault.seal(tx, secret_name(name), secret)
@@ -113,38 +113,42 @@ class Hooks:
             if spec.api:
                 tx.put_subscriber(reporting(tx, name, asked.by, self._clock.now()))
             self._note(tx, name, "added", asked, forge=forge, repository=repository)
-            return {**self._json(tx.require("Hook", name)), **made}
+            return _shown(self._json(tx.require("Hook", name)), made)
 
         return await self._act(asked, write)
 
-    async def list(self) -> list[Json]:
+    async def list(self) -> list[answers.Hook]:
         """List hooks."""
         found = await self._store.read(lambda tx: tx.list(Selector(kind="Hook")))
         return [self._json(one) for one in sorted(found, key=lambda one: one.name)]
 
-    async def show(self, name: str) -> Json:
+    async def show(self, name: str) -> answers.HookInFull:
         """Return a hook, and how telling its forge goes."""
 
-        def answer(tx: Tx) -> Json:
-            shown = self._json(_require(tx, name))
+        def answer(tx: Tx) -> answers.HookInFull:
+            shown = cast(answers.HookInFull, self._json(_require(tx, name)))
             teller = tx.subscriber(reports_name(name))
-            return {**shown, "statuses": subscription_json(tx, teller)} if teller else shown
+            if teller:
+                shown["statuses"] = subscription_json(tx, teller)
+            return shown
 
         return await self._store.read(answer)
 
-    async def rotate(self, name: str, *, asked: Asked, secret: str = "", token: str = "") -> Json:
+    async def rotate(
+        self, name: str, *, asked: Asked, secret: str = "", token: str = ""
+    ) -> answers.HookWithSecret:
         """Replace the secret, or the token of the API; the one before counts no more."""
         if token and secret:
             raise UsageError(
                 "secret and token are replaced one at a time", hint="--secret-file FILE"
             )
         if token:
-            place, value, made = token_name(name), _clean(token, "token"), Json()
+            place, value, made = token_name(name), _clean(token, "token"), ""
         else:
             place = secret_name(name)
             value, made = self._secret(secret)
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.HookWithSecret:
             hook = _require(tx, name)
             if token and not hook.spec.api:
                 raise UsageError(
@@ -152,14 +156,14 @@ class Hooks:
                 )
             self._vault.seal(tx, place, value)
             self._note(tx, name, "rotated", asked, what="token" if token else "secret")
-            return {**self._json(hook), **made}
+            return _shown(self._json(hook), made)
 
         return await self._act(asked, write, name)
 
-    async def remove(self, name: str, *, asked: Asked) -> Json:
+    async def remove(self, name: str, *, asked: Asked) -> answers.Hook:
         """Listen no more."""
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.Hook:
             hook = _require(tx, name)
             for one in (secret_name(name), token_name(name)):
                 self._vault.forget(tx, one)
@@ -197,14 +201,14 @@ class Hooks:
             example = CommitStatus(state="pending", description="", url="")
             self._forges[spec.forge].status_call(spec, token, "0" * 40, example)
 
-    def _secret(self, given: str) -> tuple[str, Json]:
+    def _secret(self, given: str) -> tuple[str, str]:
         """Return the secret to keep, and what to show of it: GitLab's form will do everywhere."""
         if given:
-            return _checked_secret(given), {}
+            return _checked_secret(given), ""
         made = new_secret(self._randomness.token(SECRET_BYTES))
-        return made, {"secret": made}
+        return made, made
 
-    def _json(self, hook: Object) -> Json:
+    def _json(self, hook: Object) -> answers.Hook:
         """Show a hook, without its secrets."""
         spec: HookSpec = hook.spec
         return {
@@ -223,7 +227,7 @@ class Hooks:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    async def _act(self, asked: Asked, fn: Callable[[Tx], Json], name: str = "") -> Json:
+    async def _act(self, asked: Asked, fn: Callable[[Tx], Answer], name: str = "") -> Answer:
         now = self._clock.now()
         subject = ("Hook", name) if name else None
         return await self._store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
@@ -245,6 +249,13 @@ def _require(tx: Tx, name: str) -> Object:
     if found is None:
         raise NotFound(f"there is no hook {name}", hint="`andon hooks list` shows them")
     return found
+
+
+def _shown(hook: answers.Hook, secret: str) -> answers.HookWithSecret:
+    shown = cast(answers.HookWithSecret, hook)
+    if secret:
+        shown["secret"] = secret
+    return shown
 
 
 def _checked_secret(given: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from andon.api.v1 import answers
 from andon.api.v1.control import Event
 from andon.app.ledger.shelf import Shelf
 from andon.domains.line.events import extension
@@ -72,13 +73,13 @@ class Book:
         self._clock = clock
         self._archiving = asyncio.Lock()
 
-    def key(self) -> Json:
+    def key(self) -> answers.Key:
         """Return the public key that checkpoints are signed with."""
         return {"keyId": self._proof.key_id, "publicKey": self._proof.public_key()}
 
     # --- checkpoints -----------------------------------------------------------------------------
 
-    async def checkpoint(self, guard: Guard | None = None) -> Json:
+    async def checkpoint(self, guard: Guard | None = None) -> answers.Checkpoint:
         """Sign the ends of all chains now: ``{made, seq}``.
 
         Args:
@@ -133,7 +134,7 @@ class Book:
 
     # --- proving ---------------------------------------------------------------------------------
 
-    async def verify(self, *, deep: bool = False) -> Json:
+    async def verify(self, *, deep: bool = False) -> answers.Verification:
         """Recompute every chain and check every checkpoint and archived segment."""
         found = await self._store.verify()
         found = await self._store.read(lambda tx: self._check(tx, found, deep))
@@ -153,7 +154,7 @@ class Book:
 
     # --- erasing ---------------------------------------------------------------------------------
 
-    async def erase(self, id: str, *, by: str, reason: str) -> Json:
+    async def erase(self, id: str, *, by: str, reason: str) -> answers.Erasure:
         """Take out an event's body; the chain still proves that it was there.
 
         An archived one goes out of its blob: the new blob is durable before the segment points to it,
@@ -165,7 +166,7 @@ class Book:
         segment = await self._store.read(lambda tx: tx.archived_in(id))
         archived, new = await self._without(segment, id) if segment is not None else (None, "")
 
-        def take_out(tx: Tx) -> Json:
+        def take_out(tx: Tx) -> answers.Erasure:
             found = _erasable(archived or tx.event(id), id)
             if segment is None:
                 tx.erase(id)
@@ -175,11 +176,18 @@ class Book:
                 self._shelf.drop(tx, segment.digest)
             told = _erasure(found, by, reason)
             tx.append(told, now)
-            return {"id": id, "stream": found.stream, "n": found.n, "told": told.id}
+            return {
+                "id": id,
+                "stream": found.stream,
+                "n": found.n,
+                "told": told.id,
+                "wiped": False,
+            }
 
         answer = await self._store.transact(take_out)
         await self._shelf.clear(made=False)
-        return answer | {"wiped": await self._store.wipe()}
+        answer["wiped"] = await self._store.wipe()
+        return answer
 
     async def _without(self, segment: Segment, id: str) -> tuple[LedgerRow, str]:
         """Write an archived event's blob once more, without its body."""
@@ -190,7 +198,9 @@ class Book:
 
     # --- archiving -------------------------------------------------------------------------------
 
-    async def archive(self, *, before: float, by: str, guard: Guard | None = None) -> Json:
+    async def archive(
+        self, *, before: float, by: str, guard: Guard | None = None
+    ) -> answers.Archival:
         """Move old beginnings of streams into the blob store.
 
         A crash loses nothing: rows go in the transaction that names their durable blob. Asked again,
@@ -281,7 +291,7 @@ class Book:
         now = rfc3339(self._clock.now())
         yield summary_line(found, "/andon", filtered=filtered, now=now) + b"\n"
 
-    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> Json:
+    async def compare(self, heads: Mapping[str, tuple[int, str]]) -> answers.Comparison:
         """Say that an export is a beginning of this ledger: ``{same}``.
 
         Args:
@@ -311,7 +321,7 @@ class Book:
                 return next(row.hash for row in rows if (row.stream, row.n) == (stream, n))
         return ""
 
-    async def take_in(self, lines: AsyncIterator[bytes]) -> Json:
+    async def take_in(self, lines: AsyncIterator[bytes]) -> answers.Imported:
         """Restore events of an export behind those that are there: ``{events, skipped}``.
 
         Raises:
@@ -404,7 +414,7 @@ def _archival(segments: list[Segment], digest: str, by: str) -> Event:
     )
 
 
-def _verification_json(found: Verification) -> Json:
+def _verification_json(found: Verification) -> answers.Verification:
     return {
         "ok": not found.findings,
         "events": found.events,

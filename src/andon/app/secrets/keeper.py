@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import re
 
 from msgspec.structs import replace
 
 from andon.adapters.sealing import Key, parse_key
+from andon.api.v1 import answers
 from andon.api.v1.control import Decision, Event, NewObject, Selector
 from andon.api.v1.records import (
     PIPELINES,
@@ -67,7 +67,7 @@ class Secrets:
 
     async def put(
         self, environment: str, name: str, value: str, *, asked: Asked, create: bool
-    ) -> Json:
+    ) -> answers.ReleasedSecret:
         """Keep a value: a new secret, or a new version of one."""
         _check_name(environment, name)
         check_value(value)
@@ -76,7 +76,7 @@ class Secrets:
             asked = replace(asked, fingerprint=self._safe.fingerprint(asked.fingerprint, key_id))
         now = self._clock.now()
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.ReleasedSecret:
             return put_secret(
                 *(tx, self._turns, self._safe, environment, name, value),
                 by=asked.by,
@@ -87,20 +87,20 @@ class Secrets:
         subject = ("Secret", f"{environment}.{name}")
         return await self._store.transact(lambda tx: act(tx, asked, now, write, subject=subject))
 
-    async def list(self, *, environment: str = "") -> builtins.list[Json]:
+    async def list(self, *, environment: str = "") -> list[answers.Secret]:
         """List every secret, by environment and name."""
         return await self._store.read(lambda tx: list_secrets(tx, environment))
 
-    async def remove(self, environment: str, name: str, *, asked: Asked) -> Json:
+    async def remove(self, environment: str, name: str, *, asked: Asked) -> answers.Secret:
         """Forget a secret with all its values."""
         now, subject = self._clock.now(), ("Secret", f"{environment}.{name}")
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.Secret:
             return remove_secret(tx, self._turns, environment, name, by=asked.by, now=now)
 
         return await self._store.transact(lambda tx: act(tx, asked, now, write, subject=subject))
 
-    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> Json:
+    async def rewrap(self, *, old_key: str, lost: bool, asked: Asked) -> answers.Sealed:
         """Have another key seal everything; the values stay, and so does what runs.
 
         Args:
@@ -116,7 +116,7 @@ class Secrets:
         new = await asyncio.to_thread(self._safe.next_key, old)
         now = self._clock.now()
 
-        def write(tx: Tx) -> Json:
+        def write(tx: Tx) -> answers.Sealed:
             before = self._safe.key_id(tx)
             if before == new.id:
                 raise Conflict(
@@ -125,7 +125,12 @@ class Secrets:
                     "`andon secret rewrap --old-key-file FILE`",
                 )
             values, forgotten = self._safe.reseal(tx, new, old, lost=lost)
-            about = {"key": new.id, "before": before, "values": values, "forgotten": forgotten}
+            about: answers.Sealed = {
+                "key": new.id,
+                "before": before,
+                "values": values,
+                "forgotten": forgotten,
+            }
             id = f"secret/sealed/{tx.last_seq() + 1}"
             tx.append(_event("sealed", id, "org", new.id, by=asked.by, **about), now)
             return about
@@ -183,7 +188,7 @@ def put_secret(
     by: str,
     create: bool,
     now: float,
-) -> Json:
+) -> answers.ReleasedSecret:
     """Keep a value, and roll out again what runs with the secret; all or nothing.
 
     Raises:
@@ -293,7 +298,7 @@ def _refs(plans: dict[str, RolloutPlan]) -> list[SecretRef]:
     return [ref for plan in plans.values() for ref in plan.secrets.values()]
 
 
-def list_secrets(tx: Tx, environment: str) -> list[Json]:
+def list_secrets(tx: Tx, environment: str) -> list[answers.Secret]:
     """Show the secrets of an environment; of all if it is empty."""
     labels = {"environment": environment} if environment else {}
     found = tx.list(Selector(kind="Secret", labels=labels), limit=10_000)
@@ -302,7 +307,7 @@ def list_secrets(tx: Tx, environment: str) -> list[Json]:
 
 def remove_secret(
     tx: Tx, turns: Turns, environment: str, name: str, *, by: str, now: float
-) -> Json:
+) -> answers.Secret:
     """Forget a secret with all its values.
 
     Raises:
@@ -329,10 +334,13 @@ def remove_secret(
     return shown
 
 
-def _secret_json(tx: Tx, one: Object) -> Json:
+def _secret_json(tx: Tx, one: Object) -> answers.Secret:
     spec: SecretSpec = one.spec
     return {
-        **_facts(spec),
+        "name": spec.name,
+        "environment": spec.environment,
+        "version": spec.version,
+        "by": spec.by,
         "at": spec.at,
         "usedBy": _used_by(tx, spec),
         "revision": str(one.version),

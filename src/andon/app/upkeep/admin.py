@@ -10,11 +10,12 @@ from msgspec import to_builtins
 
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.git import GitDesiredState
+from andon.api.v1 import answers
 from andon.api.v1.actions import Intent, WriteDesired
 from andon.api.v1.control import Selector
 from andon.api.v1.records import Version
 from andon.app.home import Home
-from andon.app.installation import Installation, Json
+from andon.app.installation import Installation
 from andon.app.place import database_of, without_password
 from andon.app.upkeep import world
 from andon.app.upkeep.backup import back_up
@@ -69,7 +70,7 @@ class Admin:
         self._desired = desired
         self._clock = clock
 
-    async def state(self) -> Json:
+    async def state(self) -> answers.AdminState:
         """Say on what it is, and why nothing is claimed."""
         paused, restored = await self._store.read(
             lambda tx: (tx.paused(), tx.get_setting(RESTORED) or "")
@@ -79,7 +80,7 @@ class Admin:
 
     # --- pausing ---------------------------------------------------------------------------------
 
-    async def pause(self, *, reason: str, by: str) -> Json:
+    async def pause(self, *, reason: str, by: str) -> answers.AdminState:
         """Have no work begun."""
         if not reason.strip():
             raise UsageError("pausing needs a reason", hint="andon admin pause --reason TEXT")
@@ -91,7 +92,7 @@ class Admin:
         await self._store.transact(write)
         return await self.state()
 
-    async def resume(self, *, choice: str, check: bool, by: str) -> Json:
+    async def resume(self, *, choice: str, check: bool, by: str) -> answers.Resumed:
         """Go on, having compared a restored copy with the world."""
         if choice not in CHOICES:
             raise UsageError(f"unknown choice {choice!r}", hint="keep-world or enforce-copy")
@@ -142,13 +143,13 @@ class Admin:
 
     # --- errands ---------------------------------------------------------------------------------
 
-    def migrate(self, *, to: str, by: str, wait_seconds: float) -> Json:
+    def migrate(self, *, to: str, by: str, wait_seconds: float) -> answers.Errand:
         """Begin to move to Postgres."""
         move = Move(self._installation, self._store, self._state, self._here, self._given)
         move.check(to)
         return self._installation.begin("migrate", lambda say: move.run(to, by, wait_seconds, say))
 
-    def back_up(self, *, path: str, artifacts: bool) -> Json:
+    def back_up(self, *, path: str, artifacts: bool) -> answers.Errand:
         """Begin to write a backup."""
         file = Path(path)
         if not file.is_absolute():
@@ -164,10 +165,10 @@ class Admin:
             ),
         )
 
-    def errand(self) -> Json:
+    def errand(self) -> answers.Errand:
         """Say how the last errand stands."""
         last = self._installation.errand
-        nothing: Json = {"name": "", "state": "done", "progress": "", "result": None}
+        nothing: answers.Errand = {"name": "", "state": "done", "progress": "", "result": None}
         return last.json() if last else nothing
 
 
