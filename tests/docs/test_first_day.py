@@ -58,7 +58,7 @@ const test = require("node:test");
 const assert = require("node:assert");
 test("greets", () => assert.equal(require("../server.js").greeting("you"), "Hello, you!"));
 """
-NODE_PACKAGE = '{"scripts": {"start": "node server.js", "test": "node --test test/"}}'
+NODE_PACKAGE = '{"scripts": {"start": "node server.js", "test": "node --test"}}'
 PROJECTS = {"python": {"app.py": PYTHON_APP, "test_app.py": PYTHON_TEST}}
 NODE = {"server.js": NODE_APP, "test/server.test.js": NODE_TEST, "package.json": NODE_PACKAGE}
 if shutil.which("npm"):  # elsewhere what is written for it is only validated

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from andon.web.intake import BATCH, STRUCTURED, read_events
 from hypothesis import given
 from hypothesis import strategies as st
 from material import every, files, mutated
@@ -21,6 +20,7 @@ from andon.kernel.errors import AndonError, UsageError
 from andon.store import open_store, verify_ledger
 from andon.testing.postgres import programs, running_postgres
 from andon.testing.scenario import Scenario
+from andon.web.api.intake import BATCH, STRUCTURED, read_events
 
 PLAYS = Path(__file__).parents[1] / "scenario"
 PIECES = [

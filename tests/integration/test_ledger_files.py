@@ -19,8 +19,10 @@ from andon.app.shapes import tell_event
 from andon.cli.ledger_files import export_to, go_on, verify_file
 from andon.client.wire import SOCKET, Client
 from andon.kernel.errors import AndonError, Conflict, Unavailable, Untrusted
+from andon.ports.offices import Offices
 from andon.store import open_store
 from andon.testing.clock import FakeClock
+from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.testing.store_objects_suite import NOW, appending, event
 from andon.web.app import create_app
@@ -57,6 +59,11 @@ class World(StillLine):
         signer, blobs = Ed25519Signer(state / "ledger"), FileBlobs(state / "blobs")
         self._book = Halting(self.store, signer, blobs, FakeClock(NOW))
 
+    moment = 0
+
+    async def note(self, asked: object) -> None:
+        """Nobody's privilege is of interest here."""
+
     @property
     def book(self) -> Halting:
         return self._book
@@ -74,8 +81,13 @@ async def make(tmp_path: Path) -> AsyncIterator[Any]:
     async def one(name: str) -> World:
         world = World(tmp_path / name)
         ready = asyncio.Event()
-        path = world.client.state / SOCKET
-        serving = serve(create_app(world), socket_path=path, port=0, ready=lambda url: ready.set())
+        path = world.client.place / SOCKET
+        serving = serve(
+            create_app(Offices(line=world, access=FixedDoor())),
+            socket_path=path,
+            port=0,
+            ready=lambda url: ready.set(),
+        )
         tasks.append(asyncio.ensure_future(serving))
         worlds.append(world)
         await ready.wait()
@@ -102,7 +114,7 @@ async def test_export_that_was_killed_goes_on_where_it_ended(make: Any, tmp_path
     await world.fill(0, EVENTS)
     world.book.halt_after = EVENTS - 5
     file, part = tmp_path / "out.jsonl", tmp_path / "out.jsonl.part"
-    command = ["ledger", "export", str(file), "--state", str(world.client.state)]
+    command = ["ledger", "export", str(file), "--state", str(world.client.place)]
     process = subprocess.Popen([sys.executable, "-m", "andon", *command])
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not (part.exists() and part.stat().st_size):

@@ -200,7 +200,7 @@ def test_steps_of_a_rollout_keep_their_order(
     from andon.api.v1.records import RolloutPlan, Version
     from andon.domains.delivery.plan import plan_deploy_job, plan_steps
 
-    job = tuple(plan_deploy_job(DeployJob(name=f"j{n}", run=":")) for n in range(jobs))
+    job = tuple(plan_deploy_job(DeployJob(name=f"j{n}", run=":"), "prod") for n in range(jobs))
     plan = RolloutPlan(
         service="web",
         environment="prod",

@@ -1,18 +1,7 @@
 """Who may come in, as the web layer asks and administrators manage it.
 
-Answers are plain JSON with camelCase names; secrets stand in the answer to their making only.
-
-``grant``
-    ``{role, environment}``; ``environment`` is ``*`` for all.
-``user``
-    ``{name, emails, grants: [grant], teams: [name], hasPassword, subject, notify: [masked address],
-    disabled, lockedUntil, createdAt, revision}``; ``lockedUntil`` is 0 once it is over
-``team``
-    ``{name, members, grants: [grant], createdAt, revision}``
-``token``
-    ``{name, owner, grants: [grant], expiresAt, createdBy, createdAt, revokedAt, revision}``
-
-Answers to making and changing have ``notes: [text]`` where what was done may be a slip.
+Answers are plain JSON of a shape in ``andon.api.v1.answers``; secrets stand in the answer to their making
+only. Answers to making and changing have ``notes`` where what was done may be a slip.
 """
 
 from __future__ import annotations

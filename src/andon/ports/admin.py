@@ -27,9 +27,6 @@ class AdminService(Protocol):
             choice: ``keep-world``, ``enforce-copy`` or empty.
             check: Only compare.
             by: Who asks.
-
-        Returns:
-            ``{resumed, paused, differences: [{environment, service, copy, world, desired, keepable}]}``.
         """
         ...
 
@@ -42,10 +39,5 @@ class AdminService(Protocol):
         ...
 
     def errand(self) -> answers.Errand:
-        """Say how the last errand stands.
-
-        Returns:
-            ``{name, state: running|done|failed, progress, result, error: {code, detail, hint}}``; an
-            empty name if there was none.
-        """
+        """Say how the last errand stands."""
         ...

@@ -26,10 +26,6 @@ class LedgerBook(Protocol):
 
         Args:
             deep: Recompute the archived segments, too.
-
-        Returns:
-            ``{ok, events, streams, erased, archived, segments, checkpoints, signedSeq,
-            findings: [str], places: [{stream, n, seq, id, what}]}``.
         """
         ...
 

@@ -1,11 +1,4 @@
-"""Events out and in, as people and programs meet them: plain JSON, as ``andon.ports.line`` has it.
-
-``subscription``
-    ``{name, url, types, stream, mode, signedWith, state, paused, cursor, lag, lagMore, waitingSince,
-    delivered, deliveredAt, attempts, error, failedAt, nextAt, dead, createdAt, createdBy}``. ``state``
-    is active, failing or paused; ``url`` lacks what may be secret; ``lag`` counts the events to be told,
-    of the next 1000 in the ledger if ``lagMore``.
-"""
+"""Events out and in, as people and programs meet them: answers have a shape in ``andon.api.v1.answers``."""
 
 from __future__ import annotations
 
@@ -76,10 +69,6 @@ class IntakeService(Protocol):
 
     async def take(self, documents: Sequence[Json]) -> answers.Intake:
         """Keep CloudEvents that hold CDEvents; all of them, or none if one cannot be understood.
-
-        Returns:
-            ``{events: [{id, source, event, seq, created, change, evidence: [name], notes: [str]}]}``;
-            ``event`` is its id in the ledger, ``created`` False for one that was there already.
 
         Raises:
             InvalidDocument: Something is wrong; the message has every problem, one a line.

@@ -1,11 +1,6 @@
 """Forges: what they tell us, what they are told back; and how people are told what concerns them.
 
-Answers of ``HookService`` are plain JSON, as ``andon.ports.line`` has it.
-
-``hook``
-    ``{name, forge, repository, branches, pullRequests, api, project, url, createdBy, createdAt,
-    revision}``; ``url`` is where the forge posts to; ``branches`` is empty for the policy branch,
-    ``api`` where no statuses are reported.
+Answers of ``HookService`` are plain JSON of a shape in ``andon.api.v1.answers``.
 """
 
 from __future__ import annotations

@@ -46,9 +46,6 @@ class SecretService(Protocol):
             value: The secret itself.
             asked: Who asks.
             create: Refuse (Conflict) if it exists; otherwise refuse (NotFound) if it does not.
-
-        Returns:
-            ``secret`` with ``runs: [name]`` of the rollouts that this begins.
         """
         ...
 
@@ -72,9 +69,6 @@ class SecretService(Protocol):
                 next key is made in the file of the key.
             lost: Forget what was sealed by a key that is lost.
             asked: Who asks.
-
-        Returns:
-            ``{key, before, values, forgotten}``: names of the keys, and how many values there are.
 
         Raises:
             Conflict: That key seals them already.
