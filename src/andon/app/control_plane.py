@@ -130,6 +130,11 @@ class ControlPlane:
 
         return await self._act(asked, put)
 
+    async def knows(self, repository: str) -> bool:
+        """Say whether rules of a repository are in force."""
+        key = shipping.policy_setting(repository)
+        return await self._store.read(lambda tx: tx.get_setting(key) is not None)
+
     async def _act(
         self, asked: Asked, fn: Callable[[Tx], Answer], subject: tuple[str, str] | None = None
     ) -> Answer:

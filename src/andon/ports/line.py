@@ -51,6 +51,10 @@ class LineService(Protocol):
         """
         ...
 
+    async def knows(self, repository: str) -> bool:
+        """Say whether rules of a repository are in force: it was shipped by exactly this name."""
+        ...
+
     async def status(self, *, environment: str = "") -> answers.Status:
         """Say what runs where and what moves."""
         ...

@@ -164,6 +164,10 @@ class StillLine:
         self._note("ship", asked)
         return {"change": "shop-2", "sha": "b" * 40, "message": "Show", "created": True}
 
+    async def knows(self, repository: str) -> bool:
+        """Know every repository but one."""
+        return repository != "strange"
+
     async def status(self, *, environment: str = "") -> Json:
         """Show a canary of the storefront and held orders."""
         canary = {"version": version("b", "b2c3d4e5f6a7" + "0" * 28), "run": a_run()}

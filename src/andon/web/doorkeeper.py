@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from starlette.requests import Request
 
-from andon.api.v1.access import EVERYWHERE, Identity
+from andon.api.v1.access import EVERYWHERE, Identity, Verb
 from andon.kernel.errors import AndonError, Denied, NotLoggedIn
 from andon.ports.access import AccessService
 from andon.web.operations import SOMEWHERE, Call, Operation, not_logged_in
@@ -130,7 +130,12 @@ async def admit(operation: Operation, call: Call) -> None:
     if call.identity is None:
         await call.access.denied(f"nobody at {call.address}", operation.name, "")
         raise not_logged_in()
-    who = call.identity
+    await _expect_role(operation, call, call.identity, verb)
+    if operation.rule.reads and not call.identity.may("administer"):
+        await _expect_known(operation, call, call.identity)
+
+
+async def _expect_role(operation: Operation, call: Call, who: Identity, verb: Verb) -> None:
     if who.may(verb):
         return
     if not who.may_somewhere(verb):
@@ -138,6 +143,22 @@ async def admit(operation: Operation, call: Call) -> None:
     place = await operation.rule.where(call)
     if place != SOMEWHERE and not who.may(verb, place):
         await _refuse(operation, call, who, verb, place)
+
+
+async def _expect_known(operation: Operation, call: Call, who: Identity) -> None:
+    """Refuse a repository that is not on the line: its first commit is judged by its own rules.
+
+    It may also be a folder of the host, or an address inside the network; whether there is one is not said.
+    """
+    repository = (call.query if call.body is None else call.body).repository
+    if await call.line.knows(repository):
+        return
+    where = await operation.rule.where(call)
+    await call.access.denied(who.name, operation.name, where, via=who.via)
+    raise Denied(
+        f"{repository[:200]!r} was never shipped, and the first commit of a repository brings its rules",
+        hint="an administrator ships it first, by exactly this name",
+    )
 
 
 async def _refuse(

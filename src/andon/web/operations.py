@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from andon.api.v1.access import EVERYWHERE, Identity, Verb
@@ -128,11 +129,13 @@ class Rule(Struct, frozen=True, kw_only=True):
         verb: None: everybody may ask, who is asked only if it is known.
         where: Tells the environment; ``*``: everywhere, empty: somewhere.
         place: The same in words.
+        reads: What is asked names a repository; one that is not on the line yet takes ``administer``.
     """
 
     verb: Verb | None
     where: Where
     place: str
+    reads: bool = False
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -244,6 +247,12 @@ def at_object(verb: Verb, kind: str, otherwise: str = EVERYWHERE) -> Rule:
 
     lacking = "everywhere" if otherwise == EVERYWHERE else "anywhere"
     return Rule(verb=verb, where=where, place=f"where the {kind} is; {lacking} if it is nowhere")
+
+
+def of_known_repository(rule: Rule) -> Rule:
+    """Allowed for repositories that are on the line; others bring rules of their own."""
+    place = f"{rule.place}; a repository that was never shipped takes `administer` everywhere"
+    return replace(rule, place=place, reads=True)
 
 
 async def _everywhere(_: Call) -> str:

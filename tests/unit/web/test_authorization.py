@@ -245,6 +245,42 @@ async def test_everybody_may_do_what_their_role_says_and_nothing_else(
             assert door.refused[0][:2] == (f"person:{role}-{place}", operation.name)
 
 
+READS = {
+    "ship": ("POST", "/ship", {"repository": "strange", "until": "dev"}),
+    "diff": ("GET", "/diff?repository=strange&environment=dev", None),
+    "watches_add": ("POST", "/watches", {"repository": "strange"}),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_only_an_administrator_brings_a_repository_that_has_rules_of_its_own(
+    app: Any, door: FixedDoor, name: str
+) -> None:
+    method, path, body = READS[name]
+    for role in ("operator everywhere", "admin dev"):
+        said = await ask(app, method, f"{API}{path}", body=body, authorization=f"Bearer {role}")
+        assert said.status == 403
+        assert door.refused[-1][1] == name
+    admin = "Bearer admin everywhere"
+    assert (await ask(app, method, f"{API}{path}", body=body, authorization=admin)).status < 300
+    said = await ask(
+        app, method, f"{API}{path}", body=body, authorization="Bearer operator everywhere"
+    )
+    assert said.status == 403, "not even in the moment in which an administrator asked"
+
+
+def test_whatever_names_a_repository_asks_whether_it_is_known() -> None:
+    named = {
+        one.name
+        for one in OPERATIONS
+        for kind in (one.body, one.query)
+        if kind is not None and "repository" in kind.__struct_fields__
+    }
+    lifting = {"watches_remove", "hooks_add"}
+    """The first reads nothing, the second is an administrator's alone."""
+    assert {one.name for one in OPERATIONS if one.rule.reads} == named - lifting == set(READS)
+
+
 @pytest.mark.parametrize("scheme", ["Bearer unknown", "Basic YTpi", "Bearer", "bearer  "])
 async def test_a_token_that_nobody_knows_lets_nobody_in(app: Any, scheme: str) -> None:
     said = await ask(app, "GET", f"{API}/status", authorization=scheme)

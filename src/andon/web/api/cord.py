@@ -18,6 +18,7 @@ from andon.web.operations import (
     Rule,
     at_object,
     in_body,
+    of_known_repository,
     somewhere,
 )
 
@@ -156,7 +157,7 @@ OPERATIONS = (
         name="ship",
         method="POST",
         path="/ship",
-        rule=in_body("ship", "until"),
+        rule=of_known_repository(in_body("ship", "until")),
         handler=_ship,
         refuses=(InvalidDocument,),
         answer=Shipped,

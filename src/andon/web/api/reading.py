@@ -30,6 +30,7 @@ from andon.web.operations import (
     everybody,
     everywhere,
     in_query,
+    of_known_repository,
     somewhere,
 )
 from andon.web.stream import open_stream
@@ -220,7 +221,7 @@ OPERATIONS = (
         name="diff",
         method="GET",
         path="/diff",
-        rule=in_query("view"),
+        rule=of_known_repository(in_query("view")),
         handler=_diff,
         refuses=(InvalidDocument,),
         answer=Diff,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from andon.api.v1.answers import Branch, NewWatch, Watch
-from andon.web.operations import Ask, Call, Operation, Page, everywhere
+from andon.web.operations import Ask, Call, Operation, Page, everywhere, of_known_repository
 
 
 class WatchAsk(Ask, kw_only=True, frozen=True):
@@ -58,7 +58,7 @@ OPERATIONS = (
         name="watches_add",
         method="POST",
         path="/watches",
-        rule=everywhere("operate"),
+        rule=of_known_repository(everywhere("operate")),
         handler=_watch,
         answer=NewWatch,
         body=WatchAsk,
