@@ -58,7 +58,7 @@ class Wish(Struct, frozen=True):
 
 wishes = st.builds(
     Wish,
-    st.sampled_from([*PEOPLE, "service:ci", "watch"]),
+    st.sampled_from([*PEOPLE, "service:ci", "forge:hook/ann"]),
     st.booleans(),
     st.sampled_from(["c", "c", "d"]),
     st.sampled_from(["prod", "prod", "dev"]),
