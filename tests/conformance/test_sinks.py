@@ -15,8 +15,7 @@ from nats.js.api import StreamConfig
 from andon.adapters.amqp import AmqpSink
 from andon.adapters.nats import NatsSink
 from andon.kernel.errors import Unavailable
-from andon.ports.sinks import Outgoing
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import Outgoing, Receiver
 from andon.testing import nats as nats_server
 from andon.testing import rabbitmq
 from andon.testing.nats import NatsServer, running_nats
@@ -226,12 +225,12 @@ async def test_rabbit_is_spoken_to_in_secret_and_only_if_it_can_be_trusted(
     peer = RabbitPeer(broker)
     await peer.open()
     url = f"amqps://guest:guest@127.0.0.1:{broker.tls_port}/?exchange={peer.name}"
-    trusting = AmqpSink(Subscription(name="a", url=f"{url}&cafile={broker.certificate}"))
+    trusting = AmqpSink(Receiver(name="a", url=f"{url}&cafile={broker.certificate}"))
     await trusting.deliver(EVENT)
     await trusting.close()
     assert [one.repeats for one in await peer.arrived()] == ["one"]
     with pytest.raises(Unavailable, match="does not answer"):
-        await AmqpSink(Subscription(name="a", url=url)).deliver(EVENT)
+        await AmqpSink(Receiver(name="a", url=url)).deliver(EVENT)
 
 
 async def test_nats_is_spoken_to_in_secret_and_only_if_it_can_be_trusted(
@@ -245,8 +244,8 @@ async def test_nats_is_spoken_to_in_secret_and_only_if_it_can_be_trusted(
         await client.jetstream().add_stream(StreamConfig(name="secret", subjects=["secret.>"]))
         await client.close()
         url = f"tls://127.0.0.1:{running.port}/secret"
-        trusting = NatsSink(Subscription(name="a", url=f"{url}?cafile={running.certificate}"))
+        trusting = NatsSink(Receiver(name="a", url=f"{url}?cafile={running.certificate}"))
         await trusting.deliver(EVENT)
         await trusting.close()
         with pytest.raises(Unavailable, match="does not answer"):
-            await NatsSink(Subscription(name="a", url=url), timeout_seconds=1).deliver(EVENT)
+            await NatsSink(Receiver(name="a", url=url), timeout_seconds=1).deliver(EVENT)

@@ -20,6 +20,7 @@ from andon.app.compose import open_database
 from andon.app.control_plane import ControlPlane
 from andon.app.ledger.bookkeeping import ledger_book
 from andon.app.parts import assemble
+from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.ports.offices import Offices
 from andon.runtime.system import SystemRandomness
@@ -60,6 +61,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         source=parts.source,
         agent=AgentClient(state / "nobody.sock", parts.clock),
         clock=parts.clock,
+        vault=Vault(parts.safe),
     )
     door = Door(state, store, parts.clock, SystemRandomness())
     app = create_app(Offices(line=plane, access=door))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 from andon.adapters.agentclient import ensure_agent
 from andon.adapters.local import LocalExecutor
 from andon.app.control_plane import ControlPlane
+from andon.app.events.addresses import Addresses
 from andon.app.events.couriers import Deliverer
-from andon.app.events.sinks import guard_of, sinks
+from andon.app.events.sinks import InnerSinks, guard_of, sinks
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.hooks.notices import ensure_notices
 from andon.app.hooks.parts import inner_sinks
@@ -24,15 +25,14 @@ from andon.app.lock import hold_state, prepare_state
 from andon.app.offices import open_offices, outward_of
 from andon.app.parts import Parts, assemble
 from andon.app.place import database_of
+from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.sweeping import keep_clearing, keep_sweeping
 from andon.kernel.errors import AndonError, UsageError
 from andon.ports.offices import Offices
-from andon.ports.sinks import Sink
 from andon.ports.store import Store
-from andon.ports.store.outbox import Subscription
 from andon.runtime.engine import Engine
 from andon.runtime.singleton import Singleton
 from andon.runtime.system import SystemClock, SystemRandomness
@@ -42,7 +42,6 @@ from andon.store import open_store
 
 LEAVE_SECONDS = 2.0
 
-InnerSinks = Mapping[str, Callable[[Subscription], Sink]]
 Serve = Callable[[Offices], Awaitable[None]]
 
 
@@ -130,11 +129,12 @@ async def run_worker(settings: Settings, ready: Callable[[str], None]) -> None:
                 beside_the_agent = housekeeping(settings, book, store, worker, parts.executor)
             # The key of the tokens lies with the agent, in the state folder.
             inner = {} if settings.agentless else inner_sinks(outward_of(settings, store, parts))
+            addresses = Addresses(Vault(parts.safe))
             try:
                 await until_one_ends(
                     parts.engine.run(),
                     sweeping(settings, store, worker),
-                    telling(settings, store, worker, inner),
+                    telling(settings, store, addresses, worker, inner),
                     *beside_the_agent,
                 )
             finally:
@@ -201,6 +201,8 @@ async def _run(
     parts = assemble(settings, state, store, worker)
     book = ledger_book(state, store)
     inner = inner_sinks(outward_of(settings, store, parts))
+    vault = Vault(parts.safe)
+    addresses = Addresses(vault)
     plane = ControlPlane(
         state=state,
         store=store,
@@ -210,6 +212,7 @@ async def _run(
         source=parts.source,
         agent=parts.agent,
         clock=parts.clock,
+        vault=vault,
         notify=settings.notify,
         policy_branch=settings.policy_branch,
         guard=guard_of(settings.allow_internal, settings.installation),
@@ -230,6 +233,7 @@ async def _run(
     await outside.door.open()
     await outrank(store, parts)
     await parts.safe.warm(store)
+    await addresses.settle(store)
     mail = settings.installation.mail is not None
     await store.transact(lambda tx: ensure_notices(tx, mail, tx.now()))
     await parts.engine.start()
@@ -238,7 +242,7 @@ async def _run(
         await until_one_ends(
             parts.engine.run(),
             sweeping(settings, store, worker),
-            telling(settings, store, worker, inner),
+            telling(settings, store, addresses, worker, inner),
             *housekeeping(settings, book, store, worker, parts.executor),
             serve(outside.offices),
             outside.door.run(),
@@ -250,11 +254,15 @@ async def _run(
         await parts.agent.close()
 
 
-async def telling(settings: Settings, store: Store, worker: str, inner: InnerSinks) -> None:
+async def telling(
+    settings: Settings, store: Store, addresses: Addresses, worker: str, inner: InnerSinks
+) -> None:
     """Tell subscribers what the ledger says, until cancelled."""
     pace = Pace(settings.lease_seconds)
     guard = guard_of(settings.allow_internal, settings.installation)
-    await Deliverer(store, sinks(SystemClock(), guard, inner), worker, pace).run()
+    open_sink = sinks(SystemClock(), guard, inner)
+    elsewhere = settings.agentless
+    await Deliverer(store, addresses, open_sink, worker, pace, elsewhere=elsewhere).run()
 
 
 async def _watch(plane: ControlPlane, settings: Settings) -> None:

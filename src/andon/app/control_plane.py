@@ -11,6 +11,7 @@ from types import MappingProxyType
 from andon import __version__
 from andon.adapters.agentclient import AgentClient
 from andon.adapters.outbound import LOCAL, Guard
+from andon.api.overlay import merge_bases
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
 from andon.api.v1.records import ENDED_STEP, RolloutPlan
@@ -21,6 +22,7 @@ from andon.app.events.news import Newsroom
 from andon.app.events.sinks import InnerSinks, sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.app.ledger.book import Book
+from andon.app.secrets.safe import Vault
 from andon.app.shapes import (
     Json,
     agent_json,
@@ -65,6 +67,7 @@ class ControlPlane:
         book: Keeps the ledger.
         notify: Webhooks told whenever the line stops.
         policy_branch: Branch that rules are read from.
+        vault: Keeps what subscriptions have to hide.
         guard: Where calls to subscribers may lead.
         inner: What opens Andon's own subscribers.
     """
@@ -80,6 +83,7 @@ class ControlPlane:
         agent: AgentClient,
         clock: Clock,
         book: Book,
+        vault: Vault,
         notify: tuple[str, ...] = (),
         policy_branch: str = "main",
         guard: Guard = LOCAL,
@@ -99,16 +103,25 @@ class ControlPlane:
         self._agent_said: tuple[float, asyncio.Future[Json] | None] = (0.0, None)
         self.watching = Watches(store, source, clock, self._ship_seen)
         self.subscriptions = Subscriptions(
-            store, clock, SystemRandomness(), sinks(clock, guard, inner)
+            store, clock, SystemRandomness(), vault, sinks(clock, guard, inner)
         )
         self.intake = Intake(store, turns, clock)
         self.news = Newsroom(store, clock)
 
     # --- shipping --------------------------------------------------------------------------------
 
-    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> answers.Shipped:
+    async def ship(
+        self,
+        *,
+        repository: str,
+        ref: str,
+        until: str,
+        asked: Asked,
+        may: shipping.May = lambda place: True,
+    ) -> answers.Shipped:
         """Take a commit onto the line."""
         loaded = await self._load(repository, ref)
+        shipping.refuse_way(merge_bases(loaded.policy.environments), until, may)
 
         def put(tx: Tx) -> answers.Shipped:
             change, created = shipping.put_change(

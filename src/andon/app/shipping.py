@@ -8,7 +8,7 @@ So a Change that touches the rules is judged by the old ones. The first commit b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -25,14 +25,16 @@ from andon.api.v1.records import (
     ScheduleSpec,
     ScheduleStatus,
 )
+from andon.domains.delivery.plan import environments_in_order
 from andon.domains.line import events
-from andon.kernel.errors import InvalidDocument, NotFound
+from andon.kernel.errors import Denied, InvalidDocument, NotFound
 from andon.ports import Commit, Source
 from andon.ports.store import Tx
 from andon.runtime.turns import Turns
 
 FILE = "andon.yaml"
 DEFAULT_BRANCH = "main"
+May = Callable[[str], bool]
 OVER_AND_UNDONE = frozenset({"Failed", "RolledBack", "Cancelled"})
 
 
@@ -161,6 +163,27 @@ def change_spec(
         until=until,
         sequence=sequence,
     )
+
+
+def refuse_way(rules: Mapping[str, EnvironmentSpec], until: str, may: May) -> None:
+    """Refuse to ship through an environment in which somebody may not.
+
+    Args:
+        rules: The environments.
+        until: Where the way ends.
+        may: Says where they may.
+
+    Raises:
+        Denied: One that comes before ``until`` is none of those.
+    """
+    way = environments_in_order(rules)
+    way = way[: way.index(until) + 1] if until in way else ()
+    for place in way:
+        if not may(place):
+            raise Denied(
+                f"the way to {until} leads through {place}, where you may not ship",
+                hint="`andon ship --until` an environment before it, or ask who may",
+            )
 
 
 def put_change(

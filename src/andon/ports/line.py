@@ -6,7 +6,7 @@ UTC; 0 or absent means "not yet".
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from andon.api.v1 import answers
@@ -40,7 +40,15 @@ class LineService(Protocol):
         """Where readers hear what happens."""
         ...
 
-    async def ship(self, *, repository: str, ref: str, until: str, asked: Asked) -> answers.Shipped:
+    async def ship(
+        self,
+        *,
+        repository: str,
+        ref: str,
+        until: str,
+        asked: Asked,
+        may: Callable[[str], bool] = ...,
+    ) -> answers.Shipped:
         """Take a commit onto the line.
 
         Args:
@@ -48,6 +56,10 @@ class LineService(Protocol):
             ref: Branch, tag or sha.
             until: Environment to stop after; empty: as far as the gates allow.
             asked: Who asks.
+            may: Says in which environments they may ship; without it, in all.
+
+        Raises:
+            Denied: The way to ``until`` leads through another.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from andon.kernel.errors import Denied, Unavailable
+from andon.ports.store.outbox import Mode
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
@@ -21,6 +22,25 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     id: str
     type: str
     body: bytes
+
+
+class Receiver(Struct, frozen=True, kw_only=True):
+    """Who is told, opened for the one who tells: no ``repr`` shows where or with what.
+
+    Args:
+        name: Of the subscription.
+        url: Where: ``https``, ``amqp`` or ``nats``; may hold a password, or be one.
+        mode: How a CloudEvent is put into a message.
+        secrets: What messages are signed with, the newest first.
+    """
+
+    name: str
+    url: str
+    mode: Mode = "structured"
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Receiver({self.name})"
 
 
 class NotTaken(Unavailable):

@@ -159,8 +159,11 @@ class StillLine:
 
     async def ship(self, **asked: Any) -> Json:
         """Take a commit onto the line; the ref ``held`` is refused."""
+        may = asked.pop("may")
         if asked["ref"] == "held":
             raise Held("prod is held", hint="andon why prod")
+        if asked["until"] == "stage" and not may("dev"):
+            raise Denied("the way to stage leads through dev")
         self._note("ship", asked)
         return {"change": "shop-2", "sha": "b" * 40, "message": "Show", "created": True}
 

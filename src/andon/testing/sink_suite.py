@@ -19,12 +19,15 @@ import pytest
 from msgspec import Struct
 
 from andon.api.v1.control import Event
+from andon.api.v1.installation import SecretsKeySpec
+from andon.app.events.addresses import Addresses
 from andon.app.events.couriers import Deliverer
 from andon.app.events.sinks import sinks
+from andon.app.secrets.safe import Vault, open_safe
 from andon.domains.line import events
 from andon.ports.store import Store, Subscriber, Tx
 from andon.ports.store.outbox import Mode, Subscription
-from andon.runtime.system import SystemClock
+from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.worker import Pace
 from andon.store import open_store
 from andon.testing.cdevents import check_event
@@ -109,19 +112,24 @@ class Outbox:
 
     Args:
         store: The store.
+        folder: Where the key lies.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
+        self.vault = Vault(open_safe(SecretsKeySpec(), folder, SystemRandomness()))
+        self.addresses = Addresses(self.vault)
 
     async def subscribe(self, url: str, mode: Mode = "structured") -> None:
         """Subscribe to everything from now on."""
         secrets = ("whsec_" + "A" * 44,) if url.startswith("http") else ()
-        spec = Subscription(name=NAME, url=url, mode=mode, secrets=secrets)
-        cursor = await self.store.read(lambda tx: tx.last_seq())
-        await self.store.transact(
-            lambda tx: tx.put_subscriber(Subscriber(spec=spec, cursor=cursor))
-        )
+        spec = Subscription(name=NAME, url=url, mode=mode)
+
+        def put(tx: Tx) -> None:
+            kept = self.addresses.keep(tx, spec, url, secrets)
+            tx.put_subscriber(Subscriber(spec=kept, cursor=tx.last_seq()))
+
+        await self.store.transact(put)
 
     async def append(self, *written: Event) -> None:
         """Append events."""
@@ -147,6 +155,7 @@ class Outbox:
         """Run the couriers of a worker."""
         deliverer = Deliverer(
             self.store,
+            self.addresses,
             sinks(SystemClock()),
             owner,
             Pace(2.0),
@@ -177,7 +186,7 @@ class SinkSuite:
     def outbox(self, tmp_path: Path) -> Any:
         """A store with nothing in it."""
         store = open_store(str(tmp_path / "outbox.db"), source=SOURCE)
-        yield Outbox(store)
+        yield Outbox(store, tmp_path)
         store.close()
 
     @pytest.fixture

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from andon.adapters.git import GitSource
-from andon.app.shipping import change_spec, load
-from andon.kernel.errors import InvalidDocument, NotFound
+from andon.api.v1.definitions import EnvironmentSpec
+from andon.app.shipping import change_spec, load, refuse_way
+from andon.kernel.errors import Denied, InvalidDocument, NotFound
 
 DOCUMENTS = """\
 apiVersion: andon/v1
@@ -116,3 +117,17 @@ def test_first_change_of_a_repository_brings_its_own_rules(
     assert (loaded.policy_revision, loaded.next_policy) == (sha, sha)
     with pytest.raises(NotFound, match="no environment stage"):
         change_spec(loaded, until="stage", notify=(), sequence=1)
+
+
+def test_who_ships_may_do_so_in_every_environment_on_the_way() -> None:
+    rules = {
+        "dev": EnvironmentSpec(),
+        "prod": EnvironmentSpec(after="qa"),
+        "qa": EnvironmentSpec(),
+    }
+    refuse_way(rules, "dev", {"dev"}.__contains__)
+    refuse_way(rules, "qa", {"dev", "qa"}.__contains__)
+    refuse_way(rules, "@build", {"*"}.__contains__)
+    for until, may in (("qa", {"qa"}), ("prod", {"prod"}), ("prod", {"dev", "prod"})):
+        with pytest.raises(Denied, match=f"to {until} leads through"):
+            refuse_way(rules, until, may.__contains__)

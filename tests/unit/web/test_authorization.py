@@ -171,7 +171,7 @@ GUESTS = {
 
 @pytest.fixture
 def door() -> FixedDoor:
-    return FixedDoor(guests=GUESTS)
+    return FixedDoor(guests=GUESTS | {"developer stage": identity("developer", "stage")})
 
 
 @pytest.fixture
@@ -267,6 +267,15 @@ async def test_only_an_administrator_brings_a_repository_that_has_rules_of_its_o
         app, method, f"{API}{path}", body=body, authorization="Bearer operator everywhere"
     )
     assert said.status == 403, "not even in the moment in which an administrator asked"
+
+
+async def test_who_ships_is_asked_for_every_environment_on_the_way(app: Any) -> None:
+    ask_for = {"repository": "r", "until": "stage"}
+    both = "Bearer developer everywhere"
+    assert (await ask(app, "POST", f"{API}/ship", body=ask_for, authorization=both)).status == 201
+    one = "Bearer developer stage"
+    said = await ask(app, "POST", f"{API}/ship", body=ask_for, authorization=one)
+    assert (said.status, "through dev" in said.json["detail"]) == (403, True)
 
 
 def test_whatever_names_a_repository_asks_whether_it_is_known() -> None:

@@ -17,8 +17,7 @@ from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, Publish
 from andon.adapters.cloudevents import message
 from andon.adapters.outbound import LOCAL, Guard, at_address, broker_address
 from andon.kernel.errors import Unavailable
-from andon.ports.sinks import NotTaken, Outgoing
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import NotTaken, Outgoing, Receiver
 
 TIMEOUT_SECONDS = 10.0
 DEFAULT_EXCHANGE = "amq.topic"
@@ -45,7 +44,7 @@ class AmqpSink:
 
     def __init__(
         self,
-        spec: Subscription,
+        spec: Receiver,
         timeout_seconds: float = TIMEOUT_SECONDS,
         guard: Guard = LOCAL,
     ) -> None:

@@ -10,8 +10,7 @@ from andon.adapters.eventwebhook.signing import signature
 from andon.adapters.outbound import LOCAL, Guard, post, web_address
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Denied, Unavailable
-from andon.ports.sinks import Gone, NotTaken, Outgoing
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import Gone, NotTaken, Outgoing, Receiver
 
 TIMEOUT_SECONDS = 10.0
 _LATER = (408, 425, 429, 502, 503, 504)
@@ -36,7 +35,7 @@ class WebhookSink:
 
     def __init__(
         self,
-        spec: Subscription,
+        spec: Receiver,
         clock: Clock,
         timeout_seconds: float = TIMEOUT_SECONDS,
         guard: Guard = LOCAL,

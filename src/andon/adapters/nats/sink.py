@@ -15,8 +15,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 from andon.adapters.cloudevents import header, message
 from andon.adapters.outbound import LOCAL, Guard, at_address, broker_address
 from andon.kernel.errors import Denied, Unavailable, UsageError
-from andon.ports.sinks import NotTaken, Outgoing
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import NotTaken, Outgoing, Receiver
 
 TIMEOUT_SECONDS = 10.0
 DEFAULT_SUBJECT = "andon"
@@ -40,7 +39,7 @@ class NatsSink:
 
     def __init__(
         self,
-        spec: Subscription,
+        spec: Receiver,
         timeout_seconds: float = TIMEOUT_SECONDS,
         guard: Guard = LOCAL,
     ) -> None:

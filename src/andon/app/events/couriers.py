@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event, Link
+from andon.app.events.addresses import Addresses, Kept
 from andon.kernel.errors import AndonError, Conflict, Denied, Fenced
-from andon.ports.sinks import Gone, NotTaken, Outgoing, Sink
+from andon.ports.sinks import Gone, NotTaken, Outgoing, Receiver, Sink
 from andon.ports.store import DeadLetter, LedgerRow, Store, Tx
 from andon.ports.store.outbox import Delivering, Subscriber, Subscription
 from andon.runtime.backoff import backoff_seconds
@@ -40,7 +41,7 @@ MOST_REFUSALS = 12
 """An event that the other side would not take so often is a dead letter."""
 ABANDONED = "dev.cdeventsx.andon-delivery.abandoned.0.1.0"
 
-OpenSink = Callable[[Subscription], Sink]
+OpenSink = Callable[[Receiver], Sink]
 Backoff = Callable[[str, int], float]
 
 
@@ -58,29 +59,39 @@ class Deliverer:
 
     Args:
         store: The durable store.
+        addresses: Opens where subscribers are.
         open_sink: Makes the way to a subscriber.
         owner: Name of this worker.
         pace: How fast another worker goes on where this one ended.
         backoff: Pause after a failure, by subject and attempt.
+        elsewhere: Whether this worker may do without the key: then it leaves to others what it
+            cannot open; else that is the subscriber's error.
     """
 
     def __init__(
         self,
         store: Store,
+        addresses: Addresses,
         open_sink: OpenSink,
         owner: str,
         pace: Pace | None = None,
         backoff: Backoff = backoff_seconds,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._store = Patience(store)
         self._subscribe = store.subscribe
+        self._addresses = addresses
         self._open_sink = open_sink
         self._owner = owner
         self._pace = pace or Pace()
         self._backoff = backoff
+        self._elsewhere = elsewhere
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
-        self._unreachable: set[str] = set()
+        self._reached: dict[str, Kept] = {}
+        self._unreachable: dict[str, float] = {}
+        """When to look again at what this worker could not reach."""
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -103,8 +114,8 @@ class Deliverer:
 
     async def _match(self) -> None:
         """Have a courier for each active subscriber, and no other."""
-        active = await self._store.read(_active)
-        wanted = {spec.name for spec in active if self._can_reach(spec)}
+        active = await self._store.read(self._active)
+        wanted = {kept.spec.name for kept in active if await self._can_reach(kept)}
         for name in self._couriers.keys() - wanted:
             await end(self._couriers.pop(name))
         for name in wanted:
@@ -115,21 +126,38 @@ class Deliverer:
                 self._news[name] = asyncio.Event()
                 self._couriers[name] = asyncio.create_task(self._courier(name).run())
 
-    def _can_reach(self, spec: Subscription) -> bool:
-        """Leave to others what this worker has no library for."""
-        try:
-            self._open_sink(spec)
-        except AndonError as error:
-            if spec.name not in self._unreachable:
-                log.warning("this worker cannot tell %s: %s", spec.name, error.message)
-            self._unreachable.add(spec.name)
+    async def _can_reach(self, kept: Kept) -> bool:
+        """Leave to others what this worker has no library for, or no key."""
+        name = kept.spec.name
+        if self._reached.get(name) == kept:
+            return True
+        if time.monotonic() < self._unreachable.get(name, 0):
             return False
+        try:
+            await self._try(kept)
+        except AndonError as error:
+            if name not in self._unreachable:
+                log.warning("this worker cannot tell %s: %s", name, error.message)
+            self._unreachable[name] = time.monotonic() + self._pace.beat_seconds
+            self._reached.pop(name, None)
+            return False
+        self._reached[name] = kept
         return True
+
+    async def _try(self, kept: Kept) -> None:
+        try:
+            receiver = await asyncio.to_thread(self._addresses.open, kept)
+        except AndonError:
+            if self._elsewhere:
+                raise
+            return
+        self._open_sink(receiver)
 
     def _courier(self, name: str) -> Courier:
         return Courier(
             name,
             store=self._store,
+            addresses=self._addresses,
             open_sink=self._open_sink,
             owner=self._owner,
             pace=self._pace,
@@ -137,11 +165,11 @@ class Deliverer:
             news=self._news[name],
         )
 
-
-def _active(tx: Tx) -> list[Subscription]:
-    if tx.paused():
-        return []
-    return [one.spec for one in tx.subscribers() if not one.status.paused]
+    def _active(self, tx: Tx) -> list[Kept]:
+        if tx.paused():
+            return []
+        active = [one.spec for one in tx.subscribers() if not one.status.paused]
+        return [self._addresses.look(tx, spec) for spec in active]
 
 
 class Courier:
@@ -152,6 +180,7 @@ class Courier:
         name: str,
         *,
         store: Patience,
+        addresses: Addresses,
         open_sink: OpenSink,
         owner: str,
         pace: Pace,
@@ -165,7 +194,8 @@ class Courier:
         self._pace = pace
         self._backoff = backoff
         self._news = news
-        self._way = Way(open_sink)
+        self._addresses = addresses
+        self._way = Way(addresses, open_sink)
         self._token = 0
         self._cursor = -1
         """Where the cursor was when it was last seen or moved."""
@@ -202,13 +232,13 @@ class Courier:
         """Deliver what there is; wait where it is not time yet or there is nothing."""
         while True:
             self._news.clear()
-            subscriber, pause, rows = await self._store.read(self._look)
-            if subscriber is None or pause or not rows:
+            kept, pause, rows = await self._store.read(self._look)
+            if kept is None or pause or not rows:
                 await _wait(self._news, pause or self._pace.beat_seconds)
             else:
-                await self._deliver(subscriber, rows)
+                await self._deliver(kept, rows)
 
-    def _look(self, tx: Tx) -> tuple[Subscriber | None, float, list[LedgerRow]]:
+    def _look(self, tx: Tx) -> tuple[Kept | None, float, list[LedgerRow]]:
         found = tx.subscriber(self._name)
         if found is None or found.status.paused or tx.paused():
             return None, 0.0, []
@@ -216,14 +246,14 @@ class Courier:
             self._cursor = self._read = found.cursor
         pause = max(0.0, found.status.next_at - tx.now())
         rows = [] if pause else tx.events(after=self._read, stream=found.spec.stream, limit=PAGE)
-        return found, pause, rows
+        return self._addresses.look(tx, found.spec), pause, rows
 
-    async def _deliver(self, subscriber: Subscriber, rows: Sequence[LedgerRow]) -> None:
+    async def _deliver(self, kept: Kept, rows: Sequence[LedgerRow]) -> None:
         """Deliver in order; move the cursor behind what was confirmed."""
         confirmed, moved_at = 0, time.monotonic()
         for row in rows:
-            if wants(subscriber.spec, row):
-                error = await self._way.hand_over(subscriber.spec, row)
+            if wants(kept.spec, row):
+                error = await self._way.hand_over(kept, row)
                 if error is not None:
                     await self._move(self._read, confirmed, error=error, row=row)
                     return
@@ -290,25 +320,27 @@ class Courier:
 class Way:
     """The open sink of a subscriber, opened again when its subscription changes or it failed."""
 
-    def __init__(self, open_sink: OpenSink) -> None:
+    def __init__(self, addresses: Addresses, open_sink: OpenSink) -> None:
+        self._addresses = addresses
         self._open_sink = open_sink
         self._sink: Sink | None = None
-        self._spec: Subscription | None = None
+        self._kept: Kept | None = None
 
-    async def hand_over(self, spec: Subscription, row: LedgerRow) -> AndonError | None:
+    async def hand_over(self, kept: Kept, row: LedgerRow) -> AndonError | None:
         """Deliver an event; return what went wrong, or None once it is confirmed."""
         try:
-            sink = await self._open(spec)
+            sink = await self._open(kept)
             await sink.deliver(outgoing(row))
         except Exception as error:
             await self.close()
-            return error if isinstance(error, AndonError) else _unexpected(spec, error)
+            return error if isinstance(error, AndonError) else _unexpected(kept.spec, error)
         return None
 
-    async def _open(self, spec: Subscription) -> Sink:
-        if self._sink is None or spec != self._spec:
+    async def _open(self, kept: Kept) -> Sink:
+        if self._sink is None or kept != self._kept:
             await self.close()
-            self._sink, self._spec = self._open_sink(spec), spec
+            receiver = await asyncio.to_thread(self._addresses.open, kept)
+            self._sink, self._kept = self._open_sink(receiver), kept
         return self._sink
 
     async def close(self) -> None:

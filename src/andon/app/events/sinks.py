@@ -12,10 +12,9 @@ from andon.api.configuration import parse_address
 from andon.api.v1.installation import InstallationSpec
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable, UsageError
-from andon.ports.sinks import Sink
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import Receiver, Sink
 
-InnerSinks = Mapping[str, Callable[[Subscription], Sink]]
+InnerSinks = Mapping[str, Callable[[Receiver], Sink]]
 WEBHOOK = ("http", "https")
 OWN = "."
 """In the names of Andon's own subscribers, and of nobody else's."""
@@ -45,7 +44,7 @@ def sinks(
     clock: Clock,
     guard: Guard = LOCAL,
     inner: InnerSinks = MappingProxyType({}),
-) -> Callable[[Subscription], Sink]:
+) -> Callable[[Receiver], Sink]:
     """Return what opens the way to a subscriber; nothing is sent before the first delivery.
 
     Args:
@@ -54,7 +53,7 @@ def sinks(
         inner: What opens Andon's own subscribers, by the scheme of their addresses.
     """
 
-    def open_sink(spec: Subscription) -> Sink:
+    def open_sink(spec: Receiver) -> Sink:
         if OWN in spec.name and scheme(spec.url) in inner:
             return inner[scheme(spec.url)](spec)
         match scheme(spec.url):
@@ -72,7 +71,7 @@ def sinks(
     return open_sink
 
 
-def _amqp(spec: Subscription, guard: Guard) -> Sink:
+def _amqp(spec: Receiver, guard: Guard) -> Sink:
     try:
         from andon.adapters.amqp import AmqpSink
     except ImportError:
@@ -80,7 +79,7 @@ def _amqp(spec: Subscription, guard: Guard) -> Sink:
     return AmqpSink(spec, guard=guard)
 
 
-def _nats(spec: Subscription, guard: Guard) -> Sink:
+def _nats(spec: Receiver, guard: Guard) -> Sink:
     try:
         from andon.adapters.nats import NatsSink
     except ImportError:

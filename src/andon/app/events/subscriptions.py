@@ -12,12 +12,15 @@ from msgspec.structs import replace
 from andon.adapters.eventwebhook import new_secret, read_secret
 from andon.api.v1 import answers
 from andon.app.acting import Answer, act
+from andon.app.events.addresses import Addresses, Kept
 from andon.app.events.couriers import LEASE, OpenSink, Way, wants
 from andon.app.events.sinks import WEBHOOK, masked, scheme
+from andon.app.secrets.safe import Vault
 from andon.domains.line import events
 from andon.kernel.clock import Clock, Randomness
 from andon.kernel.errors import Conflict, NotFound, UsageError
 from andon.ports.asking import Asked
+from andon.ports.sinks import Receiver
 from andon.ports.store import DeadLetter, Store, Tx
 from andon.ports.store.outbox import Delivering, Mode, Subscriber, Subscription
 
@@ -37,15 +40,23 @@ class Subscriptions:
         store: The durable store.
         clock: The time.
         randomness: Where secrets come from.
+        vault: Keeps them, and addresses.
         open_sink: Makes the way to a subscriber.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, randomness: Randomness, open_sink: OpenSink
+        self,
+        store: Store,
+        clock: Clock,
+        randomness: Randomness,
+        vault: Vault,
+        open_sink: OpenSink,
     ) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
+        self._vault = vault
+        self._addresses = Addresses(vault)
         self._open_sink = open_sink
 
     async def add(
@@ -84,15 +95,15 @@ class Subscriptions:
         secrets, made = self._secret(url, secret)
         spec = Subscription(
             name=name,
-            url=url,
+            url=masked(url),
             types=tuple(types),
             stream=stream,
             mode=mode,
-            secrets=secrets,
             created_at=self._clock.now(),
             created_by=asked.by,
         )
-        self._open_sink(spec)
+        self._open_sink(Receiver(name=name, url=url, mode=mode, secrets=secrets))
+        asked = await self._vault.veiled(self._store, asked)
 
         def write(tx: Tx) -> answers.SubscriptionWithSecret:
             if tx.subscriber(name) is not None:
@@ -100,8 +111,9 @@ class Subscriptions:
                     f"there is a subscription {name} already",
                     hint=f"andon subscriptions show {name}",
                 )
-            one = Subscriber(spec=spec, cursor=_start(tx, start))
-            one = self._put(tx, one, "added", asked.by, to=masked(url))
+            cursor = _start(tx, start)
+            one = Subscriber(spec=self._addresses.keep(tx, spec, url, secrets), cursor=cursor)
+            one = self._put(tx, one, "added", asked.by, to=spec.url)
             answer = cast(answers.SubscriptionWithSecret, subscription_json(tx, one))
             if made:
                 answer["secret"] = made
@@ -182,13 +194,16 @@ class Subscriptions:
             The subscription; ``secret`` is in this answer only, if it was made here.
         """
         found = await self._store.read(lambda tx: _require(tx, name))
-        if not found.spec.secrets:
+        if not _signed_with(found.spec):
             raise UsageError(f"{name} is not signed", hint="only webhooks are")
         new, made = ((), "") if drop_old else self._secret(found.spec.url, secret)
 
-        def turn(_: Tx, one: Subscriber) -> Subscriber:
-            kept = one.spec.secrets[:1] if drop_old else (*new, *one.spec.secrets)[:SECRETS]
-            return replace(one, spec=replace(one.spec, secrets=kept))
+        asked = await self._vault.veiled(self._store, asked)
+
+        def turn(tx: Tx, one: Subscriber) -> Subscriber:
+            to = self._addresses.open(self._addresses.look(tx, one.spec))
+            secrets = to.secrets[:1] if drop_old else (*new, *to.secrets)[:SECRETS]
+            return replace(one, spec=self._addresses.keep(tx, one.spec, to.url, secrets))
 
         return await self._change(name, turn, "rotated", asked, made=made)
 
@@ -200,6 +215,7 @@ class Subscriptions:
             answer = subscription_json(tx, found)
             self._put(tx, found, "removed", asked.by)
             tx.remove_subscriber(name)
+            self._addresses.forget(tx, name)
             return answer
 
         return await self._act(asked, write)
@@ -215,8 +231,11 @@ class Subscriptions:
             ``{delivered: [id], failed: [{event, error}]}``.
         """
         queue = LEASE + name
-        found, letters = await self._store.read(
-            lambda tx: (_require(tx, name), tx.dead_letters(queue))
+        kept, letters = await self._store.read(
+            lambda tx: (
+                self._addresses.look(tx, _require(tx, name).spec),
+                tx.dead_letters(queue),
+            )
         )
         chosen = [one for one in letters if event in ("", one.subject)]
         if event and not chosen:
@@ -225,9 +244,9 @@ class Subscriptions:
             )
         delivered: list[str] = []
         failed: builtins.list[answers.FailedEvent] = []
-        way = Way(self._open_sink)
+        way = Way(self._addresses, self._open_sink)
         for letter in chosen:
-            error = await self._try(way, found.spec, letter)
+            error = await self._try(way, kept, letter)
             if error:
                 failed.append({"event": letter.subject, "error": error})
             else:
@@ -235,11 +254,11 @@ class Subscriptions:
         await way.close()
         return {"delivered": delivered, "failed": failed}
 
-    async def _try(self, way: Way, spec: Subscription, letter: DeadLetter) -> str:
+    async def _try(self, way: Way, kept: Kept, letter: DeadLetter) -> str:
         row = await self._store.read(lambda tx: tx.event(letter.subject))
         if row is None or not row.body:
             return "its body is no longer there"
-        error = await way.hand_over(spec, row)
+        error = await way.hand_over(kept, row)
         if error is not None:
             return error.message
         await self._store.transact(lambda tx: tx.unbury(letter.queue, letter.subject))
@@ -293,7 +312,7 @@ def subscription_json(tx: Tx, one: Subscriber) -> answers.Subscription:
         "types": list(spec.types),
         "stream": spec.stream,
         "mode": spec.mode,
-        "signedWith": len(spec.secrets),
+        "signedWith": _signed_with(spec),
         "state": _state(status),
         "paused": status.paused,
         "cursor": one.cursor,
@@ -310,6 +329,10 @@ def subscription_json(tx: Tx, one: Subscriber) -> answers.Subscription:
         "createdAt": spec.created_at,
         "createdBy": spec.created_by,
     }
+
+
+def _signed_with(spec: Subscription) -> int:
+    return spec.signed_with or len(spec.secrets)
 
 
 def _state(status: Delivering) -> Literal["active", "failing", "paused"]:

@@ -17,9 +17,8 @@ from andon.app.hooks.desk import Hooks
 from andon.kernel.clock import Clock, Randomness
 from andon.ports import Source
 from andon.ports.hooks import Refusals, Vault
-from andon.ports.sinks import Sink
+from andon.ports.sinks import Receiver, Sink
 from andon.ports.store import Store
-from andon.ports.store.outbox import Subscription
 from andon.runtime.turns import Turns
 
 
@@ -63,7 +62,7 @@ def inner_sinks(parts: Outward) -> InnerSinks:
     }
 
 
-def _status_sink(parts: Outward, spec: Subscription) -> Sink:
+def _status_sink(parts: Outward, spec: Receiver) -> Sink:
     return reporter.StatusSink(
         urlsplit(spec.url).netloc,
         store=parts.store,

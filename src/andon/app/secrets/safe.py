@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from andon.adapters.sealing import Envelopes, Key, key_source
 from andon.adapters.sealing.keys import KeyFile, KeySource
 from andon.api.v1.installation import SecretsKeySpec
@@ -14,6 +16,7 @@ from andon.api.v1.records import SecretRef
 from andon.domains.delivery.rotation import opens_missing, tell_missing
 from andon.kernel.clock import Randomness
 from andon.kernel.errors import NotFound, Unavailable
+from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx
 
 log = logging.getLogger(__name__)
@@ -190,12 +193,40 @@ class Vault:
         Raises:
             Unavailable: The key is not there.
         """
-        text = sealed(tx, f"vault/{name}")
-        return None if text is None else self._safe.open(text, f"vault/{name}")
+        text = self.sealed(tx, name)
+        return None if text is None else self.unseal(text, name)
+
+    def sealed(self, tx: Tx, name: str) -> str | None:
+        """Return a secret as it is kept, or None."""
+        return sealed(tx, f"vault/{name}")
+
+    def unseal(self, text: str, name: str) -> str:
+        """Open what ``sealed`` has found; blocks where the key was not used before.
+
+        Raises:
+            Unavailable: The key is not there.
+            Untrusted: It was altered, or belongs elsewhere.
+        """
+        return self._safe.open(text, f"vault/{name}")
 
     def forget(self, tx: Tx, name: str) -> None:
         """Forget a secret, if there is one."""
         forget(tx, f"vault/{name}")
+
+    async def ready(self, store: Store) -> None:
+        """Have the key at hand, so that no transaction waits for it.
+
+        Raises:
+            Unavailable: It is not there.
+        """
+        await self._safe.ready(store)
+
+    async def veiled(self, store: Store, asked: Asked) -> Asked:
+        """Have the digest of a wish help nobody to guess the secret in it; the key is at hand then."""
+        key_id = await self._safe.ready(store)
+        if not asked.fingerprint:
+            return asked
+        return replace(asked, fingerprint=self._safe.fingerprint(asked.fingerprint, key_id))
 
 
 class Reader:

@@ -19,11 +19,13 @@ class Subscription(Struct, frozen=True, kw_only=True):
 
     Args:
         name: Unique.
-        url: Where: ``https``, ``amqp`` or ``nats``; may hold a password.
+        url: Where: ``https``, ``amqp`` or ``nats``; as it may be shown, once it is sealed.
         types: Beginnings of event types; empty: every type.
         stream: Only this chain; empty: all, without what came in from outside.
         mode: How a CloudEvent is put into a message.
-        secrets: What messages are signed with, the newest first; never shown again.
+        sealed: Whether the whole address and what signs lie in the vault.
+        signed_with: How many secrets sign.
+        secrets: In clear, as an earlier Andon kept them: sealed when the control plane starts.
         created_at: When.
         created_by: By whom.
     """
@@ -33,6 +35,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
     stream: str = ""
     mode: Mode = "structured"
+    sealed: bool = False
+    signed_with: int = 0
     secrets: tuple[str, ...] = ()
     created_at: float = 0
     created_by: str = ""

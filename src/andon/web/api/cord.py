@@ -89,7 +89,11 @@ async def _ship(call: Call) -> Any:
     """Take a commit onto the line."""
     ask: ShipAsk = call.body
     return await call.line.ship(
-        repository=ask.repository, ref=ask.ref, until=ask.until, asked=call.asked
+        repository=ask.repository,
+        ref=ask.ref,
+        until=ask.until,
+        asked=call.asked,
+        may=lambda place: call.caller.may("ship", place),
     )
 
 

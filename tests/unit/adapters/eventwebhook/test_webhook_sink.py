@@ -9,8 +9,7 @@ import pytest
 
 from andon.adapters.eventwebhook import WebhookSink, new_secret, read_secret, signature
 from andon.kernel.errors import AndonError, Denied, Unavailable, UsageError
-from andon.ports.sinks import Gone, NotTaken, Outgoing
-from andon.ports.store.outbox import Subscription
+from andon.ports.sinks import Gone, NotTaken, Outgoing, Receiver
 from andon.testing.clock import FakeClock
 from andon.testing.webhook import WebhookReceiver
 
@@ -27,7 +26,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 def sink(url: str, *secrets: str, timeout_seconds: float = 5) -> WebhookSink:
-    spec = Subscription(name="a", url=url, secrets=secrets or (SECRET,))
+    spec = Receiver(name="a", url=url, secrets=secrets or (SECRET,))
     return WebhookSink(spec, FakeClock(1614265330.7), timeout_seconds)
 
 

@@ -16,6 +16,7 @@ from andon.app.events.sinks import sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.ports.asking import Asked
+from andon.ports.sinks import Receiver
 from andon.ports.store import LedgerRow
 from andon.ports.store.outbox import Subscriber, Subscription
 from andon.runtime.system import SystemClock
@@ -39,7 +40,7 @@ PULLED = Event(
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     store = open_store(str(tmp_path / "a.db"), source="/andon/test")
-    yield Outbox(store)
+    yield Outbox(store, tmp_path)
     store.close()
 
 
@@ -54,7 +55,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 @pytest.fixture
 def desk(outbox: Outbox) -> Subscriptions:
     clock = SystemClock()
-    return Subscriptions(outbox.store, clock, SeededRandomness(1), sinks(clock))
+    return Subscriptions(outbox.store, clock, SeededRandomness(1), outbox.vault, sinks(clock))
 
 
 def told(receiver: WebhookReceiver) -> list[str]:
@@ -247,13 +248,13 @@ async def test_subscriptions_that_make_no_sense_are_refused(desk: Subscriptions)
 async def test_a_worker_without_the_library_leaves_a_subscriber_to_others(outbox: Outbox):
     asked = asyncio.Event()
 
-    def no_library(spec: Subscription):
+    def no_library(to: Receiver):
         asked.set()
         raise Unavailable("AMQP needs the extra `amqp`")
 
     spec = Subscription(name=NAME, url="amqp://localhost/x")
     await outbox.store.transact(lambda tx: tx.put_subscriber(Subscriber(spec=spec, cursor=0)))
-    poor = Deliverer(outbox.store, no_library, "poor", Pace(0.5))
+    poor = Deliverer(outbox.store, outbox.addresses, no_library, "poor", Pace(0.5))
     task = asyncio.create_task(poor.run())
     for _ in range(2):  # it has looked, and looked again after that
         await asked.wait()

@@ -16,9 +16,8 @@ from andon.app.hooks.parts import Outward, inner_sinks
 from andon.app.hooks.reporter import TYPES, reporting, token_name
 from andon.app.secrets.safe import Vault, open_safe
 from andon.kernel.errors import AndonError
-from andon.ports.sinks import Sink
+from andon.ports.sinks import Receiver, Sink
 from andon.ports.store import LedgerRow
-from andon.ports.store.outbox import Subscription
 from andon.testing.clock import SeededRandomness
 from andon.testing.scenario import Scenario
 from andon.testing.simulated_line import REPOSITORY
@@ -89,11 +88,11 @@ class LineSite:
     def reporter(self) -> Sink:
         """Return the sink of the hook's statuses."""
         spec = self.line.look(lambda tx: reporting(tx, "shop", "root", 0.0)).spec
-        return self.openers["hook"](spec)
+        return self.openers["hook"](Receiver(name=spec.name, url=spec.url))
 
     def notices(self) -> Sink:
         """Return the sink of people's notices."""
-        return self.openers["notice"](Subscription(name="andon.notices", url="notice://people"))
+        return self.openers["notice"](Receiver(name="andon.notices", url="notice://people"))
 
     def rows(self) -> list[LedgerRow]:
         """Return the events since the last time."""
