@@ -100,8 +100,9 @@ async def _shared(operation: Operation, call: Call, moments: Moments) -> Respons
         value = await _answer(operation, call)
         return Kept(msgspec.json.encode(value), _headers(operation, call, value))
 
-    url = call.request.url
-    kept = await moments.answer(f"{url.path}?{url.query}", make)
+    # By what was sent, not by its address: that has a name in it which the caller chooses.
+    scope = call.request.scope
+    kept = await moments.answer(f"{scope['path']}?{scope['query_string']!r}", make)
     return _unless_known(call.request, kept.body, operation.status, kept.headers)
 
 

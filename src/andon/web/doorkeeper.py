@@ -19,9 +19,18 @@ SECURE_COOKIE = "__Host-andon_session"
 """Name of the cookie where TLS is used: a browser takes it from this very host only."""
 
 
+def is_encrypted(request: Request) -> bool:
+    """Say whether the way to the client is, whoever does it."""
+    return bool(request.scope["scheme"] == "https")
+
+
 def session_cookie(request: Request) -> str:
-    """Return the cookie of the session, or nothing."""
-    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE) or ""
+    """Return the cookie of the session, or nothing.
+
+    Where TLS is used only that name counts which a browser lets nobody else set: a neighbour of our host,
+    or who sits on the line, could have it log in as somebody else with the other.
+    """
+    return request.cookies.get(SECURE_COOKIE if is_encrypted(request) else COOKIE, "")
 
 
 class Credential(Struct, frozen=True):
@@ -37,12 +46,14 @@ class Credential(Struct, frozen=True):
     bearer: str
     cookie: str
 
-    def lets_in(self, access: AccessService) -> bool:
-        """Say whether it still does."""
+    def holder(self, access: AccessService) -> Identity | None:
+        """Say whom it lets in now, with what they may do now; None: nobody."""
         if self.peer is not None:
-            return True
-        found = _of_token(access, self.bearer) if self.bearer else access.of_session(self.cookie)
-        return found is not None
+            return access.of_peer(self.peer)
+        if self.bearer:
+            return _of_token(access, self.bearer)
+        session = access.of_session(self.cookie)
+        return session[0] if session else None
 
 
 def credential(request: Request) -> Credential:

@@ -22,6 +22,7 @@ from andon.kernel.errors import AndonError, Denied
 from andon.ports.offices import Offices
 from andon.web.answers import problem
 from andon.web.api.session import keep_cookie
+from andon.web.doorkeeper import is_encrypted
 
 BEGIN, BACK = "/login/oidc", "/login/oidc/back"
 COOKIE = "andon_login"
@@ -50,7 +51,7 @@ class Logins:
             self._seal(started),
             max_age=PATIENCE_SECONDS,
             httponly=True,
-            secure=request.url.scheme == "https",
+            secure=is_encrypted(request),
             samesite="lax",
             path=BEGIN,
         )
@@ -108,7 +109,7 @@ def _page(answer: Callable[[Request], Awaitable[Response]]) -> Callable[..., Awa
         try:
             return await answer(request)
         except AndonError as error:
-            if request.url.path == BEGIN and error.http_status >= 500:
+            if request.scope["path"] == BEGIN and error.http_status >= 500:
                 return problem(error)
             return RedirectResponse(f"/#denied={quote(error.message)}", 303)
 

@@ -24,6 +24,7 @@ async def ask(
     *,
     body: Any = None,
     peer: int | None = None,
+    scheme: str = "http",
     **headers: str,
 ) -> Answered:
     """Send one request; header names have ``_`` for ``-``; ``peer``: come by the Unix socket."""
@@ -37,10 +38,10 @@ async def ask(
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": method,
-        "scheme": "http",
+        "scheme": scheme,
         "path": unquote(path),
         "raw_path": path.encode(),
-        "query_string": query.encode(),
+        "query_string": query.encode("latin-1"),
         "root_path": "",
         "headers": [
             (name.replace("_", "-").lower().encode(), value.encode())

@@ -336,3 +336,36 @@ async def test_a_login_from_another_site_is_refused(app: Any) -> None:
     who = {"name": "ann", "password": "ann"}
     said = await ask(app, "POST", f"{API}/session", body=who, origin="https://evil.example")
     assert said.status == 403
+
+
+async def test_over_tls_only_the_cookie_counts_that_no_neighbour_can_set(
+    app: Any, door: FixedDoor
+) -> None:
+    door.sessions["abc"] = GUESTS["viewer everywhere"]
+    for name, scheme, status in (
+        ("andon_session", "https", 401),
+        ("__Host-andon_session", "https", 200),
+        ("andon_session", "http", 200),
+    ):
+        said = await ask(app, "GET", f"{API}/status", scheme=scheme, cookie=f"{name}=abc")
+        assert said.status == status, (name, scheme)
+
+
+class Shrinking(FixedDoor):
+    """Takes everything but ``dev`` from whoever has been let in once."""
+
+    def of_token(self, secret: str) -> Identity | None:
+        found = super().of_token(secret)
+        self.guests[secret] = GUESTS["viewer dev"]
+        return found
+
+
+async def test_a_stream_ends_when_its_reader_may_see_less() -> None:
+    line: Any = AgreeableLine(endless=False)
+    door = Shrinking({"ann": GUESTS["viewer everywhere"], "ben": GUESTS["viewer dev"]})
+    app = create_app(Offices(line=line, access=door))
+    for who, heard in (("ann", False), ("ben", True)):
+        path = f"{API}/events?after=0"
+        said = await ask(app, "GET", path, authorization=f"Bearer {who}")
+        assert said.status == 200
+        assert (b"event: " in said.body) is heard

@@ -67,6 +67,11 @@ async def test_who_sees_less_gets_an_answer_of_their_own(app: Any, line: Line) -
     assert await status(app, "all") == whole
 
 
+async def test_a_question_may_hold_bytes_that_are_no_text(app: Any) -> None:
+    said = await ask(app, "GET", f"{API}/objects/Run?x=\xff", authorization="Bearer all")
+    assert said.status == 200
+
+
 async def test_a_failure_is_nobody_elses() -> None:
     moments, tries = Moments(Line()), []
 

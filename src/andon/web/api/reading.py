@@ -173,8 +173,9 @@ async def _events(call: Call) -> Any:
     who = call.caller
     sees = None if who.sees_everything else (lambda place: who.may("view", place))
     brought = credential(call.request)
+    # Who may see more or less meanwhile comes again, and is shown that.
     return await open_stream(
-        call.line, call.request, sees, still=lambda: brought.lets_in(call.access)
+        call.line, call.request, sees, still=lambda: brought.holder(call.access) == who
     )
 
 

@@ -13,7 +13,13 @@ from andon.api.v1.access import ROLES, VERBS, Identity
 from andon.api.v1.answers import Code, LoggedIn, Session
 from andon.kernel.errors import TooMany, UsageError
 from andon.ports.access import Login
-from andon.web.doorkeeper import COOKIE, SECURE_COOKIE, refuse_strangers, session_cookie
+from andon.web.doorkeeper import (
+    COOKIE,
+    SECURE_COOKIE,
+    is_encrypted,
+    refuse_strangers,
+    session_cookie,
+)
 from andon.web.operations import Ask, Call, Operation, encode, everybody, somewhere
 
 
@@ -72,7 +78,7 @@ async def _log_in(call: Call) -> Any:
 
 def keep_cookie(response: Response, request: Request, login: Login) -> None:
     """Have the browser keep a session, from this site's own pages only."""
-    secure = request.url.scheme == "https"
+    secure = is_encrypted(request)
     response.set_cookie(
         SECURE_COOKIE if secure else COOKIE,
         login.cookie,
