@@ -56,14 +56,15 @@ def take(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Take]:
     clock = FakeClock()
     store = open_store(str(folder / "a.db"), source="/andon/test", clock=clock)
     subprocess.run(["git", "init", "-q", "-b", "main", str(folder / "shop")], check=True)
+    vault = Vault(open_safe(SecretsKeySpec(), folder, SeededRandomness(3)))
     desk = hooks(
         store=store,
         turns=Turns(controllers(), SeededRandomness(1)),
         source=GitSource(folder / "cache"),
         clock=clock,
         randomness=SeededRandomness(2),
-        vault=Vault(open_safe(SecretsKeySpec(), folder, SeededRandomness(3))),
-        refusals=Door(folder, store, clock, SeededRandomness(4)),
+        vault=vault,
+        refusals=Door(folder, store, clock, SeededRandomness(4), vault=vault),
         url="https://andon.example",
     )
     with asyncio.Runner() as runner:

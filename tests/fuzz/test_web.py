@@ -63,7 +63,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         clock=parts.clock,
         vault=Vault(parts.safe),
     )
-    door = Door(state, store, parts.clock, SystemRandomness())
+    door = Door(state, store, parts.clock, SystemRandomness(), vault=Vault(parts.safe))
     app = create_app(Offices(line=plane, access=door))
     app.state.closing.set()
     with asyncio.Runner() as runner:

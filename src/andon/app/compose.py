@@ -18,6 +18,7 @@ from andon.app.events.sinks import InnerSinks, guard_of, sinks
 from andon.app.home import Home, expect_home, this_home, worker_slot
 from andon.app.hooks.notices import ensure_notices
 from andon.app.hooks.parts import inner_sinks
+from andon.app.hooks.places import Places
 from andon.app.installation import Installation
 from andon.app.ledger.book import Book
 from andon.app.ledger.bookkeeping import keeping, ledger_book
@@ -234,6 +235,7 @@ async def _run(
     await outrank(store, parts)
     await parts.safe.warm(store)
     await addresses.settle(store)
+    await Places(vault).settle(store)
     mail = settings.installation.mail is not None
     await store.transact(lambda tx: ensure_notices(tx, mail, tx.now()))
     await parts.engine.start()

@@ -20,7 +20,7 @@ from andon.app.settings import Settings
 from andon.app.upkeep.admin import Admin
 from andon.ports.offices import Offices
 from andon.ports.store import Store
-from andon.runtime.system import SystemClock, SystemRandomness
+from andon.runtime.system import SystemRandomness
 
 
 class Outside(Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ def open_offices(
     settings: Settings, state: Path, store: Store, parts: Parts, plane: ControlPlane, admin: Admin
 ) -> Outside:
     """Return everybody who answers; nothing is opened yet."""
-    door = door_of(settings, state, store, parts.clock)
+    door = door_of(settings, state, store, parts)
     offices = Offices(
         line=plane,
         access=door,
@@ -52,14 +52,15 @@ def address_of(told: InstallationSpec) -> str:
     return told.url or f"http{'s' if told.tls else ''}://{told.listen}"
 
 
-def door_of(settings: Settings, state: Path, store: Store, clock: SystemClock) -> Door:
+def door_of(settings: Settings, state: Path, store: Store, parts: Parts) -> Door:
     """Return who lets people in."""
     oidc = settings.installation.oidc
     return Door(
         state,
         store,
-        clock,
+        parts.clock,
         SystemRandomness(),
+        vault=Vault(parts.safe),
         logins=("token", "password", *(("oidc",) if oidc else ())),
         teams_by_group=oidc.teams if oidc else {},
     )

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from andon.adapters.passwords import Cost, Passwords
+from andon.api.v1.installation import SecretsKeySpec
 from andon.app.access.door import Door
+from andon.app.secrets.safe import Vault, open_safe
 from andon.cli.run import run
 from andon.ports.offices import Offices
 from andon.store import open_store
@@ -43,7 +45,8 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     clock, chance = FakeClock(), SeededRandomness()
     store = open_store(str(tmp_path / "a.db"), source="/andon/test", clock=clock)
     cheap = Passwords(chance, Cost(log2_n=4, r=1, p=1))
-    opened = Door(tmp_path, store, clock, chance, passwords=cheap)
+    vault = Vault(open_safe(SecretsKeySpec(), tmp_path, chance))
+    opened = Door(tmp_path, store, clock, chance, vault=vault, passwords=cheap)
     await opened.open()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     served = asyncio.ensure_future(

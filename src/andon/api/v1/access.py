@@ -45,7 +45,9 @@ class UserSpec(Record, kw_only=True, frozen=True):
         grants: What this person may do, besides what teams bring.
         password: Salted hash, as ``adapters`` wrote it; empty: no password.
         subject: Issuer and subject at the OpenID provider, ``<issuer>#<sub>``; empty: none.
-        notify: Where to tell what concerns this person (``slack`` webhook or ``mailto:``).
+        notify: Where to tell what concerns this person (``slack`` webhook or ``mailto:``); as it may be
+            shown, once it is sealed.
+        notify_sealed: Whether the whole addresses lie in the vault.
         disabled: Nobody gets in by this name.
     """
 
@@ -54,6 +56,7 @@ class UserSpec(Record, kw_only=True, frozen=True):
     password: str = ""
     subject: str = ""
     notify: tuple[str, ...] = ()
+    notify_sealed: bool = False
     disabled: bool = False
 
 

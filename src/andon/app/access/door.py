@@ -13,6 +13,8 @@ from andon.app.access.people import People
 from andon.app.access.tally import Tally
 from andon.app.access.tokens import Tokens
 from andon.app.access.tries import Tries
+from andon.app.hooks.places import Places
+from andon.app.secrets.safe import Vault
 from andon.kernel.clock import Clock, Randomness
 from andon.ports.store import Store
 from andon.runtime.together import until_one_ends
@@ -29,6 +31,7 @@ class Door(People, Tokens, Logins):
         store: The durable store.
         clock: The time that expiry goes by.
         randomness: Where secrets come from.
+        vault: Keeps where people are told.
         passwords: Hashes passwords.
         logins: Ways to log in with a browser.
         teams_by_group: Team by group of the OpenID provider.
@@ -41,6 +44,7 @@ class Door(People, Tokens, Logins):
         clock: Clock,
         randomness: Randomness,
         *,
+        vault: Vault,
         passwords: Passwords | None = None,
         logins: Sequence[str] = ("token", "password"),
         teams_by_group: Mapping[str, str] | None = None,
@@ -48,6 +52,7 @@ class Door(People, Tokens, Logins):
         super().__init__(store, clock, randomness)
         self.state = state
         self.hashing = Hashing(passwords or Passwords(randomness))
+        self.places = Places(vault)
         self.tally = Tally(store, clock)
         self.tries = Tries()
         self.teams_by_group = teams_by_group or {}

@@ -25,8 +25,8 @@ from andon.app.access.room import (
     require,
     with_notes,
 )
-from andon.app.events.sinks import masked
 from andon.app.hooks.notices import ensure_notices
+from andon.app.hooks.places import Places, shown
 from andon.app.shapes import Json
 from andon.kernel.errors import Conflict, UsageError
 from andon.ports.asking import Asked
@@ -44,6 +44,7 @@ class People(Room):
     """Keeps users and teams."""
 
     hashing: Hashing
+    places: Places
 
     # --- users -----------------------------------------------------------------------------------
 
@@ -90,10 +91,12 @@ class People(Room):
             # A plain digest of the request, kept for a day, would be a quick way to guess it.
             veiled = await self.hashing.veiled(asked.fingerprint, asked.key)
             asked = replace(asked, fingerprint=veiled)
+        asked = await self.places.veiled(self.store, asked, given.get("notify", ()))
 
         def put(tx: Tx) -> answers.User:
             leaderless = administrators(tx)
-            made = self._put(tx, "User", name, UserSpec(), UserStatus(), given, create)
+            kept = self._kept(tx, name, given)
+            made = self._put(tx, "User", name, UserSpec(), UserStatus(), kept, create)
             if "notify" in given:
                 ensure_notices(tx, False, self.clock.now())
             if given.get("disabled") or "password" in given:
@@ -106,6 +109,13 @@ class People(Room):
             return with_notes(tx, self._shown(tx, made), given.get("grants", ()))
 
         return await self.write(asked, put, None if create else ("User", name))
+
+    def _kept(self, tx: Tx, name: str, given: Json) -> Json:
+        """Seal what is secret of what was given."""
+        if "notify" not in given:
+            return given
+        notify, is_sealed = self.places.keep(tx, name, given["notify"])
+        return {**given, "notify": notify, "notify_sealed": is_sealed}
 
     async def _hashed(self, password: str) -> str:
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
@@ -151,6 +161,7 @@ class People(Room):
             user = require(tx, "User", name)
             answer = self._shown(tx, user)
             tx.forget(user)
+            self.places.forget(tx, name)
             for team in every(tx, "Team"):
                 others = tuple(one for one in team.spec.members if one != name)
                 tx.put_spec(team, replace(team.spec, members=others))
@@ -276,7 +287,7 @@ def user_json(user: Object, teams: Sequence[Object], now: float) -> answers.User
         "teams": sorted(team.name for team in teams if user.name in team.spec.members),
         "hasPassword": bool(spec.password),
         "subject": spec.subject,
-        "notify": [one if one.startswith("mailto:") else masked(one) for one in spec.notify],
+        "notify": list(map(shown, spec.notify)),
         "disabled": spec.disabled,
         "lockedUntil": locked_until if locked_until > now else 0,
         "createdAt": user.created_at,

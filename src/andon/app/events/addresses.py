@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from andon.app.events.sinks import OWN, masked
 from andon.app.secrets.safe import Vault
-from andon.kernel.errors import AndonError, NotFound, Unavailable, Untrusted
+from andon.kernel.errors import NotFound, Unavailable, Untrusted
 from andon.ports.sinks import Receiver
 from andon.ports.store import Store, Tx
 from andon.ports.store.outbox import Subscription
-
-log = logging.getLogger("andon.subscriptions")
 
 _AGAIN = (
     "remove the subscription and add it again; `andon subscriptions replay` tells what was missed"
@@ -102,22 +98,14 @@ class Addresses:
     # --- what an earlier Andon kept in clear -------------------------------------------------------
 
     async def settle(self, store: Store) -> None:
-        """Seal what an earlier Andon kept in clear and overwrite that; complain where there is no key."""
-        if not await store.read(_in_clear):
-            return
-        try:
-            await self._vault.ready(store)
-            await store.transact(self._seal_all)
-            await store.wipe()
-        except AndonError as error:
-            log.warning("addresses of subscriptions stay in clear: %s", error)
+        """Seal what an earlier Andon kept in clear."""
+        await self._vault.settle(store, "addresses of subscriptions", _in_clear, self._seal)
 
-    def _seal_all(self, tx: Tx) -> None:
-        for name in _in_clear(tx):
-            one = tx.subscriber(name)
-            if one is not None:
-                spec = self.keep(tx, one.spec, one.spec.url, one.spec.secrets)
-                tx.put_subscriber(replace(one, spec=spec))
+    def _seal(self, tx: Tx, name: str) -> None:
+        one = tx.subscriber(name)
+        if one is not None:
+            spec = self.keep(tx, one.spec, one.spec.url, one.spec.secrets)
+            tx.put_subscriber(replace(one, spec=spec))
 
 
 def _place(name: str) -> str:

@@ -172,16 +172,16 @@ _TELLERS: Mapping[str, Callable[[Asking], Told]] = {
 }
 
 
-def addresses(user: Object, mail: bool) -> tuple[str, ...]:
+def addresses(spec: UserSpec, notify: tuple[str, ...], mail: bool) -> tuple[str, ...]:
     """Return where a user is told: where they asked for it, else at their first address.
 
     Args:
-        user: An object of kind User.
+        spec: The user.
+        notify: Where they asked for it, opened.
         mail: Whether the installation can send mail.
     """
-    spec: UserSpec = user.spec
-    if spec.notify or not mail:
-        return spec.notify
+    if notify or not mail:
+        return notify
     return tuple(f"mailto:{one}" for one in spec.emails[:1])
 
 

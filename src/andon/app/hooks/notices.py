@@ -6,11 +6,12 @@ again and again delays nobody: its notices become dead letters, which a person m
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from functools import partial
 
 from andon.app.hooks.concerns import FINISHED, PULLED, REQUESTED, addresses, anybody, concerned
+from andon.app.hooks.places import MAILTO, KeptPlaces, Places
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Denied
 from andon.ports.notices import Courier, Notice
@@ -20,7 +21,6 @@ from andon.ports.store.outbox import Subscriber, Subscription
 
 SCHEME = "notice"
 NAME = "andon.notices"
-MAILTO = "mailto:"
 TOLD = "notices:"
 """Settings that say who was told of an event that others are still to be told of."""
 MOST_FAILURES = 4
@@ -51,16 +51,24 @@ class Notices:
     Args:
         store: Where people and Changes are looked up.
         clock: The time.
+        places: Opens where people are told.
         chat: The way to ``https://`` addresses.
         mail: The way to ``mailto:`` addresses; None: the installation has no mail server.
         url: Of the installation, for links.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, chat: Courier, mail: Courier | None, url: str
+        self,
+        store: Store,
+        clock: Clock,
+        places: Places,
+        chat: Courier,
+        mail: Courier | None,
+        url: str,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._places = places
         self._chat = chat
         self._mail = mail
         self._url = url
@@ -68,20 +76,19 @@ class Notices:
 
     async def deliver(self, event: Outgoing) -> None:
         """Tell everybody whom an event concerns."""
-        wanted = await self._wanted(event.id)
-        if not wanted:
+        wanted, failed = await self._wanted(event.id)
+        if not wanted and not failed:
             return
         key = TOLD + event.id
         known = await self._store.read(lambda tx: tx.get_setting(key))
         told = set(json.loads(known or "[]"))
-        failed: list[AndonError] = []
         for mark, (address, notice) in wanted.items():
             if mark in told:
                 continue
             error = await self._send(address, notice)
             if error is not None:
                 failed.append(error)
-            elif len(wanted) > 1:
+            elif len(wanted) > 1 or failed:
                 told.add(mark)
                 await self._note(key, told)
         if failed:
@@ -91,16 +98,30 @@ class Notices:
     async def close(self) -> None:
         """Nothing stays open."""
 
-    async def _wanted(self, event: str) -> dict[str, tuple[str, Notice]]:
-        """Return addresses and what they are told, by a mark that does not tell the address."""
-        look = partial(concerned, event=event, url=self._url, now=self._clock.now())
-        found = await self._store.read(look)
-        mail = self._mail is not None
-        return {
-            hashlib.sha256(f"{notice.id} {address}".encode()).hexdigest()[:32]: (address, notice)
-            for user, notice in found
-            for address in addresses(user, mail)
-        }
+    async def _wanted(self, event: str) -> tuple[dict[str, tuple[str, Notice]], list[AndonError]]:
+        """Return addresses and what they are told, by a mark that does not tell the address.
+
+        Returns:
+            That, and why some people's addresses cannot be opened.
+        """
+        now = self._clock.now()
+
+        def look(tx: Tx) -> list[tuple[KeptPlaces, Notice]]:
+            found = concerned(tx, event, url=self._url, now=now)
+            return [(self._places.look(tx, user), notice) for user, notice in found]
+
+        wanted: dict[str, tuple[str, Notice]] = {}
+        failed: list[AndonError] = []
+        for kept, notice in await self._store.read(look):
+            try:
+                notify = await asyncio.to_thread(self._places.open, kept)
+            except AndonError as error:
+                failed.append(self._failed(kept.user, error))
+                continue
+            self._failures.pop(kept.user, None)
+            for address in addresses(kept.spec, notify, self._mail is not None):
+                wanted[_mark(notice, address)] = address, notice
+        return wanted, failed
 
     async def _note(self, key: str, told: set[str]) -> None:
         text = json.dumps(sorted(told))
@@ -123,6 +144,10 @@ class Notices:
         if isinstance(error, Denied) or self._failures[address] >= MOST_FAILURES:
             return Denied(error.message, hint=error.hint)
         return error
+
+
+def _mark(notice: Notice, address: str) -> str:
+    return hashlib.sha256(f"{notice.id} {address}".encode()).hexdigest()[:32]
 
 
 def _there(mail: Courier | None) -> Courier:

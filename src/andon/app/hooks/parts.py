@@ -14,6 +14,8 @@ from andon.app.events.sinks import InnerSinks
 from andon.app.hooks import notices, reporter
 from andon.app.hooks.deliveries import Deliveries
 from andon.app.hooks.desk import Hooks
+from andon.app.hooks.places import Places
+from andon.app.secrets import safe
 from andon.kernel.clock import Clock, Randomness
 from andon.ports import Source
 from andon.ports.hooks import Refusals, Vault
@@ -28,7 +30,7 @@ class Outward(Struct, frozen=True, kw_only=True):
     Args:
         store: The durable store.
         clock: The time.
-        vault: Opens tokens.
+        vault: Opens tokens and addresses.
         guard: Where calls may lead.
         url: Of the installation, for links.
         mail: Its mail server, if any.
@@ -36,7 +38,7 @@ class Outward(Struct, frozen=True, kw_only=True):
 
     store: Store
     clock: Clock
-    vault: Vault
+    vault: safe.Vault
     guard: Guard
     url: str
     mail: MailSpec | None = None
@@ -55,7 +57,8 @@ def address_of(installation: InstallationSpec) -> str:
 def inner_sinks(parts: Outward) -> InnerSinks:
     """Return what opens Andon's own subscribers, by scheme."""
     mail = Mail(parts.mail) if parts.mail else None
-    people = notices.Notices(parts.store, parts.clock, Chat(parts.guard), mail, parts.url)
+    places, chat = Places(parts.vault), Chat(parts.guard)
+    people = notices.Notices(parts.store, parts.clock, places, chat, mail, parts.url)
     return {
         reporter.SCHEME: lambda spec: _status_sink(parts, spec),
         notices.SCHEME: lambda _: people,

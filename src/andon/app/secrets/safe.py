@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from andon.api.v1.installation import SecretsKeySpec
 from andon.api.v1.records import SecretRef
 from andon.domains.delivery.rotation import opens_missing, tell_missing
 from andon.kernel.clock import Randomness
-from andon.kernel.errors import NotFound, Unavailable
+from andon.kernel.errors import AndonError, NotFound, Unavailable
 from andon.ports.asking import Asked
 from andon.ports.store import Store, Tx
 
@@ -227,6 +227,35 @@ class Vault:
         if not asked.fingerprint:
             return asked
         return replace(asked, fingerprint=self._safe.fingerprint(asked.fingerprint, key_id))
+
+    async def settle(
+        self,
+        store: Store,
+        what: str,
+        in_clear: Callable[[Tx], Sequence[str]],
+        seal: Callable[[Tx, str], None],
+    ) -> None:
+        """Seal what an earlier Andon kept in clear and overwrite that; complain where there is no key.
+
+        Args:
+            store: The durable store.
+            what: It is, for people.
+            in_clear: Names what is in clear.
+            seal: Seals one of these.
+        """
+
+        def seal_all(tx: Tx) -> None:
+            for name in in_clear(tx):
+                seal(tx, name)
+
+        if not await store.read(in_clear):
+            return
+        try:
+            await self.ready(store)
+            await store.transact(seal_all)
+            await store.wipe()
+        except AndonError as error:
+            log.warning("%s: still in clear: %s", what, error)
 
 
 class Reader:

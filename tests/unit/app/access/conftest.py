@@ -10,7 +10,9 @@ import pytest
 
 from andon.adapters.passwords import Cost, Passwords
 from andon.api.v1.access import Grant
+from andon.api.v1.installation import SecretsKeySpec
 from andon.app.access.door import Door
+from andon.app.secrets.safe import Vault, open_safe
 from andon.app.shapes import event_body
 from andon.ports.asking import Asked
 from andon.ports.store import Store
@@ -42,6 +44,7 @@ class House:
             self.store,
             self.clock,
             chance,
+            vault=Vault(open_safe(SecretsKeySpec(), self.folder, chance)),
             passwords=Passwords(chance, cost),
             teams_by_group={"eng": "engineers", "ops": "operators"},
         )

@@ -239,9 +239,9 @@ async def test_start_without_the_key_leaves_them_and_says_so(
     await as_before(desk)
     desk.key.unlink()
     desk.again()
-    with caplog.at_level(logging.WARNING, "andon.subscriptions"):
+    with caplog.at_level(logging.WARNING, "andon.app.secrets.safe"):
         await desk.addresses.settle(desk.store)
-    assert "addresses of subscriptions stay in clear" in caplog.text
+    assert "addresses of subscriptions: still in clear" in caplog.text
     assert not [hush for hush in HUSH if hush in caplog.text]
     assert (await desk.opened("hook")).url == WEBHOOK
 

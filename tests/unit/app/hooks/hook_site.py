@@ -74,7 +74,8 @@ class Site:
         self.repository = Repository(folder / "shop")
         self.vault = Vault(open_safe(SecretsKeySpec(), folder, SeededRandomness(3)))
         self.source = GitSource(folder / "cache")
-        self.door = Door(folder, self.store, self.clock, SeededRandomness(2))
+        chance = SeededRandomness(2)
+        self.door = Door(folder, self.store, self.clock, chance, vault=self.vault)
         self.hooks: Hooks = hooks(
             store=self.store,
             turns=Turns(controllers(), SeededRandomness(1)),

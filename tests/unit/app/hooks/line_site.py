@@ -43,7 +43,7 @@ class LineSite:
         self.line = self.scenario.line
         self.line.start()
         self.receiver = receiver
-        vault = Vault(open_safe(SecretsKeySpec(), folder, SeededRandomness(3)))
+        self.vault = vault = Vault(open_safe(SecretsKeySpec(), folder, SeededRandomness(3)))
         self.openers = inner_sinks(
             Outward(
                 store=self.line.store,

@@ -10,6 +10,7 @@ from line_site import LineSite
 
 from andon.api.v1.access import Grant
 from andon.app.hooks.notices import MOST_FAILURES, NAME, TOLD, ensure_notices
+from andon.app.hooks.places import Places
 from andon.kernel.errors import Denied
 from andon.ports.sinks import NotTaken
 from andon.ports.store import LedgerRow
@@ -154,6 +155,28 @@ def test_an_address_that_always_fails_delays_nobody_for_long(
     assert refusals == [*[NotTaken] * (MOST_FAILURES - 1), Denied, Denied]
     receiver.status = lambda request: 200
     line.deliver(sink, row)
+
+
+def test_people_whose_address_cannot_be_opened_delay_nobody_for_long(
+    line: LineSite, receiver: WebhookReceiver
+):
+    for name in ("ann", "bob"):
+        notify, sealed = line.line.tx(
+            lambda tx, name=name: Places(line.vault).keep(tx, name, (f"{receiver.url}/{name}",))
+        )
+        line.user(name, emails=ADA, notify=notify, notify_sealed=sealed)
+    forgotten = line.line.look(lambda tx: line.vault.sealed(tx, "notify/ann"))
+    line.line.tx(lambda tx: line.vault.forget(tx, "notify/ann"))
+    over(line)
+    row = the_row(line, "andon-change.finished")
+    sink = line.notices()
+    refusals = [line.refusal(sink, row) for _ in range(MOST_FAILURES)]
+    assert [type(one) for one in refusals] == [*[NotTaken] * (MOST_FAILURES - 1), Denied]
+    assert "where ann is told was forgotten" in refusals[0].message
+    assert [one.path for one in receiver.requests] == ["/events/bob"]
+    line.line.tx(lambda tx: tx.put_setting("sealed:vault/notify/ann", forgotten))
+    line.deliver(sink, row)
+    assert [one.path for one in receiver.requests] == ["/events/bob", "/events/ann"]
 
 
 def test_mail_without_a_server_is_a_dead_letter_that_says_so(
