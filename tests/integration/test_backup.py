@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
@@ -15,12 +16,17 @@ import pytest
 from andon.adapters.git import GitDesiredState
 from andon.adapters.git.bare_bundle import head
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, Layout
+from andon.api.v1.installation import SecretsKeySpec
+from andon.app.events.addresses import Addresses
 from andon.app.place import choose_database, database_of
+from andon.app.secrets.safe import Vault, open_safe
 from andon.app.upkeep.archive import reading
 from andon.app.upkeep.backup import back_up, needed_artifacts, verify_backup
 from andon.app.upkeep.restore import restore
-from andon.kernel.errors import AndonError, Conflict, Untrusted, UsageError
-from andon.ports.store import Store
+from andon.kernel.errors import AndonError, Conflict, Unavailable, Untrusted, UsageError
+from andon.ports.store import Store, Tx
+from andon.ports.store.outbox import Subscriber, Subscription
+from andon.runtime.system import SystemRandomness
 from andon.store import open_store, verify_ledger
 from andon.testing.clock import FakeClock
 from andon.testing.desired_suite import ONE, TWO, by, writing
@@ -29,10 +35,17 @@ from andon.testing.postgres import PostgresServer
 SOURCE = "/andon/test"
 STORY = Path(__file__).parents[1] / "unit/store/schema_1.sql"
 CLOCK = FakeClock(1_700_003_000.0)
+WEBHOOK = "https://hooks.example.com/in-the-path"
+SIGNING = "whsec_" + "A" * 44
 
 
 def quiet(text: str) -> None:
     """Say nothing."""
+
+
+def addresses_of(state: Path) -> Addresses:
+    """Return what seals addresses, as after a start."""
+    return Addresses(Vault(open_safe(SecretsKeySpec(), state, SystemRandomness())))
 
 
 @pytest.fixture
@@ -122,6 +135,38 @@ async def test_copy_of_either_engine_restores_into_the_other(
     assert (said["engine"], said["events"]) == ("postgresql", 29)
     put_back(second, back)
     assert (await paused(str(back / "control.db")))[1] == ()
+
+
+@pytest.mark.postgres
+async def test_sealed_addresses_travel_with_the_database_and_the_key_does_not(
+    state: Path, store: Store, tmp_path: Path, server: PostgresServer
+) -> None:
+    spec, url = Subscription(name="hook", url=WEBHOOK), server.new_schema()
+
+    def put(tx: Tx) -> None:
+        kept = addresses_of(state).keep(tx, spec, WEBHOOK, (SIGNING,))
+        tx.put_subscriber(Subscriber(spec=kept, cursor=tx.last_seq()))
+
+    await store.transact(put)
+    file = tmp_path / "sealed.andon"
+    back_up(store, state, file, artifacts=True, clock=CLOCK, say=quiet)
+    held = file.read_bytes()
+    assert b"sealed:vault/subscription/hook" in held
+    assert (b"in-the-path" in held, SIGNING.encode() in held) == (False, False)
+    for place, into in (("there", url), ("back", "")):
+        elsewhere = tmp_path / place
+        put_back(file, elsewhere, into)
+        opened = open_store(into or str(elsewhere / "control.db"), source=SOURCE)
+        found = await opened.read(lambda tx: tx.subscriber("hook"))
+        assert found is not None
+        spec = found.spec
+        kept = await opened.read(lambda tx, spec=spec: addresses_of(state).look(tx, spec))
+        opened.close()
+        with pytest.raises(Unavailable, match=r"its address cannot be opened: .* is missing"):
+            addresses_of(elsewhere).open(kept)
+        shutil.copy(state / "secrets.key", elsewhere)
+        receiver = addresses_of(elsewhere).open(kept)
+        assert (receiver.url, receiver.secrets) == (WEBHOOK, (SIGNING,))
 
 
 async def test_desired_state_that_went_on_is_kept(copy: Path, state: Path) -> None:

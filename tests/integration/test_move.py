@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from andon.api.v1.installation import SecretsKeySpec
 from andon.app.home import Home
 from andon.app.installation import Installation
 from andon.app.place import chosen_database, database_of
+from andon.app.secrets.safe import Vault, open_safe
 from andon.app.upkeep import moving
 from andon.app.upkeep.moving import COPY, MOVING, Move, settle_in
 from andon.kernel.errors import Conflict, Unavailable, UsageError
 from andon.ports.store import Store
+from andon.runtime.system import SystemRandomness
 from andon.store import open_store, verify_ledger
 from andon.testing.postgres import PostgresServer
 from andon.testing.store_objects_suite import appending, event
@@ -85,12 +88,17 @@ async def lives(state: Path, engine: str, events: int) -> None:
 async def test_move_takes_everything_and_what_is_left_refuses(
     store: Store, tmp_path: Path, url: str
 ) -> None:
+    vault = Vault(open_safe(SecretsKeySpec(), tmp_path, SystemRandomness()))
+    await store.transact(lambda tx: vault.seal(tx, "subscription/hook", "where it is"))
     answer = await move(store, tmp_path).run(url, "ada", 1, quiet)
     assert (answer["events"], answer["tables"]["object"]) == (28, 24)
     with pytest.raises(Unavailable, match="moves to Postgres"):
         await store.transact(appending(event("late")))
     store.close()
     await lives(tmp_path, "postgres", 29)
+    there = open_store(url, source=SOURCE)
+    assert await there.read(lambda tx: vault.open(tx, "subscription/hook")) == "where it is"
+    there.close()
     left = open_store(str(tmp_path / "control.db"), source=SOURCE)
     with pytest.raises(Conflict, match="has moved to"):
         await settle_in(left, tmp_path, HERE, str(tmp_path / "control.db"))
