@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from andon.adapters.git import GitDesiredState
 from andon.adapters.git.bare_bundle import head
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, Layout
 from andon.api.v1.installation import SecretsKeySpec
 from andon.app.events.addresses import Addresses
+from andon.api.v1.access import SessionSpec, TokenSpec, TokenStatus, UserSpec, UserStatus
+from andon.api.v1.control import NewObject, Selector
+from andon.api.v1.records import Empty
 from andon.app.place import choose_database, database_of
 from andon.app.secrets.safe import Vault, open_safe
 from andon.app.upkeep.archive import reading
@@ -105,6 +109,36 @@ async def test_restored_copy_is_whole_private_and_paused(copy: Path, tmp_path: P
     assert (elsewhere / "ledger/key.pem").read_text() == "a secret"
     assert (elsewhere / "ledger/key.pem").stat().st_mode & 0o777 == 0o600
     assert GitDesiredState(elsewhere / "desired.git", CLOCK).read("prod") == {"shop": ONE}
+
+
+async def test_restored_copy_ends_sessions_and_tells_who_comes_in(
+    state: Path, store: Store, tmp_path: Path
+) -> None:
+    def fill(tx: Tx) -> None:
+        live = TokenSpec(digest="d" * 64, expires_at=CLOCK.now() + 60)
+        token = TokenStatus()
+        for kind, name, spec, status in (
+            ("User", "ann", UserSpec(), UserStatus()),
+            ("User", "bob", UserSpec(disabled=True), UserStatus()),
+            ("Token", "ci", live, token),
+            ("Token", "gone", live, TokenStatus(revoked_at=1.0)),
+            ("Token", "old", replace(live, expires_at=1.0), token),
+            ("Token", "admin", replace(live, expires_at=0), token),
+            ("Session", "a" * 64, SessionSpec(csrf="c", user="ann", expires_at=2e9), Empty()),
+        ):
+            new = NewObject(kind=kind, name=name, spec=spec, status=status)
+            tx.create(new, f"uid-{kind}-{name}", CLOCK.now())
+
+    await store.transact(fill)
+    copy, elsewhere = tmp_path / "copy.andon", tmp_path / "elsewhere"
+    back_up(store, state, copy, artifacts=False, clock=CLOCK, say=quiet)
+    said = put_back(copy, elsewhere)
+    assert (said["endedSessions"], said["users"], said["tokens"]) == (1, ["ann"], ["ci"])
+    opened = open_store(str(elsewhere / "control.db"), source=SOURCE)
+    try:
+        assert await opened.read(lambda tx: tx.list(Selector(kind="Session"))) == []
+    finally:
+        opened.close()
 
 
 async def test_witness_outside_the_database_is_of_the_copy(

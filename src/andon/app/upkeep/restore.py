@@ -16,6 +16,7 @@ import msgspec
 from andon.adapters.filetree import fsync_folder
 from andon.adapters.git import bare_bundle
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, HashingWriter, Layout
+from andon.app.access.returning import reopen
 from andon.app.home import SETTING as HOME
 from andon.app.installation import Json, Say
 from andon.app.place import choose_database, database_of, without_password
@@ -37,7 +38,8 @@ _PLAIN_NAME = re.compile(r"(ledger|blobs)(/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,
 def restore(path: Path, state: Path, given: str, clock: Clock, say: Say) -> Json:
     """Restore a backup; nothing runs on that state folder, and its database is empty.
 
-    Everything is checked before anything is used. What is in the state folder and not older than the
+    Everything is checked before anything is used. Sessions of the copy end; users and tokens count as
+    they did then, and are told. What is in the state folder and not older than the
     copy (the desired state, artifacts, what the agent runs) is left alone.
 
     Args:
@@ -63,7 +65,7 @@ def restore(path: Path, state: Path, given: str, clock: Clock, say: Say) -> Json
         _write_plain(archive, plain)
         artifacts = _restore_artifacts(archive, state)
         say(f"restores the database into {without_password(url)}")
-        _restore_database(archive, url, clock)
+        access = _restore_database(archive, url, clock)
         _remember_newest(state, url)
         if given:
             choose_database(state, given)
@@ -73,6 +75,7 @@ def restore(path: Path, state: Path, given: str, clock: Clock, say: Say) -> Json
             "desiredState": desired,
             "restoredArtifacts": artifacts,
             "paused": _reason(archive.manifest),
+            **access,
         }
 
 
@@ -189,16 +192,25 @@ def _manifest(layout: Layout, manifest: Any) -> dict[str, Any]:
 # --- the database ---------------------------------------------------------------------------------
 
 
-def _restore_database(archive: Reader, url: str, clock: Clock) -> None:
+def _restore_database(archive: Reader, url: str, clock: Clock) -> Json:
+    """Fill the database; return who comes in by what the copy says."""
     manifest = archive.manifest
+    access: Json = {}
+
+    def settle(tx: Tx) -> None:
+        now = clock.now()
+        access.update(reopen(tx, now))
+        _settle(tx, manifest, access["endedSessions"], now)
+
     fill(
         dialect_of(url),
         ((table, archive.rows(table)) for table in tables()),
         source=manifest.source,
         token=manifest.token,
         origin=_origin(manifest),
-        settle=lambda tx: _settle(tx, manifest, clock.now()),
+        settle=settle,
     )
+    return access
 
 
 def _remember_newest(state: Path, url: str) -> None:
@@ -228,7 +240,7 @@ def _reason(manifest: Manifest) -> str:
     return f"restored from a copy of {rfc3339(manifest.made_at)}, not compared with the world yet"
 
 
-def _settle(tx: Tx, manifest: Manifest, now: float) -> None:
+def _settle(tx: Tx, manifest: Manifest, ended_sessions: int, now: float) -> None:
     tx.put_setting(HOME, "")
     tx.put_setting(ORIGIN, "")
     tx.put_setting(RESTORED, repr(manifest.made_at))
@@ -240,7 +252,11 @@ def _settle(tx: Tx, manifest: Manifest, now: float) -> None:
             id=f"installation/restored/{now:.6f}",
             stream="org",
             about="andon",
-            data={"copyOf": rfc3339(manifest.made_at), "events": manifest.events},
+            data={
+                "copyOf": rfc3339(manifest.made_at),
+                "events": manifest.events,
+                "endedSessions": ended_sessions,
+            },
         ),
         now,
     )

@@ -224,8 +224,19 @@ def _tell_restored(answer: dict[str, Any]) -> list[str]:
         f" every digest and chain verified; desired state {answer['desiredState']}",
         f"{strong('paused')}: {answer['paused']}",
         *_tell_key(answer, "does not come with it: put it back before `andon up`"),
+        *_tell_access(answer),
         "next: `andon up`, then `andon admin resume` compares it with the world",
     ]
+
+
+def _tell_access(answer: dict[str, Any]) -> list[str]:
+    """Say who comes in again: those who were shut out after the copy was made, too."""
+    lines = [f"  sessions that ended: {answer['endedSessions']}"] if answer["endedSessions"] else []
+    counts = [f"{noun} {', '.join(answer[noun])}" for noun in ("users", "tokens") if answer[noun]]
+    if counts:
+        lines.append(f"  who comes in, as when the copy was made: {'; '.join(counts)}")
+        lines.append("  what was revoked since counts again: `andon admin token revoke NAME`")
+    return lines
 
 
 def _tell_key(answer: dict[str, Any], what: str) -> list[str]:
