@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from andon.adapters.git import GitDesiredState
 from andon.adapters.git.bare_bundle import head
 from andon.adapters.oci.layout import ARTIFACT, SERVICE, Layout
-from andon.api.v1.installation import SecretsKeySpec
-from andon.app.events.addresses import Addresses
 from andon.api.v1.access import SessionSpec, TokenSpec, TokenStatus, UserSpec, UserStatus
 from andon.api.v1.control import NewObject, Selector
+from andon.api.v1.installation import SecretsKeySpec
 from andon.api.v1.records import Empty
+from andon.app.events.addresses import Addresses
 from andon.app.place import choose_database, database_of
 from andon.app.secrets.safe import Vault, open_safe
 from andon.app.upkeep.archive import reading
