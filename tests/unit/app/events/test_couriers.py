@@ -136,6 +136,26 @@ async def test_side_out_of_reach_loses_nothing_however_long(
         await poll(outbox.done)
 
 
+async def test_missing_key_is_said_and_nothing_is_skipped_meanwhile(
+    outbox: Outbox, receiver: WebhookReceiver, desk: Subscriptions, tmp_path: Path
+):
+    await outbox.subscribe(receiver.url)
+    (tmp_path / "secrets.key").rename(tmp_path / "elsewhere")
+    await outbox.append(merged(0), merged(1))
+    async with Outbox(outbox.store, tmp_path).telling():
+
+        async def given_up() -> bool:
+            return (await outbox.subscriber()).status.attempts > MOST_REFUSALS
+
+        await poll(given_up)
+        shown = await desk.show(NAME)
+        assert shown["error"].startswith("its address cannot be opened: ")
+        assert (shown["state"], shown["lag"], shown["dead"]) == ("failing", 2, 0)
+        (tmp_path / "elsewhere").rename(tmp_path / "secrets.key")
+        await poll(outbox.done)
+    assert told(receiver) == [merged(0).id, merged(1).id]
+
+
 async def test_refused_word_about_a_refused_event_is_the_end_of_it(
     outbox: Outbox, receiver: WebhookReceiver
 ):
