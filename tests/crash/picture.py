@@ -40,7 +40,7 @@ QUERIES = {
     "task": "SELECT kind, name, due, ahead, lease_until, attempts FROM task",
     "bucket": "SELECT name, level, at FROM bucket",
     "dead_letter": "SELECT queue, subject, error, attempts FROM dead_letter",
-    "setting": "SELECT key, CASE WHEN key LIKE 'sealed:%' THEN 'sealed anew' ELSE value END FROM setting",
+    "setting": "SELECT key, CASE WHEN substr(key, 1, 7) = 'sealed:' THEN 'sealed anew' ELSE value END FROM setting",
 }
 COUNTED = {"sample", "bucket", "traffic"}
 """What was measured until a moment."""

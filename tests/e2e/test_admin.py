@@ -50,9 +50,9 @@ def test_running_installation_moves_to_postgres_under_traffic(tmp_path: Path) ->
         events = andon.client.get("/ledger", {"limit": 1000})
         assert [one["seq"] for one in events] == list(range(1, len(events) + 1))
         assert len(events) > before
-        asked, moved = (one["type"] for one in events[before : before + 2])
-        assert asked == "dev.cdeventsx.andon-access.used.0.1.0"
-        assert moved == "dev.cdeventsx.andon-installation.moved.0.1.0"
+        told = [one["type"] for one in events[before:]]
+        asked = told.index("dev.cdeventsx.andon-access.used.0.1.0")
+        assert told.index("dev.cdeventsx.andon-installation.moved.0.1.0") > asked
         assert paused(andon) == ""
         # It goes on: another version, over a restart, on the database it moved to.
         project.commit("two")
