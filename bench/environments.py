@@ -24,7 +24,7 @@ from andon.api.v1.actions import (
     WriteDesired,
 )
 from andon.api.v1.control import NewObject, Selector
-from andon.api.v1.definitions import EnvironmentSpec, Health, Resources, RolloutPolicy, RouteSpec
+from andon.api.v1.definitions import (EnvironmentSpec, Health, Resources, RolloutPolicy, RouteSpec)
 from andon.api.v1.records import (
     EnvironmentRecordStatus,
     RolloutPlan,

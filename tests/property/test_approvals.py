@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from andon.api.v1.definitions import Approvals, PipelineSpec
+from andon.api.v1.definitions import Approvals
+from andon.api.v1.pipelines import PipelineSpec
 from andon.api.v1.records import (
     ApprovalSpec,
     ApprovalStatus,

@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from andon.api.v1.definitions import (
-    DeployJob,
-    EnvironmentSpec,
-    RolloutPolicy,
-    RolloutStep,
-    ServiceSpec,
-)
+from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, RolloutStep, ServiceSpec
+from andon.api.v1.pipelines import DeployJob
 from andon.api.v1.records import (
     EvidenceSpec,
     HoldSpec,

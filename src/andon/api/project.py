@@ -15,12 +15,11 @@ from andon.api.v1.definitions import (
     Definition,
     EnvironmentSpec,
     ObjectiveSpec,
-    PipelineSpec,
     RolloutStep,
     RouteSpec,
-    ScheduleEntry,
     ServiceSpec,
 )
+from andon.api.v1.pipelines import PipelineSpec, ScheduleEntry
 from andon.api.v1.records import PIPELINES
 from andon.api.variables import clashes
 from andon.kernel.cron import parse_cron, time_zone, time_zones

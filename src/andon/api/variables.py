@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from andon.api.problems import Path
-from andon.api.v1.definitions import Definition, EnvironmentSpec, Job, PipelineSpec, ServiceSpec
+from andon.api.v1.definitions import Definition, EnvironmentSpec, ServiceSpec
+from andon.api.v1.pipelines import BasicJob, PipelineSpec
 
 OURS = frozenset({"PORT"})
 """Variables that Andon sets, besides those that begin with ``ANDON_``."""
@@ -58,7 +59,7 @@ def _of_service(
 
 
 def _of(
-    definition: Definition, here: Path, holder: ServiceSpec | Job, plain: Plain
+    definition: Definition, here: Path, holder: ServiceSpec | BasicJob, plain: Plain
 ) -> Iterator[Clash]:
     for variable in holder.secrets:
         path = (*here, "secrets", variable)

@@ -10,7 +10,7 @@ import msgspec
 
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
-from andon.api.v1.definitions import ScheduleEntry
+from andon.api.v1.pipelines import ScheduleEntry
 from andon.api.v1.records import (
     TERMINAL,
     ChangeSpec,

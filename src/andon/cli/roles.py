@@ -27,7 +27,7 @@ def check_name(name: str, noun: str) -> str:
     """Refuse what cannot be a name, before anything is asked or sent."""
     from msgspec import ValidationError, convert
 
-    from andon.api.v1.definitions import Name
+    from andon.api.v1.words import Name
 
     try:
         return convert(name, Name)

@@ -10,7 +10,7 @@ import fastjsonschema
 import pytest
 
 from andon.api.v1.control import Event, View
-from andon.api.v1.definitions import PipelineSpec
+from andon.api.v1.pipelines import PipelineSpec
 from andon.api.v1.records import (
     ChangeSpec,
     IncidentSpec,

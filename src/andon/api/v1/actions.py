@@ -46,10 +46,92 @@ class RunJob(Action, kw_only=True, frozen=True):
     env: dict[str, str] = {}
     needs: tuple[str, ...] = ()
     """Services whose gateway addresses the job sees as ``ANDON_URL_<NAME>``."""
+    takes: tuple[str, ...] = ()
+    """Blobs to unpack into its work tree first: artifacts of the jobs it needs, in this order."""
+    trusted: bool = True
+    """False: a stranger's unreviewed change; no secrets, caches are read only."""
+
+
+class StepDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How one piece of a job ended."""
+
+    name: str
+    state: StepState
+    seconds: float = 0
+    exit_code: int | None = None
+
+
+class CaseDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One test of a suite.
+
+    Args:
+        id: ``classname::name``, unique in its job.
+        state: ``passed``, ``failed``, ``error`` or ``skipped``.
+        seconds: How long it took.
+        message: Why it failed or was skipped, one line.
+        file: Where it is written, if the report says so.
+        line: There.
+    """
+
+    id: str
+    state: str
+    seconds: float = 0
+    message: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class TestsDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a job's test reports say.
+
+    Args:
+        passed: So many.
+        failed: With those that ended in an error.
+        skipped: So many.
+        seconds: Sum of their durations.
+        failures: Those that failed, at most 200, in the report's order.
+        cases: Blob with all of them (JSON lines of ``CaseDone``, gzip).
+    """
+
+    __test__ = False
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0
+    failures: tuple[CaseDone, ...] = ()
+    cases: str = ""
+
+
+class CoverageDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a job's coverage reports say; ``files`` is a blob (JSON: file to ranges of lines hit)."""
+
+    lines: int = 0
+    covered: int = 0
+    branches: int = 0
+    branches_covered: int = 0
+    files: str = ""
 
 
 class JobDone(Outcome, kw_only=True, frozen=True):
-    """How a job ended: state passed, failed or interrupted."""
+    """How a job ended: state passed, failed, interrupted or cancelled.
+
+    Args:
+        state: How.
+        fault: Whose, unless it passed.
+        exit_code: Of its command.
+        seconds: How long it took.
+        log: Name of its captured log.
+        message: One line for people.
+        reason: What ``retry.on`` names: ``failure``, ``timeout``, ``out-of-memory`` or ``machine``.
+        steps: Its pieces, where it has several.
+        artifact: Blob of the files it leaves to the jobs that need it.
+        caches: What became of each cache: ``hit``, ``nearest``, ``miss``, with ``+kept``.
+        tests: Its test reports.
+        coverage: Its coverage reports.
+        benchmarks: Seconds by name.
+        cpu_seconds: Processor time of it and its children.
+        memory_bytes: The most it had.
+    """
 
     state: StepState
     fault: Fault | None = None
@@ -57,6 +139,15 @@ class JobDone(Outcome, kw_only=True, frozen=True):
     seconds: float = 0
     log: str = ""
     message: str = ""
+    reason: str = ""
+    steps: tuple[StepDone, ...] = ()
+    artifact: str = ""
+    caches: dict[str, str] = {}
+    tests: TestsDone | None = None
+    coverage: CoverageDone | None = None
+    benchmarks: dict[str, float] = {}
+    cpu_seconds: float = 0
+    memory_bytes: int = 0
 
 
 class CancelJob(Action, kw_only=True, frozen=True):

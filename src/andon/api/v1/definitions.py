@@ -11,23 +11,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from andon.api.v1.pipelines import DeployJob, PipelineSpec, TemplateSpec
+from andon.api.v1.words import Name, Port, Positive, Ratio, Seconds, Secrets, Spec
+
 API_VERSION = "andon/v1"
-
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
-        description="Lower-case letters, digits and dashes, at most 63 (RFC 1123 label).",
-    ),
-]
-Seconds = Annotated[float, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
-Ratio = Annotated[float, Meta(gt=0, lt=1)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-
-
-class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Base of everything that people write."""
 
 
 class Metadata(Spec, kw_only=True, frozen=True):
@@ -36,66 +23,6 @@ class Metadata(Spec, kw_only=True, frozen=True):
     name: Name
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-
-
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Secrets = Annotated[
-    dict[Variable, Name],
-    Meta(
-        description="Environment variables whose values are secrets: variable to the name that "
-        "`andon secret set` was given."
-    ),
-]
-
-
-class Job(Spec, kw_only=True, frozen=True):
-    """One command, run in a work tree and a process group of its own."""
-
-    run: Annotated[str, Meta(min_length=1, description="Shell command, run by `sh -euc`.")]
-    needs: Annotated[
-        tuple[Name, ...], Meta(description="Jobs of this pipeline that must pass first.")
-    ] = ()
-    env: Annotated[dict[str, str], Meta(description="Extra environment variables.")] = {}
-    timeout_seconds: Annotated[
-        float, Meta(gt=0, le=86400, description="Ended, with all its children, after this long.")
-    ] = 600
-    evidence: Annotated[
-        Name | None,
-        Meta(
-            description="The check this job is Evidence for, such as `tests`; the job's name if unset."
-        ),
-    ] = None
-    network: Annotated[
-        bool, Meta(description="May use the network; refused in the sandbox otherwise.")
-    ] = False
-    always: Annotated[
-        bool,
-        Meta(
-            description="A clean-up job: runs after what it needs has ended (after all other jobs if it "
-            "needs none), whatever became of them, also when the Run failed or was cancelled."
-        ),
-    ] = False
-    concurrency: Annotated[
-        Name | None,
-        Meta(
-            description="Jobs of the same word run one at a time in the whole installation, in the "
-            "order they were asked for."
-        ),
-    ] = None
-    secrets: Secrets = {}
-
-
-class DeployJob(Job, kw_only=True, frozen=True):
-    """A job around a deployment; it sees the service's configuration and the gateway's addresses."""
-
-    name: Name
-    irreversible: Annotated[
-        bool,
-        Meta(
-            description="Cannot be undone (a schema change): once it has run, Andon does not roll back "
-            "past it by itself but stops and calls a person."
-        ),
-    ] = False
 
 
 class ArtifactSource(Spec, kw_only=True, frozen=True):
@@ -162,42 +89,6 @@ class ServiceSpec(Spec, kw_only=True, frozen=True):
     ] = 10
     pre_deploy: tuple[DeployJob, ...] = ()
     post_deploy: tuple[DeployJob, ...] = ()
-
-
-class ScheduleEntry(Spec, kw_only=True, frozen=True):
-    """When to build the newest commit again."""
-
-    cron: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, "
-            "`@weekly`, `@monthly`, `@yearly`. See docs/schedules.md for changes of the clock.",
-        ),
-    ]
-    timezone: Annotated[
-        str, Meta(description="IANA time zone the times are meant in, such as `Europe/Berlin`.")
-    ] = "UTC"
-    missed: Annotated[
-        Literal["skip", "once"],
-        Meta(
-            description="What becomes of times at which Andon was down: `skip` leaves them out, as cron "
-            "does; `once` makes up for all of them with one Run."
-        ),
-    ] = "skip"
-
-
-class PipelineSpec(Spec, kw_only=True, frozen=True):
-    """Jobs that turn a commit into artifacts and Evidence."""
-
-    jobs: Annotated[dict[Name, Job], Meta(min_length=1)]
-    schedule: Annotated[
-        tuple[ScheduleEntry, ...],
-        Meta(
-            description="When the jobs run again on the newest commit, for new Evidence; read from the "
-            "policy branch. Nothing is promoted by it."
-        ),
-    ] = ()
 
 
 class Overlay(Spec, kw_only=True, frozen=True):
@@ -361,11 +252,12 @@ class RouteSpec(Spec, kw_only=True, frozen=True):
     timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30
 
 
-AnySpec = ServiceSpec | PipelineSpec | EnvironmentSpec | ObjectiveSpec | RouteSpec
+AnySpec = ServiceSpec | PipelineSpec | TemplateSpec | EnvironmentSpec | ObjectiveSpec | RouteSpec
 
 DEFINITIONS: dict[str, type[AnySpec]] = {
     "Service": ServiceSpec,
     "Pipeline": PipelineSpec,
+    "Template": TemplateSpec,
     "Environment": EnvironmentSpec,
     "Objective": ObjectiveSpec,
     "Route": RouteSpec,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from andon.api.v1.definitions import Name, Spec
+from andon.api.v1.words import Name, Spec
 
 Cidr = Annotated[str, Meta(min_length=1, description="Network such as `10.0.0.0/8`.")]
 Url = Annotated[str, Meta(pattern=r"^https?://\S+$")]

@@ -12,13 +12,12 @@ from andon.api.v1.definitions import (
     EnvironmentSpec,
     Health,
     ObjectiveSpec,
-    PipelineSpec,
     Resources,
     RolloutPolicy,
     RouteSpec,
-    ScheduleEntry,
     ServiceSpec,
 )
+from andon.api.v1.pipelines import PipelineSpec, Quarantine, ScheduleEntry, TemplateSpec
 
 Fault = Literal["change", "machine"]
 Verdict = Literal["Pass", "Fail", "Inconclusive"]
@@ -151,6 +150,16 @@ class ChangeSpec(Record, kw_only=True, frozen=True):
     """Order of arrival in the repository; a later Change supersedes an earlier one that waits."""
     committer: str = ""
     """Who made the commit of what the author wrote."""
+    event: str = "push"
+    """What brought it: ``push``, ``pull-request``, ``schedule`` or ``manual``."""
+    paths: tuple[str, ...] | None = None
+    """What it touches; None: not known."""
+    trusted: bool = True
+    templates: dict[str, TemplateSpec] = {}
+    """Templates its pipeline uses, by ``source@revision/file#name`` (own ones: ``#name``)."""
+    origins: dict[str, str] = {}
+    """Where jobs and Templates are written (``file:line``): ``job/<name>``, ``template/<key>``,
+    ``template/<key>/job/<name>``."""
 
 
 class ChangeStatus(Record, kw_only=True, frozen=True):
@@ -168,11 +177,66 @@ class ChangeStatus(Record, kw_only=True, frozen=True):
 RunType = Literal["build", "rollout", "rollback"]
 
 
-class JobPlan(Record, kw_only=True, frozen=True):
-    """A job as the executor needs it."""
+class StepPlan(Record, kw_only=True, frozen=True):
+    """One piece of a job; a typed step has become shell text by now."""
 
     name: str
     run: str
+    env: dict[str, str] = {}
+
+
+class CachePlan(Record, kw_only=True, frozen=True):
+    """Folders to bring before a job and to keep after it passed.
+
+    Args:
+        name: Of the cache.
+        paths: What is kept.
+        key: Patterns of files whose content decides.
+        also: Further texts that decide.
+        nearest: Whether the newest of this name will do where nothing fits.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    key: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    nearest: bool = False
+
+
+class BesidePlan(Record, kw_only=True, frozen=True):
+    """A program that a job needs beside it: a process in its sandbox, or a container."""
+
+    name: str
+    run: str = ""
+    image: str = ""
+    port: int = 0
+    env: dict[str, str] = {}
+    ready_path: str = ""
+    ready_command: str = ""
+    ready_within_seconds: float = 60
+
+
+class ReportsPlan(Record, kw_only=True, frozen=True):
+    """Patterns of files that are read as data after a job."""
+
+    junit: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+    benchmark: tuple[str, ...] = ()
+
+
+class RetryPlan(Record, kw_only=True, frozen=True):
+    """How often a job that failed is run again, and for which reasons (numbers are exit codes)."""
+
+    times: int
+    reasons: tuple[str | int, ...]
+
+
+class JobPlan(Record, kw_only=True, frozen=True):
+    """A job as the controller and the executor need it: expanded, without any expression."""
+
+    name: str
+    run: str = ""
+    """Shell text; empty where there are ``steps`` or an ``approval``."""
     needs: tuple[str, ...] = ()
     env: dict[str, str] = {}
     timeout_seconds: float = 600
@@ -183,6 +247,40 @@ class JobPlan(Record, kw_only=True, frozen=True):
     concurrency: str = ""
     secrets: dict[str, SecretRef] = {}
     """Secrets the job sees, by environment variable."""
+    group: str = ""
+    """The job in the document it came from, where a matrix or shards made several of it."""
+    values: dict[str, str] = {}
+    """What the matrix chose."""
+    steps: tuple[StepPlan, ...] = ()
+    approval: Approvals | None = None
+    """The job is done when so many people said so; it runs nothing."""
+    skip: str = ""
+    """The rule by which it is skipped, in words for people; empty: it runs."""
+    fail_fast: bool = False
+    """When one of its group fails, the others are ended."""
+    at_once: int = 0
+    """So many of its group at a time; 0: no limit."""
+    shard: int = 0
+    shards: int = 1
+    level: str = ""
+    blocking: bool = True
+    resumes: bool = True
+    retry: RetryPlan | None = None
+    inputs: tuple[str, ...] = ()
+    key: str = ""
+    """Digest of everything the job depends on, where it says all of that; empty: it always runs."""
+    reused: str = ""
+    """``run/job`` that passed with this key: its result counts."""
+    caches: tuple[CachePlan, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    """Patterns of files that jobs which need this one get."""
+    keep_artifacts_seconds: float = 14 * 86400.0
+    reports: ReportsPlan = ReportsPlan()
+    services: tuple[BesidePlan, ...] = ()
+    image: str = ""
+    runs_on: tuple[str, ...] = ()
+    origin: str = ""
+    """Where it is written: ``andon.yaml:12``, or ``<template> 1.2.0 (andon.yaml:40 at <sha>)``."""
 
 
 class PackPlan(Record, kw_only=True, frozen=True):
@@ -199,7 +297,15 @@ class BuildPlan(Record, kw_only=True, frozen=True, dict=True):
     repository: str
     sha: str
     jobs: tuple[JobPlan, ...]
-    packs: tuple[PackPlan, ...]
+    packs: tuple[PackPlan, ...] = ()
+    trusted: bool = True
+    """False: a stranger's unreviewed change; no secrets, caches are read only."""
+    concurrency: str = ""
+    cancel_older: bool = False
+    """End older Runs of the same ``concurrency``; else wait for them."""
+    quarantine: tuple[Quarantine, ...] = ()
+    later_for: str = ""
+    """The Run whose non-blocking jobs these are; empty: this is the Run that has the verdict."""
 
     @cached_property
     def by_name(self) -> dict[str, JobPlan]:

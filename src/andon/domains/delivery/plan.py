@@ -6,13 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from andon.api.overlay import configuration, configuration_hash
 from andon.api.v1.actions import AddBackend, DeployReplicas
-from andon.api.v1.definitions import (
-    DeployJob,
-    EnvironmentSpec,
-    RolloutPolicy,
-    RouteSpec,
-    ServiceSpec,
-)
+from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, RouteSpec, ServiceSpec
+from andon.api.v1.pipelines import DeployJob
 from andon.api.v1.records import ChangeSpec, JobPlan, RolloutPlan, SecretRef, Version
 
 

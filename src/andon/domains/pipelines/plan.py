@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 
-from andon.api.v1.definitions import DeployJob, Job
+from andon.api.v1.pipelines import DeployJob, Job
 from andon.api.v1.records import (
     ENDED_STEP,
     PIPELINES,
@@ -17,7 +17,7 @@ from andon.api.v1.records import (
 )
 
 
-def plan_job(name: str, job: Job) -> JobPlan:
+def plan_job(name: str, job: Job | DeployJob) -> JobPlan:
     """Turn a job definition into what the executor needs.
 
     >>> plan_job("unit", Job(run="make test")).evidence
@@ -25,7 +25,7 @@ def plan_job(name: str, job: Job) -> JobPlan:
     """
     return JobPlan(
         name=name,
-        run=job.run,
+        run=job.run or "",
         needs=job.needs,
         env=job.env,
         timeout_seconds=job.timeout_seconds,

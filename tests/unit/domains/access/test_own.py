@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from andon.api.v1.definitions import Approvals, PipelineSpec
+from andon.api.v1.definitions import Approvals
+from andon.api.v1.pipelines import PipelineSpec
 from andon.api.v1.records import ChangeSpec, Object
 from andon.domains.access.own import makers, refuse_consent
 

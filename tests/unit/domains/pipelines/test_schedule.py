@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from andon.api.v1.control import Decision, View
-from andon.api.v1.definitions import Job, PipelineSpec, ScheduleEntry
+from andon.api.v1.pipelines import Job, PipelineSpec, ScheduleEntry
 from andon.api.v1.records import (
     ChangeSpec,
     ChangeStatus,
