@@ -119,8 +119,10 @@ def _repository(name: str) -> str:
 
 
 async def _until_told(session: Session, settings: Settings) -> None:
+    from andon.adapters.process import dumps
     from andon.app import run_control_plane
 
+    dumps.keep_mine()  # Keys, passwords and tokens pass through its memory.
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -42,8 +42,10 @@ def command(session: Session, agentless: bool, engine: dict[str, Any]) -> None:
 
 
 async def _until_told(session: Session, settings: Settings) -> None:
+    from andon.adapters.process import dumps
     from andon.app import run_worker
 
+    dumps.keep_mine()
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
