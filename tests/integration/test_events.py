@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -15,6 +16,11 @@ from typing import Any
 
 import pytest
 
+from andon.api.v1.access import UserSpec, UserStatus
+from andon.api.v1.control import NewObject
+from andon.ports.store import Tx
+from andon.ports.store.outbox import Subscriber, Subscription
+from andon.store import open_store
 from andon.testing.cdevents import check_event
 from andon.testing.webhook import Received, WebhookReceiver
 
@@ -261,3 +267,37 @@ def test_people_see_what_is_told_and_what_is_not(andon: Andon, receiver: Webhook
     assert andon.run("subscriptions", "rotate", "lost", "--drop-old").returncode == 0
     assert "told no more" in andon.run("subscriptions", "remove", "lost").stdout
     assert andon.run("subscriptions", "show", "lost").returncode == 4
+
+
+def test_what_an_earlier_andon_kept_in_clear_is_sealed_at_its_start(
+    andon: Andon, receiver: WebhookReceiver
+):
+    assert andon.process is not None
+    andon.run("down")
+    andon.process.wait(DEADLINE_SECONDS)
+    chat, signing = f"{receiver.url}/T0KEN-OF-BEFORE", "whsec_" + "B" * 44
+
+    def keep(tx: Tx) -> None:
+        spec = Subscription(name="old", url=receiver.url + "/0LD-PATH", secrets=(signing,))
+        tx.put_subscriber(Subscriber(spec=spec, cursor=tx.last_seq()))
+        ann = NewObject(kind="User", name="ann", spec=UserSpec(notify=(chat,)), status=UserStatus())
+        tx.create(ann, "u-ann", 0.0)
+
+    async def write() -> None:
+        store = open_store(str(andon.state / "control.db"), source="")
+        await store.transact(keep)
+        store.close()
+
+    asyncio.run(write())
+
+    def in_clear() -> list[bytes]:
+        kept = b"".join(file.read_bytes() for file in andon.state.glob("control.db*"))
+        return [hush for hush in (b"T0KEN-OF", b"0LD-PATH", signing.encode()) if hush in kept]
+
+    assert len(in_clear()) == 3
+    andon.up()
+    assert in_clear() == []
+    shown = andon.ask("admin", "user", "show", "ann")
+    assert shown["notify"] == [f"http://127.0.0.1:{receiver.port}/…"]
+    andon.ask("hold", "--service", "other", "--reason", "look")
+    poll(lambda: any(one.path.endswith("/0LD-PATH") for one in receiver.requests))
