@@ -33,8 +33,15 @@ Lookup = Callable[[str, int], Sequence[str]]
 MOST_ADDRESSES = 4
 """Of one name, tried one after another."""
 _PORTS = {"http": 80, "https": 443}
-_EMBEDDING = {IPv6Network("64:ff9b::/96"): 0, IPv6Network("::/96"): 0, IPv6Network("2002::/16"): 80}
+_EMBEDDING = {
+    IPv6Network("64:ff9b::/96"): 0,
+    IPv6Network("::/96"): 0,
+    IPv6Network("::ffff:0:0:0/96"): 0,
+    IPv6Network("2002::/16"): 80,
+}
 """Networks whose addresses lead to an IPv4 address, and how far from the right that one stands."""
+_LOCAL_TRANSLATION = IPv6Network("64:ff9b:1::/48")
+"""Leads to an IPv4 address that stands wherever the network's operator puts it."""
 _NEVER_BY_NAME = tuple(
     map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::/128"))
 )
@@ -148,12 +155,14 @@ def _pattern(text: str) -> Network | str:
 
 
 def _is_public(address: Address) -> bool:
-    site_local = isinstance(address, IPv6Address) and address.is_site_local
-    return address.is_global and not address.is_multicast and not site_local
+    inner = isinstance(address, IPv6Address) and (
+        address.is_site_local or address in _LOCAL_TRANSLATION
+    )
+    return address.is_global and not address.is_multicast and not inner
 
 
 def _embedded(address: Address) -> list[Address]:
-    """Return the IPv4 addresses that an IPv6 address stands for (RFC 4291, 6052, 3056, 4380)."""
+    """Return the IPv4 addresses that an IPv6 address stands for (RFC 4291, 6052, 7915, 3056, 4380)."""
     if isinstance(address, IPv4Address):
         return []
     number = int(address)
