@@ -43,6 +43,7 @@ from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, NotFound
 from andon.ports import Source
 from andon.ports.asking import Asked
+from andon.ports.news import Sees
 from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
 from andon.runtime.system import SystemRandomness
@@ -206,10 +207,12 @@ class ControlPlane:
         except (AndonError, TimeoutError) as error:
             return {"agent": {"error": str(error) or "the agent does not answer"}}
 
-    async def why(self, subject: str, *, environment: str = "") -> answers.Why:
+    async def why(
+        self, subject: str, *, environment: str = "", sees: Sees | None = None
+    ) -> answers.Why:
         """Explain what holds a subject and what would open it."""
         now = self._clock.now()
-        return await self._store.read(lambda tx: explain(tx, subject, environment, now))
+        return await self._store.read(lambda tx: explain(tx, subject, environment, now, sees))
 
     async def runs(
         self, *, filters: Mapping[str, str], limit: int = 50, after: str = ""

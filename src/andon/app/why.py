@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
@@ -17,9 +18,11 @@ from andon.domains.delivery.rotation import (
     opens_missing,
     tell_missing,
 )
+from andon.domains.line import events
 from andon.domains.line.approvals import CHECK
 from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
 from andon.kernel.errors import NotFound
+from andon.ports.news import Sees
 from andon.ports.store import Tx
 
 RECENT = 20
@@ -135,13 +138,28 @@ def _latest_by_place(runs: tuple[Object, ...]) -> tuple[Object, ...]:
     return tuple(latest.values())
 
 
-def explain(tx: Tx, subject: str, environment: str, now: float) -> answers.Why:
-    """Answer ``andon why``."""
+def explain(
+    tx: Tx, subject: str, environment: str, now: float, sees: Sees | None = None
+) -> answers.Why:
+    """Answer ``andon why``.
+
+    What may not be seen is left out before anything is made of it: sentences do not tell where they are
+    from.
+
+    Args:
+        tx: A snapshot.
+        subject: What is asked about.
+        environment: Only there; empty: everywhere.
+        now: Seconds since the Unix epoch.
+        sees: Whether something of an environment may be told; None: all of it.
+    """
+    shown = _also_nowhere(sees)
     asked = find_subject(tx, subject, environment)
-    holds = _holds(tx, asked, now)
+    asked = replace(asked, runs=tuple(run for run in asked.runs if shown(_place_of(run))))
+    holds = [hold for hold in _holds(tx, asked, now) if shown(hold.spec.scope.environment)]
     closing = [hold for hold in holds if hold.spec.source != LATCH or _touches(asked, hold)]
     missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
-    missing += secrets_missing(tx, asked)
+    missing += [lack for lack in secrets_missing(tx, asked) if shown(lack["environment"])]
     chains = list(dict.fromkeys(run.spec.change for run in asked.runs))
     return {
         "subject": asked.name,
@@ -151,11 +169,23 @@ def explain(tx: Tx, subject: str, environment: str, now: float) -> answers.Why:
         "missing": missing,
         "holds": [hold_json(hold) for hold in holds],
         "approvals": [
-            one for change in chains for one in queries.approvals(tx, change, environment)
+            one
+            for change in chains
+            for one in queries.approvals(tx, change, environment)
+            if shown(one["environment"])
         ],
-        "story": _story(tx, chains[:3]),
-        "evidence": _evidence(tx, asked),
+        "story": _story(tx, chains[:3], shown),
+        "evidence": _evidence(tx, asked, shown),
     }
+
+
+def _also_nowhere(sees: Sees | None) -> Sees:
+    """Let through what belongs to no environment, besides."""
+    return lambda place: not place or sees is None or sees(place)
+
+
+def _place_of(run: Object) -> str:
+    return run.labels.get("environment", "")
 
 
 def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:
@@ -287,19 +317,25 @@ def _doing(tx: Tx, run: Object) -> str:
     return str(run.status.message or said or verdict)
 
 
-def _story(tx: Tx, changes: list[str]) -> list[answers.Sentence]:
-    rows = [row for change in changes for row in tx.events(chain=change, limit=STORY_LENGTH)]
+def _story(tx: Tx, changes: list[str], shown: Sees) -> list[answers.Sentence]:
+    rows = [
+        row
+        for change in changes
+        for row in tx.events(chain=change, limit=STORY_LENGTH)
+        if shown(events.environment_of(row.stream))
+    ]
     rows.sort(key=lambda row: row.seq)
     told = (event_json(row) for row in rows[-STORY_LENGTH:])
     return [{"at": event["at"], "text": event["text"], "id": event["id"]} for event in told]
 
 
-def _evidence(tx: Tx, asked: Asked) -> list[answers.Evidence]:
+def _evidence(tx: Tx, asked: Asked, shown: Sees) -> list[answers.Evidence]:
     digests = {run.labels.get("digest", "") for run in asked.runs} - {""}
     found: dict[str, Object] = {}
     for digest in digests:
         for item in tx.list(Selector(kind="Evidence", labels={"digest": digest})):
-            found[item.name] = item
+            if shown(item.spec.subject.environment):
+                found[item.name] = item
     return [_evidence_json(item) for item in found.values()]
 
 

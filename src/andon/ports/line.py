@@ -13,7 +13,7 @@ from andon.api.v1 import answers
 from andon.ports.asking import Asked
 from andon.ports.book import LedgerBook
 from andon.ports.events import IntakeService, SubscriptionService
-from andon.ports.news import News
+from andon.ports.news import News, Sees
 
 Json = dict[str, Any]
 
@@ -71,8 +71,16 @@ class LineService(Protocol):
         """Say what runs where and what moves."""
         ...
 
-    async def why(self, subject: str, *, environment: str = "") -> answers.Why:
-        """Explain what holds a change, service, environment, run or digest, and what would open it."""
+    async def why(
+        self, subject: str, *, environment: str = "", sees: Sees | None = None
+    ) -> answers.Why:
+        """Explain what holds a change, service, environment, run or digest, and what would open it.
+
+        Args:
+            subject: Its name.
+            environment: Only there; empty: everywhere.
+            sees: Whether something of an environment may be told; None: all of it.
+        """
         ...
 
     async def diff(self, *, repository: str, ref: str, environment: str) -> answers.Diff:

@@ -199,7 +199,7 @@ class StillLine:
             "gateway": {},
         }
 
-    async def why(self, subject: str, *, environment: str = "") -> Json:
+    async def why(self, subject: str, *, environment: str = "", sees: Sees | None = None) -> Json:
         """Explain a Hold and a missing approval."""
         return {
             "subject": subject,

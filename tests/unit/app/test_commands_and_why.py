@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,6 +92,27 @@ def test_why_answers_for_every_kind_of_subject(play: Callable[..., Scenario]):
     assert (answer["kind"], answer["open"]) == ("environment", True)
     with pytest.raises(NotFound):
         scenario.line.look(lambda tx: why.explain(tx, "nobody", "", 0.0))
+
+
+def test_why_tells_nothing_of_what_may_not_be_seen(play: Callable[..., Scenario]):
+    scenario = play(*BAD)
+    pull(scenario, Subject(environment="prod", service="web"), "a merger")
+    run = scenario.line.get("Run", scenario._named("rollout-prod-web-v2"))
+    digest = run.spec.rollout.version.digest
+    for name in (run.name, run.spec.change, "web", digest[7:19]):
+        said = scenario.line.look(
+            lambda tx, name=name: why.explain(tx, name, "", 0.0, lambda place: place == "dev")
+        )
+        assert (said["open"], said["holds"], said["missing"]) == (True, [], [])
+        # How a Change ended is its own, wherever that was.
+        story = [one for one in said["story"] if "ended as" not in one["text"]]
+        told = json.dumps({**said, "subject": "", "story": story})
+        assert "merger" not in told
+        assert "prod" not in told
+        whole = scenario.line.look(lambda tx, name=name: why.explain(tx, name, "", 0.0))
+        assert "merger" in json.dumps(whole)
+        if name != run.name:
+            assert any("dev" in one["text"] for one in said["story"])
 
 
 def test_diff_shows_what_a_ship_would_change(play: Callable[..., Scenario]):

@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "status?environment=prod": ("view", PROD, None),
     "why?subject=shop-2": ("view", SOMEWHERE, None),
     "why?subject=prod": ("view", PROD, None),
+    "why?subject=prod&environment=dev": ("view", PROD, None),
     "diff?repository=r&environment=prod": ("view", PROD, None),
     "changes_list": ("view", SOMEWHERE, None),
     "changes_show": ("view", SOMEWHERE, None),

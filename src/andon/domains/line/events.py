@@ -28,6 +28,15 @@ def environment_stream(name: str) -> str:
     return f"env/{name}"
 
 
+def environment_of(stream: str) -> str:
+    """Return the environment whose chain it is; empty: none's.
+
+    >>> environment_of("env/prod"), environment_of("org")
+    ('prod', '')
+    """
+    return stream.removeprefix("env/") if stream.startswith("env/") else ""
+
+
 def repository_stream(repository: str) -> str:
     """Chain of a repository: its last path segment.
 

@@ -20,6 +20,7 @@ from andon.api.v1.answers import (
 )
 from andon.api.v1.kinds import INNER, RECORDS
 from andon.kernel.errors import Denied, InvalidDocument, NotFound
+from andon.ports.news import Sees
 from andon.web.bodies import refuse_nul
 from andon.web.doorkeeper import credential
 from andon.web.operations import (
@@ -99,12 +100,19 @@ async def _status(call: Call) -> Any:
 
 async def _why(call: Call) -> Any:
     """Explain what holds a change, service, environment, run or digest, and what would open it."""
-    return await call.line.why(call.query.subject, environment=call.query.environment)
+    query = call.query
+    return await call.line.why(query.subject, environment=query.environment, sees=_sees(call))
 
 
 async def _whose(call: Call) -> str:
-    """Return the environment of a question: named, or the very subject of it."""
-    return call.query.environment or await call.line.environment_named(call.query.subject)
+    """Return the environment of a question: the very subject of it, wherever else it may point to."""
+    return await call.line.environment_named(call.query.subject) or str(call.query.environment)
+
+
+def _sees(call: Call) -> Sees | None:
+    """Say what the caller may see; None: everything."""
+    who = call.caller
+    return None if who.sees_everything else (lambda place: who.may("view", place))
 
 
 async def _diff(call: Call) -> Any:
@@ -171,11 +179,10 @@ async def _events(call: Call) -> Any:
     moved. Who was cut off sends the last id as ``Last-Event-ID`` (or ``after``) and misses nothing.
     """
     who = call.caller
-    sees = None if who.sees_everything else (lambda place: who.may("view", place))
     brought = credential(call.request)
     # Who may see more or less meanwhile comes again, and is shown that.
     return await open_stream(
-        call.line, call.request, sees, still=lambda: brought.holder(call.access) == who
+        call.line, call.request, _sees(call), still=lambda: brought.holder(call.access) == who
     )
 
 
