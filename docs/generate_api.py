@@ -26,6 +26,7 @@ from andon.web.operations import Operation
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = Path("src/andon/client/operations.py")
 BATCH = "application/cloudevents-batch+json"
+JSON = "application/json"
 NDJSON = "application/x-ndjson"
 RESERVED = {"from": "from_"}
 TOLD = {
@@ -143,8 +144,8 @@ def _own(one: Operation) -> list[str]:
         "labels": one.labels,
         "events": BATCH in one.takes,
         "lines": NDJSON in one.takes,
-        "content": one.takes == ("application/json",),
-        "headers": one.takes == ("application/json",),
+        "content": JSON in one.takes,
+        "headers": JSON in one.takes,
         "idempotency_key": one.once,
         "if_match": one.revised,
     }

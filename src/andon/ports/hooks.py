@@ -17,6 +17,8 @@ from andon.ports.store import Tx
 
 Json = dict[str, Any]
 State = Literal["pending", "success", "failure", "error"]
+MOST_BYTES = 25 << 20
+"""Longest message that is taken: as much as GitHub sends."""
 
 
 class Pushed(Struct, frozen=True, kw_only=True):

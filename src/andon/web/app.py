@@ -13,6 +13,7 @@ from andon.ports.offices import Offices
 from andon.web import oidc, page
 from andon.web.answers import endpoint, refused_route
 from andon.web.api import OPERATIONS
+from andon.web.bodies import LargeBodies
 from andon.web.headers import SecurityHeaders
 from andon.web.moments import Moments
 
@@ -35,4 +36,5 @@ def create_app(offices: Offices) -> Starlette:
         exception_handlers={HTTPException: refused_route},
     )
     app.state.closing = asyncio.Event()
+    app.state.large = LargeBodies()
     return app

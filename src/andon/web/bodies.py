@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import TimedOut, UsageError
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -71,5 +74,54 @@ async def read_bytes(request: Request) -> bytes:
     async for chunk in request.stream():
         data += chunk
         if len(data) > LARGEST_BODY_BYTES:
-            raise UsageError(f"the request is larger than {LARGEST_BODY_BYTES} bytes")
+            raise _too_large(LARGEST_BODY_BYTES)
     return bytes(data)
+
+
+class LargeBodies:
+    """Reads bodies larger than others, few at a time.
+
+    Each is whole in memory before its signature says who sent it, so strangers must not bring many. What
+    is no larger than other requests waits for none of them.
+
+    Args:
+        at_once: So many are in memory at a time.
+        seconds: Longest wait for a place and for the rest of the body.
+    """
+
+    def __init__(self, at_once: int = 4, seconds: float = 30.0) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def reading(self, request: Request, most_bytes: int) -> AsyncIterator[bytes]:
+        """Read a body, and have its place until it is worked off.
+
+        Raises:
+            UsageError: It is too large.
+            TimedOut: There was no place for it, or it did not arrive, in time.
+        """
+        async with AsyncExitStack() as place:
+            yield await self._read(request, most_bytes, place)
+
+    async def _read(self, request: Request, most_bytes: int, place: AsyncExitStack) -> bytes:
+        data = bytearray()
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for chunk in request.stream():
+                    data += chunk
+                    if len(data) > most_bytes:
+                        raise _too_large(most_bytes)
+                    if len(data) > LARGEST_BODY_BYTES and patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + self._seconds)
+                        await place.enter_async_context(self._places)
+        except TimeoutError:
+            raise TimedOut(
+                f"more than {LARGEST_BODY_BYTES} bytes did not arrive within {self._seconds:g} seconds",
+                hint="others may be sending as much; send it again in a moment",
+            ) from None
+        return bytes(data)
+
+
+def _too_large(most_bytes: int) -> UsageError:
+    return UsageError(f"the request is larger than {most_bytes} bytes")

@@ -34,6 +34,7 @@ from andon.web.operations import Operation
 Json = dict[str, Any]
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 PROBLEM = "application/problem+json"
 _REF = "#/components/schemas/{name}"
 _TEMPLATE = re.compile(r"{(\w+)(?::\w+)?}")
@@ -189,6 +190,8 @@ def _sent(media: str) -> Json:
         return {"type": "string", "description": "Lines of JSON."}
     if "batch" in media:
         return {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLOUD_EVENT}
+    if media == FORM:
+        return _FORM
     return _CLOUD_EVENT if "cloudevents" in media else {"type": "object"}
 
 
@@ -324,6 +327,11 @@ _LABELS: Json = {
     "style": "form",
     "explode": True,
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+_FORM: Json = {
+    "type": "object",
+    "required": ["payload"],
+    "properties": {"payload": {"type": "string", "description": "The message, as JSON."}},
 }
 _TEXT: Json = {"type": "string", "minLength": 1, "maxLength": 512}
 _CLOUD_EVENT: Json = {

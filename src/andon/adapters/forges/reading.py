@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +21,8 @@ LONGEST = 255
 """Characters of a name or an address that somebody else chose."""
 LAST_MOMENT = 1e11
 NOBODY = "0" * 40
+FORM = "application/x-www-form-urlencoded"
+PIECE_BYTES = 1 << 16
 LISTED = ("opened", "reopened", "synchronize", "synchronized")
 
 
@@ -53,7 +55,7 @@ def parse(headers: Mapping[str, str], body: bytes, type: type[T]) -> T:
     Raises:
         InvalidDocument: It is neither, or not of that shape.
     """
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if headers.get("content-type", "").lower().startswith(FORM):
         body = _payload(body)
     try:
         return msgspec.json.decode(body, type=type)
@@ -65,11 +67,29 @@ def parse(headers: Mapping[str, str], body: bytes, type: type[T]) -> T:
 
 
 def _payload(body: bytes) -> bytes:
-    try:
-        fields = parse_qs(body, max_num_fields=10)
-    except ValueError:
-        fields = {}
-    return fields.get(b"payload", [b""])[0]
+    """Return a form's field ``payload``, read piece by piece: all at once takes eighty times its memory."""
+    name, found = b"payload=", b""
+    if body.startswith(name):
+        found = body[len(name) :].partition(b"&")[0]
+    elif (at := body.find(b"&" + name)) >= 0:
+        found = body[at + 1 + len(name) :].partition(b"&")[0]
+    return b"".join(unquote_to_bytes(one) for one in _pieces(found.replace(b"+", b" ")))
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Cut a text, but no escape of two digits.
+
+    >>> from andon.adapters.forges import reading
+    >>> [len(one) for one in _pieces(b"%41" * reading.PIECE_BYTES)]
+    [65535, 65535, 65535, 3]
+    """
+    begin = 0
+    while begin < len(text):
+        end = begin + PIECE_BYTES
+        escape = text.rfind(b"%", end - 2, end)
+        end = escape if escape >= 0 else end
+        yield text[begin:end]
+        begin = end
 
 
 def plain(text: str) -> str:

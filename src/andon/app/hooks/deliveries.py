@@ -19,11 +19,21 @@ from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Denied, UsageError
 from andon.ports import Source
 from andon.ports.asking import Asked
-from andon.ports.hooks import GONE, Forge, Passed, Proposed, Pushed, Refusals, Signed, Told, Vault
+from andon.ports.hooks import (
+    GONE,
+    MOST_BYTES,
+    Forge,
+    Passed,
+    Proposed,
+    Pushed,
+    Refusals,
+    Signed,
+    Told,
+    Vault,
+)
 from andon.ports.store import Store, Tx
 from andon.runtime.turns import Turns
 
-MOST_BYTES = 10 << 20
 SKEW_SECONDS = 300.0
 """A signed time may differ from ours by so much; a message signed before is refused."""
 KEPT_SECONDS = 90 * 86400.0
@@ -94,9 +104,9 @@ class Deliveries:
         signed = await self._signed(hook, known, body)
         if hook is None or signed is None:
             await self._refuse(hook)
-        mark = _mark(name, signed)
+        mark = await asyncio.to_thread(_mark, name, signed)
         await self._store.read(lambda tx: _refuse_known(tx, mark))
-        told = self._forges[hook.spec.forge].read(known, body)
+        told = await asyncio.to_thread(self._forges[hook.spec.forge].read, known, body)
         wish = self._wish(hook.spec, told)
         if isinstance(wish, dict):
             return wish
@@ -114,7 +124,8 @@ class Deliveries:
         secret = await self._store.read(lambda tx: self._vault.open(tx, place))
         if not secret:
             return None
-        signed = self._forges[hook.spec.forge].signed(secret, headers, body)
+        forge = self._forges[hook.spec.forge]
+        signed = await asyncio.to_thread(forge.signed, secret, headers, body)
         if signed and signed.signed_at:
             self._check_time(signed.signed_at)
         return signed
@@ -223,7 +234,9 @@ def _not_taken(reason: str) -> answers.Delivery:
 
 def _mark(hook: str, signed: Signed) -> str:
     """Name a message by what is signed of it; ids in its headers are anybody's to choose."""
-    return hashlib.sha256(hook.encode() + b"\0" + signed.content).hexdigest()
+    found = hashlib.sha256(hook.encode() + b"\0")
+    found.update(signed.content)
+    return found.hexdigest()
 
 
 def _refuse_known(tx: Tx, mark: str) -> None:

@@ -9,7 +9,9 @@ from msgspec import Meta
 from andon.api.v1.answers import Delivery, Hook, HookInFull, HookWithSecret
 from andon.api.v1.definitions import Name
 from andon.kernel.errors import InvalidDocument
-from andon.web.bodies import read_bytes
+from andon.ports.hooks import MOST_BYTES
+from andon.web.bodies import LargeBodies
+from andon.web.openapi import FORM
 from andon.web.operations import Ask, Call, Operation, everybody, everywhere
 
 
@@ -84,9 +86,10 @@ async def _remove(call: Call) -> Any:
 
 async def _take(call: Call) -> Any:
     """Take a message of a forge: its signature says who it is from."""
-    body = await read_bytes(call.request)
     headers = {name.lower(): value for name, value in call.request.headers.items()}
-    return await call.hooks.take(call.path("name"), headers, body)
+    large: LargeBodies = call.request.app.state.large
+    async with large.reading(call.request, MOST_BYTES) as body:
+        return await call.hooks.take(call.path("name"), headers, body)
 
 
 _RULE = everywhere("administer")
@@ -149,7 +152,7 @@ OPERATIONS = (
         handler=_take,
         answer=Delivery,
         refuses=(InvalidDocument,),
-        takes=("application/json",),
+        takes=("application/json", FORM),
         status=202,
     ),
 )

@@ -10,8 +10,9 @@ from hook_site import Site
 
 from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY
-from andon.app.hooks.deliveries import KEPT_SECONDS, MOST_BYTES, SKEW_SECONDS
+from andon.app.hooks.deliveries import KEPT_SECONDS, SKEW_SECONDS
 from andon.kernel.errors import Conflict, Denied, InvalidDocument, NotFound, UsageError
+from andon.ports.hooks import MOST_BYTES
 from andon.testing import forges
 from andon.testing.forges import Sent
 
