@@ -133,6 +133,7 @@ class ControlPlane:
                 notify=self._notify,
                 by=asked.by,
                 now=self._clock.now(),
+                emails=asked.emails,
             )
             spec = change.spec
             return {

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from andon.api.overlay import merge_bases
 from andon.api.project import Definitions, read_project
@@ -195,6 +196,7 @@ def put_change(
     notify: tuple[str, ...],
     by: str,
     now: float,
+    emails: tuple[str, ...] = (),
 ) -> tuple[Object, bool]:
     """Create the Change, its environments' records, and adopt the next policy; all or nothing.
 
@@ -207,6 +209,7 @@ def put_change(
         return existing, False
     sequence = int(tx.get_setting("sequence") or "0") + 1
     spec = change_spec(loaded, until=until, notify=notify, sequence=sequence)
+    spec = replace(spec, brought_by=emails)
     tx.put_setting("sequence", str(sequence))
     # What is only built may never be merged: it changes no rules.
     if until != BUILD_ONLY:

@@ -150,6 +150,8 @@ class ChangeSpec(Record, kw_only=True, frozen=True):
     """Order of arrival in the repository; a later Change supersedes an earlier one that waits."""
     committer: str = ""
     """Who made the commit of what the author wrote."""
+    brought_by: tuple[str, ...] = ()
+    """Addresses of who put it on the line, as far as a forge or Andon itself knows them."""
     event: str = "push"
     """What brought it: ``push``, ``pull-request``, ``schedule`` or ``manual``."""
     paths: tuple[str, ...] | None = None

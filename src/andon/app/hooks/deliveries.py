@@ -186,6 +186,7 @@ class Deliveries:
                 notify=self._notify,
                 by=asked.by,
                 now=now,
+                emails=asked.emails,
             )
             delivery = DeliverySpec(hook=hook.name, change=change.name, at=now)
             _remember(tx, self._turns, mark, delivery)

@@ -86,7 +86,8 @@ def refuse_consent(
 def _own(change: Object, actor: str, emails: set[str]) -> Refusal | None:
     name = actor.removeprefix(PERSON)
     wrote = makers(change.spec)
-    if as_actor(change.labels.get("by", "")) == actor:
+    brought = {one.casefold() for one in change.spec.brought_by}
+    if as_actor(change.labels.get("by", "")) == actor or emails & brought:
         return _nobody(f"{name} put {change.name} on the line")
     if emails & wrote:
         return _nobody(f"{name} wrote {change.name}")

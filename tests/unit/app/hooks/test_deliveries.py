@@ -32,6 +32,7 @@ async def test_push_ships_the_branch_as_it_is_here(site: Site, forge: str):
     assert change.spec.sha == head
     assert change.spec.until == ""
     assert change.labels["by"] == f"forge:{forge}/ann"
+    assert "ann@example.com" in change.spec.brought_by
 
 
 @pytest.mark.parametrize("forge", KINDS)

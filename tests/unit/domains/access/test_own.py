@@ -50,6 +50,11 @@ def test_who_shipped_it_may_not_even_from_the_local_socket(by):
     assert "andon admin user add NAME" in hint
 
 
+def test_who_pushed_it_to_the_forge_may_not_whatever_name_the_commit_bears():
+    reason, _ = refused(replace(SPEC, brought_by=("Bob@example.com",)))
+    assert reason == "bob put shop-1 on the line, and nobody approves their own change"
+
+
 @pytest.mark.parametrize(
     "more",
     [
