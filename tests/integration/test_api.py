@@ -266,3 +266,9 @@ def test_the_client_reaches_it_by_the_socket_as_well(world: World) -> None:
     here = Andon(state=Path(world.state))
     assert here.session_show()["identity"]
     assert here.health()["ok"]
+
+
+def test_links_lead_to_the_port_that_was_free(world: World, andon: Andon) -> None:
+    made = andon.hooks_add(name="port", forge="github", repository=str(world.repository))
+    assert made["url"] == f"{world.url}/api/v1/hooks/port/deliveries"
+    andon.hooks_remove("port")

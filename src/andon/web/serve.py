@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -124,19 +125,43 @@ async def serve(
             await asyncio.gather(*tasks)
 
 
+@contextlib.contextmanager
+def reserved(installation: InstallationSpec) -> Iterator[InstallationSpec]:
+    """Yield an installation with the port that it gets where it asks for any, and keep that for it.
+
+    Links and statuses then lead there from the beginning. A bound socket that does not listen keeps
+    the port from others, and lets one with SO_REUSEADDR listen.
+    """
+    address = check_listening(installation)
+    if address.port:
+        yield installation
+        return
+    with _bound(address) as kept:
+        yield replace(installation, listen=str(address._replace(port=kept.getsockname()[1])))
+
+
 def _listen_tcp(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener = _bound(address)
     try:
-        listener.bind((address.host, address.port))
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise _cannot_listen(address, error) from None
     return listener
+
+
+def _bound(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    try:
+        found.bind((address.host, address.port))
+    except OSError as error:
+        found.close()
+        raise _cannot_listen(address, error) from None
+    return found
 
 
 def _cannot_listen(address: Address, error: OSError) -> AndonError:

@@ -16,7 +16,7 @@ from andon.ports.offices import Offices
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.app import create_app
-from andon.web.serve import serve
+from andon.web.serve import reserved, serve
 
 
 def request(port: int, method: str, path: str, host: str = "") -> tuple[HTTPResponse, bytes]:
@@ -178,3 +178,21 @@ async def test_an_open_stream_does_not_keep_the_server_from_ending(tmp_path: Pat
         await task
     assert line.streams == 0
     events.close()
+
+
+async def test_a_free_port_is_kept_until_it_is_listened_on() -> None:
+    with reserved(InstallationSpec(listen="127.0.0.1:0")) as installation:
+        port = int(installation.listen.rpartition(":")[2])
+        assert port
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.socket() as ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ours.bind(("127.0.0.1", port))
+            ours.listen()
+
+
+def test_a_port_that_is_named_stays() -> None:
+    named = InstallationSpec(listen="127.0.0.1:7411")
+    with reserved(named) as installation:
+        assert installation == named

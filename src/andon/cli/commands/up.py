@@ -73,19 +73,22 @@ def command(
 ) -> None:
     """Start the control plane in the foreground; Ctrl-C ends it, services go on."""
     from andon.app import Settings
+    from andon.web.serve import reserved
 
-    engine["installation"] = listening(engine["installation"], listen, port)
-    settings = Settings(
-        state=session.state,
-        watch=tuple((_repository(name), branch) for name in repositories),
-        notify=notify,
-        policy_branch=policy_branch,
-        keep_days=keep_days,
-        take_over=take_over,
-        **engine,
-    )
+    decided = listening(engine.pop("installation"), listen, port)
     try:
-        asyncio.run(_until_told(session, settings))
+        with reserved(decided) as installation:
+            settings = Settings(
+                state=session.state,
+                watch=tuple((_repository(name), branch) for name in repositories),
+                notify=notify,
+                policy_branch=policy_branch,
+                keep_days=keep_days,
+                take_over=take_over,
+                installation=installation,
+                **engine,
+            )
+            asyncio.run(_until_told(session, settings))
     except asyncio.CancelledError:
         say(session, "stopped; services and gateway go on without it. `andon down` ends them too.")
 
@@ -127,11 +130,11 @@ async def _until_told(session: Session, settings: Settings) -> None:
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await run_control_plane(settings, partial(_serve, session, settings, []))
+    await run_control_plane(settings, partial(_serve, session, settings))
 
 
-async def _serve(session: Session, settings: Settings, ports: list[int], offices: Offices) -> None:
-    """Serve one generation; those after the first keep the port that it got."""
+async def _serve(session: Session, settings: Settings, offices: Offices) -> None:
+    """Serve one generation."""
     from andon.app.lock import read_record, write_record
     from andon.web.app import create_app
     from andon.web.serve import serve
@@ -140,7 +143,6 @@ async def _serve(session: Session, settings: Settings, ports: list[int], offices
         address = settings.installation.url or url
         facts = {"url": address, "startTicks": start_ticks(os.getpid())}
         write_record(settings.state, read_record(settings.state) | facts)
-        ports[:] = [int(url.rpartition(":")[2])]
         say(session, f"andon is up: {address}")
         if address != url:
             say(session, f"listens on: {url}")
@@ -153,6 +155,5 @@ async def _serve(session: Session, settings: Settings, ports: list[int], offices
         app,
         socket_path=settings.state / SOCKET,
         installation=settings.installation,
-        port=ports[0] if ports else None,
         ready=ready,
     )
