@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, TooMany, UsageError
@@ -81,6 +81,8 @@ def endpoint(operation: Operation, offices: Offices, moments: Moments) -> Endpoi
             return _respond(operation, call, await _answer(operation, call))
         except AndonError as error:
             return problem(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # Nobody reads it, and it is no fault of ours.
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.scope["path"])
             return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))

@@ -149,13 +149,13 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer."""
-        self._phase = _Phase.BODY
-        self._partial_bytes = self._body_bytes = 0
-        self._forget_deadline()
+        """Begin to answer, if it can be read."""
         if self._head_bytes > self._limits.head_bytes:
             self.app = _refusing(_too_large(self._limits.head_bytes), 431)
         super().on_headers_complete()
+        self._phase = _Phase.BODY
+        self._partial_bytes = self._body_bytes = 0
+        self._forget_deadline()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of its body."""

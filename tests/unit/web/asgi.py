@@ -25,13 +25,19 @@ async def ask(
     body: Any = None,
     peer: int | None = None,
     scheme: str = "http",
+    hangs_up: bool = False,
     **headers: str,
 ) -> Answered:
-    """Send one request; header names have ``_`` for ``-``; ``peer``: come by the Unix socket."""
+    """Send one request; header names have ``_`` for ``-``; ``peer``: come by the Unix socket.
+
+    ``hangs_up``: before the body is there.
+    """
     path, _, query = path.partition("?")
     data = b"" if body is None else json.dumps(body).encode()
     sent: list[dict[str, Any]] = []
-    inbox = [{"type": "http.request", "body": data, "more_body": False}]
+    inbox: list[dict[str, Any]] = (
+        [] if hangs_up else [{"type": "http.request", "body": data, "more_body": False}]
+    )
     names = {"host": "localhost", "content_type": "application/json"} | headers
     scope = {
         "type": "http",

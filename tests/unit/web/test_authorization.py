@@ -370,3 +370,10 @@ async def test_a_stream_ends_when_its_reader_may_see_less() -> None:
         said = await ask(app, "GET", path, authorization=f"Bearer {who}")
         assert said.status == 200
         assert (b"event: " in said.body) is heard
+
+
+async def test_who_hangs_up_while_asking_is_no_fault_of_ours(
+    app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ask(app, "POST", f"{API}/session", hangs_up=True)
+    assert caplog.records == []

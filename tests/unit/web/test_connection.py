@@ -216,13 +216,14 @@ async def test_who_is_too_many_is_told_so_and_the_socket_stays_open(
 @pytest.mark.parametrize(
     "nonsense",
     [
+        b"CONNECT evil.example:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
         b"GET /told HTTP/1.1\r\nHost : localhost\r\n\r\n",
         b"GET /size HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /t\xc3\xa4 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
-    ids=["TLS", "space in a name", "two lengths", "not ASCII"],
+    ids=["no path", "TLS", "space in a name", "two lengths", "not ASCII"],
 )
 async def test_what_is_no_http_is_refused(serving: Serving, nonsense: bytes) -> None:
     answer = await exchange(await serving(), nonsense)
