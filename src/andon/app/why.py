@@ -218,7 +218,14 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     claims += tx.list(Selector(kind="Approval", labels={"change": run.spec.change}))
     holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
     return judge_gate(
-        _scope_of(run), plan.requires, claims, holds, now, plan.max_age_seconds, plan.approvals
+        _scope_of(run),
+        plan.requires,
+        claims,
+        holds,
+        now,
+        plan.max_age_seconds,
+        plan.approvals,
+        plan.skippable,
     )
 
 

@@ -197,6 +197,13 @@ class EnvironmentSpec(Spec, kw_only=True, frozen=True):
         tuple[str, ...],
         Meta(description="Checks that need passing Evidence about the artifact, such as `tests`."),
     ] = ()
+    skippable: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Those of `requires` that count as fulfilled where a rule (`if`, `paths`) skipped "
+            "the job; a skip opens no gate otherwise."
+        ),
+    ] = ()
     approvals: Annotated[
         Approvals | None,
         Meta(description="Consent of people; asked for besides what `requires` names."),

@@ -308,6 +308,8 @@ class BuildPlan(Record, kw_only=True, frozen=True, dict=True):
     quarantine: tuple[Quarantine, ...] = ()
     later_for: str = ""
     """The Run whose non-blocking jobs these are; empty: this is the Run that has the verdict."""
+    given: dict[str, str] = {}
+    """Jobs of that Run that passed and are needed here, with the blob of the files each left."""
 
     @cached_property
     def by_name(self) -> dict[str, JobPlan]:
@@ -364,6 +366,8 @@ class RolloutPlan(Record, kw_only=True, frozen=True):
     secrets: dict[str, SecretRef] = {}
     """Secrets the replicas see, by environment variable; their versions are part of the configuration."""
     approvals: Approvals | None = None
+    skippable: tuple[str, ...] = ()
+    """Required checks that may have been skipped by a rule."""
 
 
 class RunSpec(Record, kw_only=True, frozen=True):
@@ -420,6 +424,35 @@ class StepRow(Record, kw_only=True, frozen=True):
     """Name of its captured log, if it has one."""
     started_at: float = 0
     finished_at: float = 0
+    artifact: str = ""
+    """Blob of the files it left to the jobs that need it."""
+    failures: int = 0
+    """Attempts that failed by the change's fault and were followed by another."""
+    figures: dict[str, Any] = {}
+    """What Evidence about it will say: ``skipped``, ``flaky``, ``quarantined``, ``reused``, ``by``,
+    ``tests``, ``coverage``, ``benchmarks``."""
+
+
+class JobResultSpec(Record, kw_only=True, frozen=True):
+    """A job that passed with all its inputs declared: where they are the same again, it counts.
+
+    Args:
+        key: Digest of everything it depends on.
+        repository: Where; its results are nobody else's.
+        run: The Run in which it passed.
+        job: Its name there.
+        at: When, seconds since the Unix epoch.
+        artifact: Blob of the files it left.
+        expires_at: When those are no longer kept; 0: it left none.
+    """
+
+    key: str
+    repository: str
+    run: str
+    job: str
+    at: float
+    artifact: str = ""
+    expires_at: float = 0
 
 
 class CancellationSpec(Record, kw_only=True, frozen=True):
@@ -544,6 +577,7 @@ class ApprovalSpec(Record, kw_only=True, frozen=True):
         reason: What they looked at.
         approved_at: Seconds since the Unix epoch.
         teams: Their teams when they gave it.
+        job: The job of the Change's Pipeline that waits for it; empty: it is for the environment.
     """
 
     subject: Subject
@@ -551,6 +585,7 @@ class ApprovalSpec(Record, kw_only=True, frozen=True):
     reason: str
     approved_at: float
     teams: tuple[str, ...] = ()
+    job: str = ""
 
 
 class ApprovalStatus(Record, kw_only=True, frozen=True):

@@ -115,6 +115,7 @@ def _judge_gate(rollout: Rollout) -> Gate:
         rollout.now,
         rollout.plan.max_age_seconds,
         rollout.plan.approvals,
+        rollout.plan.skippable,
     )
 
 

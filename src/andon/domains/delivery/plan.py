@@ -87,6 +87,7 @@ def plan_rollout(
         requires=required(rules),
         max_age_seconds=rules.max_age_seconds,
         approvals=rules.approvals,
+        skippable=rules.skippable,
         rollout=rules.rollout if isinstance(rules.rollout, RolloutPolicy) else RolloutPolicy(),
         route=spec.routes.get(service, RouteSpec(service=service)),
         objective=spec.objectives.get(service),

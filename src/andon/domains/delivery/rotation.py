@@ -173,7 +173,13 @@ def plan_rotation(
 
 def _with_rules(plan: RolloutPlan, rules: EnvironmentSpec) -> RolloutPlan:
     rollout = rules.rollout if isinstance(rules.rollout, RolloutPolicy) else RolloutPolicy()
-    return replace(plan, rollout=rollout, requires=required(rules), approvals=rules.approvals)
+    return replace(
+        plan,
+        rollout=rollout,
+        requires=required(rules),
+        approvals=rules.approvals,
+        skippable=rules.skippable,
+    )
 
 
 def _name(running: Object, plan: RolloutPlan, secret: SecretSpec) -> str:

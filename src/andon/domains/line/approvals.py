@@ -22,7 +22,7 @@ def as_actor(by: str) -> str:
 
 
 def consents(
-    subject: Subject, claims: Iterable[Object], rule: Approvals, *, since: float
+    subject: Subject, claims: Iterable[Object], rule: Approvals, *, since: float, job: str = ""
 ) -> tuple[ApprovalSpec, ...]:
     """Return the first consent of each different person that counts, oldest first.
 
@@ -31,8 +31,13 @@ def consents(
         claims: Approvals, among other claims.
         rule: Whose consent counts.
         since: Older ones do not count; seconds since the Unix epoch.
+        job: The job that asks; empty: the gate of an environment, which no consent to a job opens.
     """
-    given = [one.spec for one in claims if is_given(one) and one.spec.subject.matches(subject)]
+    given = [
+        one.spec
+        for one in claims
+        if is_given(one) and one.spec.job == job and one.spec.subject.matches(subject)
+    ]
     found: dict[str, ApprovalSpec] = {}
     for spec in sorted(given, key=lambda spec: spec.approved_at):
         by = as_actor(spec.by)

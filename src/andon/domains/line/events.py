@@ -182,10 +182,33 @@ def run_finished(run: str, stream: str, change: str, outcome: str, message: str)
     )
 
 
+def task_id(run: str, step: str, attempt: int) -> str:
+    """Id of the event that an attempt at a job ended."""
+    return f"run/{run}/task/{step}/{attempt}"
+
+
 def task_finished(
-    run: str, step: str, attempt: int, stream: str, change: str, outcome: str, message: str
+    run: str,
+    step: str,
+    attempt: int,
+    stream: str,
+    change: str,
+    outcome: str,
+    message: str,
+    state: str = "",
 ) -> Event:
-    """A job of a Run ended."""
+    """A job of a Run ended.
+
+    Args:
+        run: The Run's name.
+        step: The job's.
+        attempt: Which attempt, from 0.
+        stream: Chain.
+        change: The Run's Change.
+        outcome: ``success``, ``failure``, ``cancel`` or ``error``.
+        message: Why, if it did not pass.
+        state: In Andon's own words, which know more.
+    """
     content: dict[str, Any] = {
         "taskName": step,
         "pipelineRun": {"id": run},
@@ -194,13 +217,14 @@ def task_finished(
     if message:
         content["errors"] = message
     return Event(
-        id=f"run/{run}/task/{step}/{attempt}",
+        id=task_id(run, step, attempt),
         stream=stream,
         type="dev.cdevents.taskrun.finished.0.3.0",
         subject=f"{run}/{step}",
         chain=change,
         content=content,
         links=_links(f"run/{run}/started"),
+        data={"state": state} if state else {},
     )
 
 

@@ -18,6 +18,7 @@ def claim(
     now: float,
     message: str = "",
     value: dict[str, Any] | None = None,
+    coverage: float | None = None,
 ) -> NewObject:
     """Make a claim about a subject.
 
@@ -30,6 +31,7 @@ def claim(
         now: When it was observed, seconds since the Unix epoch.
         message: Why, if it is not a Pass.
         value: Figures.
+        coverage: Share of what should have been looked at that was, 0 to 1.
     """
     spec = EvidenceSpec(
         subject=subject,
@@ -39,6 +41,7 @@ def claim(
         observed_at=now,
         message=message,
         value=value or {},
+        coverage=coverage,
     )
     return NewObject(
         kind="Evidence", name=name, spec=spec, status=Empty(), labels=subject_labels(subject, check)

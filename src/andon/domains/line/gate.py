@@ -6,7 +6,7 @@ digest until the policy's maximum age. Consent is counted by person (``approvals
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -83,6 +83,7 @@ def judge_gate(
     now: float,
     max_age_seconds: float,
     rule: Approvals | None = None,
+    skippable: Container[str] = (),
 ) -> Gate:
     """Decide whether a version may enter an environment.
 
@@ -95,6 +96,7 @@ def judge_gate(
         max_age_seconds: Evidence older than this is as good as missing.
         rule: How many people must consent, and who counts, where ``approval`` is required; None:
             anybody once.
+        skippable: Required checks that a rule may have skipped.
     """
     claims = tuple(evidence)
     latest = _latest(subject, claims)
@@ -105,7 +107,7 @@ def judge_gate(
         if (
             lack := _lack_of_consent(rule or ONE, given)
             if check == CHECK
-            else _lack(check, latest.get(check), now, max_age_seconds)
+            else _lack(check, latest.get(check), now, max_age_seconds, skippable)
         )
         is not None
     )
@@ -118,9 +120,19 @@ def _latest(subject: Subject, evidence: Iterable[Object]) -> dict[str, EvidenceS
         claim = item.spec
         if isinstance(claim, EvidenceSpec) and claim.subject.matches(subject):
             known = latest.get(claim.check)
-            if known is None or claim.observed_at >= known.observed_at:
+            if known is None or _weight(claim) >= _weight(known):
                 latest[claim.check] = claim
     return latest
+
+
+def was_skipped(claim: EvidenceSpec) -> bool:
+    """Say whether nothing was looked at, because of a rule."""
+    return claim.verdict == "Inconclusive" and bool(claim.value.get("skipped"))
+
+
+def _weight(claim: EvidenceSpec) -> tuple[bool, float]:
+    """The newest counts; but that nothing was looked at says nothing about what was found."""
+    return not was_skipped(claim), claim.observed_at
 
 
 def _lack_of_consent(rule: Approvals, given: Sequence[ApprovalSpec]) -> Missing | None:
@@ -132,17 +144,30 @@ def _lack_of_consent(rule: Approvals, given: Sequence[ApprovalSpec]) -> Missing 
 
 
 def _lack(
-    check: str, found: EvidenceSpec | None, now: float, max_age_seconds: float
+    check: str,
+    found: EvidenceSpec | None,
+    now: float,
+    max_age_seconds: float,
+    skippable: Container[str],
 ) -> Missing | None:
     opens = _opens(check)
     if found is None:
         return Missing(check=check, reason=f"no Evidence of {check} yet", opens=opens)
-    if found.verdict != "Pass":
+    skipped = was_skipped(found)
+    if found.verdict != "Pass" and not (skipped and check in skippable):
         said = f": {found.message}" if found.message else ""
+        if skipped:
+            return Missing(
+                check=check, reason=f"{check} was skipped{said}", opens=_unskipped(check)
+            )
         return Missing(check=check, reason=f"{check} says {found.verdict}{said}", opens=opens)
     if now - found.observed_at > max_age_seconds:
         return Missing(check=check, reason=f"Evidence of {check} is too old", opens=opens)
     return None
+
+
+def _unskipped(check: str) -> str:
+    return f"{_opens(check)}, or `skippable: [{check}]` of the Environment, on the policy branch"
 
 
 def _opens(check: str) -> str:

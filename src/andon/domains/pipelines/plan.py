@@ -16,6 +16,9 @@ from andon.api.v1.records import (
     StepState,
 )
 
+LETS_ON = frozenset({"passed", "quarantined"})
+"""What a job that others need must have become."""
+
 
 def plan_job(name: str, job: Job | DeployJob) -> JobPlan:
     """Turn a job definition into what the executor needs.
@@ -61,7 +64,7 @@ def plan_build(change: ChangeSpec) -> BuildPlan:
 def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState]) -> bool:
     """Say whether a job that waits may begin.
 
-    A job begins when its needs have passed; a clean-up job when they have ended, however that was, and
+    A job begins when its needs have passed, but for quarantined tests; a clean-up job when they have ended, however that was, and
     if it names none, when all ordinary jobs have.
 
     Args:
@@ -79,4 +82,4 @@ def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState
     """
     if job.always:
         return all(state(name) in ENDED_STEP for name in job.needs or ordinary)
-    return all(state(name) == "passed" for name in job.needs)
+    return all(state(name) in LETS_ON for name in job.needs)
