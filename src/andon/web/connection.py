@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -35,6 +36,10 @@ class Limits(NamedTuple):
 
     connections: int = 512
     """At the same time, of one listener."""
+    connections_each: int = 256
+    """Of these from one address, or network of IPv6, so that nobody takes all of them."""
+    uncounted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks from which many come by one address: this machine, and proxies that are trusted."""
     head_bytes: int = 32_768
     head_seconds: float = 10.0
     """From connecting, or from its first byte, to the last of its header."""
@@ -97,6 +102,7 @@ class Connection(HttpToolsProtocol):
         self._phase = _Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
         self._patient = False
+        self._home = ""
         self._head_bytes = 0
         self._partial_bytes = 0
         self._body_bytes = 0
@@ -111,7 +117,17 @@ class Connection(HttpToolsProtocol):
         self.client = None if self._patient else _plain(self.client)
         if len(self.connections) > self._limits.connections:
             self.app = _refusing(_busy(self._limits.connections))
+        elif self._neighbours() > self._limits.connections_each:
+            self.app = _refusing(_crowd(self._limits.connections_each))
         self._watch()
+
+    def _neighbours(self) -> int:
+        """Count the connections of whoever may have only some; this one is among them."""
+        if self.client is None or _is_in(self.client[0], self._limits.uncounted):
+            return 0
+        self._home = _home(self.client[0])
+        others = (one for one in self.connections if isinstance(one, Connection))
+        return sum(one._home == self._home for one in others)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -230,6 +246,29 @@ def _plain(client: tuple[str, int] | None) -> tuple[str, int] | None:
     address = ipaddress.ip_address(client[0].partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address), client[1]
+
+
+@lru_cache(maxsize=1024)
+def _home(host: str) -> str:
+    """Return what counts as one: an IPv4 address, or a network of IPv6, which one person may have.
+
+    >>> _home("192.0.2.7"), _home("2001:db8::7")
+    ('192.0.2.7/32', '2001:db8::/64')
+    """
+    bits = 64 if ":" in host else 32
+    return str(ipaddress.ip_network(f"{host}/{bits}", strict=False))
+
+
+def _is_in(host: str, networks: tuple[str, ...]) -> bool:
+    address = ipaddress.ip_address(host)
+    return any(address in ipaddress.ip_network(one) for one in networks)
+
+
+def _crowd(most: int) -> Unavailable:
+    return Unavailable(
+        f"{most} connections come from your address, which is as many as one may have",
+        hint="close what is not needed, or ask again in a moment",
+    )
 
 
 def _too_large(most_bytes: int) -> UsageError:

@@ -99,6 +99,8 @@ async def serve(
         Conflict: Another control plane answers on the socket.
     """
     installation, limits = installation or InstallationSpec(), limits or Limits()
+    if installation.proxy:
+        limits = limits._replace(uncounted=limits.uncounted + installation.proxy.trusted)
     address = check_listening(installation)
     address = address if port is None else address._replace(port=port)
     keys = tls.Certificates(installation.tls, SystemClock()) if installation.tls else None

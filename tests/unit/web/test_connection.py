@@ -263,3 +263,45 @@ def test_the_socket_of_a_pair_knows_its_maker() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
         assert peer_uid(one) == os.getuid()
+
+
+async def connected(port: int) -> asyncio.StreamWriter | None:
+    """Connect and ask; None: it was refused."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    if b" 200 " in await asyncio.wait_for(reader.readline(), 20):
+        return writer
+    writer.close()
+    return None
+
+
+async def test_no_address_takes_all_connections(serving: Serving) -> None:
+    port = await serving(limits=Limits(connections_each=2, uncounted=()))
+    first, second = await connected(port), await connected(port)
+    assert first
+    assert second
+    assert b" 503 " in (await exchange(port, GET)).splitlines()[0]
+    first.close()
+    async with asyncio.timeout(20):
+        while not (again := await connected(port)):
+            pass
+    for one in (second, again):
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"limits": Limits(connections_each=1)},
+        {
+            "limits": Limits(connections_each=1, uncounted=()),
+            "installation": InstallationSpec(proxy=ProxySpec(trusted=("127.0.0.1",))),
+        },
+    ],
+    ids=["loopback", "proxy"],
+)
+async def test_who_stands_for_many_may_have_all(serving: Serving, more: dict[str, Any]) -> None:
+    port = await serving(**more)
+    for one in [await connected(port) for _ in range(3)]:
+        assert one
+        one.close()
