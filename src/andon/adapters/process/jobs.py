@@ -8,14 +8,22 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from andon.adapters.process import environment, sandbox
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
-from andon.adapters.process.files import read_all, safe_name, unwritable, write_json
+from andon.adapters.process.files import safe_name, unwritable
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import Masking, expect_values, spawn_masked
-from andon.adapters.process.spawn import Group, Watched
+from andon.adapters.process.records import (
+    KEPT_IN_MEMORY,
+    JobRecord,
+    Journal,
+    RecordFiles,
+    Records,
+    Stage,
+)
+from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
@@ -35,21 +43,6 @@ _SCRIPT = (
 _log = logging.getLogger("andon.jobs")
 
 
-class JobRecord(Struct, frozen=True, kw_only=True):
-    """What the agent writes down of a job, before, while and after it runs."""
-
-    key: str
-    run: str
-    name: str
-    log: str
-    started_at: float
-    timeout_seconds: float
-    group: Group
-    masked: bool = False
-    ended_for: EndedFor = ""
-    outcome: JobDone | None = None
-
-
 class JobRunner:
     """The executor's end on this host.
 
@@ -59,6 +52,7 @@ class JobRunner:
         cgroups: Groups this machine allows.
         sandboxed: Whether bubblewrap works here.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+        alone: Jobs end with this very process, and nobody takes them up again: a local run.
     """
 
     def __init__(
@@ -69,8 +63,12 @@ class JobRunner:
         *,
         sandboxed: bool,
         port_of: environment.PortOf,
+        alone: Journal | None = None,
     ) -> None:
         self._layout = layout
+        self._alone = alone
+        self._written: Records = alone or RecordFiles(layout.jobs)
+        self._reaper = inherit_orphans() if alone else 0
         self._clock = clock
         self._cgroups = cgroups
         self._sandboxed = sandboxed
@@ -79,16 +77,32 @@ class JobRunner:
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
 
     async def open(self) -> None:
-        """Read what was written down; take up again what still runs or ended meanwhile."""
-        for record in read_all(self._layout.jobs, JobRecord):
+        """Read what was written down; take up again what still runs or ended meanwhile.
+
+        What an earlier process that was alone left running is ended: nobody heard it any more.
+        """
+        if self._alone is not None:
+            await self._end_orphans(self._alone)
+        for record in self._written.load():
             if record.outcome is None:
                 self._records[record.key] = record
                 masking = Masking.found(record.group) if record.masked else None
                 self._watch(record, None, masking)
             elif record.started_at + _KEEP_SECONDS < self._clock.now():
-                self._file(record.key).unlink(missing_ok=True)
+                self._written.forget(record.key)
             else:
                 self._records[record.key] = record
+
+    async def _end_orphans(self, journal: Journal) -> None:
+        if not journal.was_left:
+            return
+        for record in journal.load():
+            if record.outcome is None:
+                await structs.replace(record.group, reaper=0).kill()
+                self._records[record.key] = record
+                ended = self._ended(record, None, timed_out=False)
+                self._conclude(record, self._judge(record, ended))
+        await kill_marked_below(journal.marker(""))
 
     async def close(self) -> None:
         """Interrupt every running job."""
@@ -127,7 +141,7 @@ class JobRunner:
         return Done()
 
     async def _end(self, record: JobRecord, why: EndedFor) -> None:
-        self._try_save(structs.replace(record, ended_for=why))
+        self._try_save(structs.replace(record, ended_for=why), "started")
         await record.group.stop(_GRACE_SECONDS)
         task = self._tasks.get(record.key)
         if task is not None:
@@ -141,7 +155,7 @@ class JobRunner:
             log="",
             started_at=self._clock.now(),
             timeout_seconds=0,
-            group=Group(marker=str(self._file(key))),
+            group=Group(marker=self._written.marker(key)),
             outcome=JobDone(state="cancelled", message="cancelled before it started"),
         )
 
@@ -156,11 +170,11 @@ class JobRunner:
             watched, masking = self._spawn(action, record, secrets)
         except AndonError:
             del self._records[key]
-            self._file(key).unlink(missing_ok=True)
+            self._written.forget(key)
             raise
         group = structs.replace(record.group, leader=watched.identity)
         record = structs.replace(record, group=group)
-        self._try_save(record)
+        self._try_save(record, "started")
         self._watch(record, watched, masking)
 
     def _plan(self, action: RunJob, key: str) -> JobRecord:
@@ -177,7 +191,7 @@ class JobRunner:
             log=self._layout.job_log(action.run, action.job.name, key),
             started_at=self._clock.now(),
             timeout_seconds=action.job.timeout_seconds,
-            group=Group(marker=str(self._file(key)), cgroup=cgroup),
+            group=Group(marker=self._written.marker(key), cgroup=cgroup, reaper=self._reaper),
             masked=bool(action.job.secrets),
         )
 
@@ -195,9 +209,10 @@ class JobRunner:
         if self._sandboxed:
             network = action.job.network or bool(action.environment and action.needs)
             inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
+        script, before = ("", []) if self._alone else (_SCRIPT, [str(self._exit_file(record.key))])
         return spawn_masked(
-            _SCRIPT,
-            [str(self._exit_file(record.key)), *inner],
+            script,
+            [*before, *inner],
             group=record.group,
             folder=work_tree,
             log=self._layout.logs / record.log,
@@ -239,10 +254,19 @@ class JobRunner:
             await masking.end()
         outcome = self._judge(record, ended)
         shutil.rmtree(self._temporary(record.key), ignore_errors=True)
-        latest = self._records[record.key]
-        self._try_save(structs.replace(latest, outcome=outcome))
-        self._exit_file(record.key).unlink(missing_ok=True)
+        self._conclude(self._records[record.key], outcome)
         return outcome
+
+    def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
+        """Write down how a job ended."""
+        self._try_save(structs.replace(record, outcome=outcome), "ended")
+        if self._alone is None:
+            self._exit_file(record.key).unlink(missing_ok=True)
+            return
+        if len(self._records) > KEPT_IN_MEMORY:
+            oldest = next((one for one in self._records.values() if one.outcome), None)
+            if oldest is not None:
+                del self._records[oldest.key]
 
     async def _end_of(self, record: JobRecord, watched: Watched | None) -> tuple[int | None, bool]:
         """Wait until the command ends or its time is over; return its exit code and which it was."""
@@ -260,6 +284,8 @@ class JobRunner:
         return (code if written is None and shell_ended_by_itself else written), False
 
     def _written_code(self, key: str) -> int | None:
+        if self._alone:
+            return None
         try:
             return int(self._exit_file(key).read_text())
         except (OSError, ValueError):
@@ -283,20 +309,17 @@ class JobRunner:
         )
 
     def _save(self, record: JobRecord) -> JobRecord:
-        write_json(self._file(record.key), record)
+        self._written.save(record, "planned" if record.outcome is None else "ended")
         self._records[record.key] = record
         return record
 
-    def _try_save(self, record: JobRecord) -> None:
+    def _try_save(self, record: JobRecord, stage: Stage) -> None:
         """Write down what happened; a full disk does not undo it, and a new agent finds out again."""
         self._records[record.key] = record
         try:
-            write_json(self._file(record.key), record)
+            self._written.save(record, stage)
         except Unavailable as error:
             _log.error("%s", error)
-
-    def _file(self, key: str) -> Path:
-        return self._layout.jobs / f"{safe_name(key)}.json"
 
     def _exit_file(self, key: str) -> Path:
         return self._layout.jobs / f"{safe_name(key)}.exit"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,18 +19,27 @@ class ProcessId(Struct, frozen=True):
     start_ticks: int
 
 
-def _stat(pid: int) -> list[str] | None:
+def _read(path: str) -> bytes:
+    """Read a small file of ``/proc``; pathlib and decoding cost more than the kernel does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, ValueError):
+        return os.read(descriptor, 1 << 16)
+    finally:
+        os.close(descriptor)
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    try:
+        text = _read(f"/proc/{pid}/stat")
+    except OSError:
         return None
-    return text[text.rindex(")") + 2 :].split()
+    return text[text.rindex(b")") + 2 :].split()
 
 
 def identify(pid: int) -> ProcessId | None:
     """Return the identity of a running process; None if there is none (a zombie does not run)."""
     fields = _stat(pid)
-    if fields is None or fields[0] in "ZX":
+    if fields is None or fields[0] in b"ZX":
         return None
     return ProcessId(pid, int(fields[19]))
 
@@ -61,26 +70,71 @@ def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def _carries(pid: int, marker: bytes) -> bool:
+def _environment(pid: int) -> bytes:
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read()
     except OSError:
-        return False
-    return marker in environment.split(b"\0")
+        return b""
 
 
-def marked(marker: str) -> set[int]:
+def marked(marker: str, among: Iterable[int] | None = None) -> set[int]:
     """Find the running processes started with this marker, and their descendants.
 
     Args:
         marker: Value of the ``MARKER`` variable.
+        among: Where to look; None: everywhere.
     """
     wanted = f"{MARKER}={marker}".encode()
-    return {pid for pid in _pids() if _carries(pid, wanted) and identify(pid)}
+    pids = _pids() if among is None else among
+    return {pid for pid in pids if wanted in _environment(pid).split(b"\0") and identify(pid)}
 
 
-def in_session(leader: ProcessId) -> set[int]:
-    """Find the members of a session whose leader still runs (else its number may be used again)."""
+def marked_below(prefix: str) -> set[int]:
+    """Find the running processes whose marker begins so.
+
+    Args:
+        prefix: Beginning of the value of the ``MARKER`` variable.
+    """
+    wanted = f"\0{MARKER}={prefix}".encode()
+    return {pid for pid in _pids() if wanted in b"\0" + _environment(pid) and identify(pid)}
+
+
+def in_session(leader: ProcessId, among: Iterable[int] | None = None) -> set[int]:
+    """Find the members of a session whose leader still runs (else its number may be used again).
+
+    Args:
+        leader: Of the session.
+        among: Where to look; None: everywhere.
+    """
     if not is_alive(leader):
         return set()
-    return {pid for pid in _pids() if session_of(pid) == leader.pid and identify(pid)}
+    pids = _pids() if among is None else among
+    return {pid for pid in pids if session_of(pid) == leader.pid and identify(pid)}
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process, those that ended and wait to be seen included."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        lists = [_read(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+    except OSError:
+        return []
+    return [int(word) for words in lists for word in words.split()]
+
+
+def descendants(pid: int, spare: Container[int] = ()) -> set[int]:
+    """Return all processes below one.
+
+    Args:
+        pid: Where to begin.
+        spare: Children of it that are left out, with all below them.
+    """
+    found: set[int] = set()
+    ahead = [child for child in children(pid) if child not in spare]
+    while ahead:
+        one = ahead.pop()
+        if one not in found:
+            found.add(one)
+            ahead += children(one)
+    return found

@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +20,22 @@ from andon.kernel.errors import Unavailable
 
 _POLL_SECONDS = 0.02
 _KILL_SECONDS = 10.0
+_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def inherit_orphans() -> int:
+    """Become the parent of whatever loses its own below this process; return who that is."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return os.getpid()
+
+
+def see_off(pids: Iterable[int]) -> None:
+    """Let the kernel forget inherited processes that have ended."""
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -29,19 +45,35 @@ class Group(Struct, frozen=True, kw_only=True):
         marker: Value of ``ANDON_PROCESS`` in their environment.
         cgroup: Where they live.
         leader: The first of them, if it was recorded.
+        reaper: This process inherits every orphan of theirs (see ``inherit_orphans``); 0: nobody does.
     """
 
     marker: str
     cgroup: Cgroup = Cgroup()
     leader: procfs.ProcessId | None = None
+    reaper: int = 0
 
     def members(self) -> set[int]:
         """Return the pids of all that run."""
         leader = {self.leader.pid} if self.leader and procfs.is_alive(self.leader) else set()
         if self.cgroup.folders:
             return leader | {pid for pid in self.cgroup.members() if procfs.identify(pid)}
+        if self.reaper == os.getpid():
+            return self._inherited()
         session = procfs.in_session(self.leader) if self.leader else set()
         return session | procfs.marked(self.marker)
+
+    def _inherited(self) -> set[int]:
+        """Look only among what is below this process, instead of at all of the machine."""
+        below = procfs.descendants(self.reaper)
+        if not below:
+            return below
+        found = procfs.marked(self.marker, below)
+        if self.leader and procfs.is_alive(self.leader):
+            family = procfs.descendants(self.leader.pid) | {self.leader.pid}
+            found |= {pid for pid in family if procfs.identify(pid)}
+            found |= procfs.in_session(self.leader, below)
+        return found
 
     def find_leader(self) -> procfs.ProcessId | None:
         """Find the running leader, even if whoever started it died before writing it down."""
@@ -64,7 +96,9 @@ class Group(Struct, frozen=True, kw_only=True):
             Unavailable: One cannot be killed (it hangs in the kernel).
         """
         deadline = time.monotonic() + _KILL_SECONDS
-        while self.members():
+        killed: set[int] = set()
+        while members := self.members():
+            killed |= members
             self.cgroup.kill()
             self._signal(signal.SIGKILL)
             if time.monotonic() > deadline:
@@ -74,6 +108,8 @@ class Group(Struct, frozen=True, kw_only=True):
                 )
             await asyncio.sleep(_POLL_SECONDS)
         self.cgroup.remove()
+        if self.reaper == os.getpid():
+            see_off(killed - ({self.leader.pid} if self.leader else set()))
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in self.members():
@@ -89,6 +125,16 @@ class Group(Struct, frozen=True, kw_only=True):
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True
+
+
+async def kill_marked_below(prefix: str) -> None:
+    """Kill all processes whose marker begins so, until none is left or they cannot be killed."""
+    deadline = time.monotonic() + _KILL_SECONDS
+    while (found := procfs.marked_below(prefix)) and time.monotonic() < deadline:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 class Watched:
@@ -147,7 +193,7 @@ def spawn(
     """Start a shell script as leader of a new session that first enters its cgroup.
 
     Args:
-        script: Shell text; ``$@`` are the arguments.
+        script: Shell text; ``$@`` are the arguments. Empty: they are the command itself.
         arguments: What the script runs.
         group: The group it shall belong to.
         folder: Where it runs.
@@ -158,10 +204,14 @@ def spawn(
     Raises:
         Unavailable: The machine cannot start it.
     """
+    before = _enter(group.cgroup, memory_bytes)
+    if before and not script:
+        script = 'exec "$@"'
+    command = ["/bin/sh", "-c", before + script, "andon", *arguments] if script else [*arguments]
     try:
         with _opened(log) as output:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", _enter(group.cgroup, memory_bytes) + script, "andon", *arguments],
+                command,
                 cwd=folder,
                 env={**env, procfs.MARKER: group.marker},
                 stdin=subprocess.DEVNULL,
