@@ -159,6 +159,8 @@ class ChangeSpec(Record, kw_only=True, frozen=True):
     trusted: bool = True
     templates: dict[str, TemplateSpec] = {}
     """Templates its pipeline uses, by ``source@revision/file#name`` (own ones: ``#name``)."""
+    input_digests: dict[str, str] = {}
+    """Mode and id of the files that jobs declare as their inputs, by path."""
     origins: dict[str, str] = {}
     """Where jobs and Templates are written (``file:line``): ``job/<name>``, ``template/<key>``,
     ``template/<key>/job/<name>``."""
