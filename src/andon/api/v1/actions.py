@@ -71,6 +71,7 @@ class CaseDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         message: Why it failed or was skipped, one line.
         file: Where it is written, if the report says so.
         line: There.
+        flaky: It passed, but only at another try within the same attempt of the job.
     """
 
     id: str
@@ -79,6 +80,7 @@ class CaseDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     message: str = ""
     file: str = ""
     line: int = 0
+    flaky: bool = False
 
 
 class TestsDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -91,6 +93,8 @@ class TestsDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
         seconds: Sum of their durations.
         failures: Those that failed, at most 200, in the report's order.
         cases: Blob with all of them (JSON lines of ``CaseDone``, gzip).
+        declared: How many the reports say there are; more than were found where a suite broke off.
+        flaky: Ids of those that passed only at another try, at most 200.
     """
 
     __test__ = False
@@ -100,6 +104,8 @@ class TestsDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     seconds: float = 0
     failures: tuple[CaseDone, ...] = ()
     cases: str = ""
+    declared: int = 0
+    flaky: tuple[str, ...] = ()
 
 
 class CoverageDone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
