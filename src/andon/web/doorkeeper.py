@@ -193,6 +193,7 @@ _ROLE = {
     "approve": "approver",
     "operate": "operator",
     "administer": "admin",
+    "work": "worker",
 }
 
 

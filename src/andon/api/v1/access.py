@@ -13,18 +13,22 @@ from msgspec import Struct
 
 from andon.api.v1.records import Record
 
-Verb = Literal["view", "ship", "approve", "hold", "operate", "administer"]
+Verb = Literal["view", "ship", "approve", "hold", "operate", "administer", "work"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
-Role = Literal["viewer", "developer", "approver", "operator", "admin"]
+Role = Literal["viewer", "developer", "approver", "operator", "admin", "worker"]
 ROLES: dict[Role, frozenset[Verb]] = {
     "viewer": frozenset({"view"}),
     "developer": frozenset({"view", "ship", "hold"}),
     "approver": frozenset({"view", "approve", "hold"}),
     "operator": frozenset({"view", "ship", "hold", "operate"}),
-    "admin": frozenset(VERBS),
+    "admin": frozenset(VERBS) - {"work"},
+    "worker": frozenset({"work"}),
 }
-"""What each role may do, in the environments it is granted for."""
+"""What each role may do, in the environments it is granted for.
+
+Who works is told the secrets of jobs: nobody else may, and a worker may nothing else.
+"""
 
 EVERYWHERE = "*"
 """Environment of a grant that holds in all of them, and for what belongs to none."""

@@ -31,11 +31,15 @@ from andon.api.v1.records import (
     IncidentSpec,
     IncidentStatus,
     JobResultSpec,
+    RemoteJobSpec,
+    RemoteJobStatus,
     RunSpec,
     RunStatus,
     ScheduleSpec,
     ScheduleStatus,
     SecretSpec,
+    WorkerSpec,
+    WorkerStatus,
 )
 
 RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
@@ -57,9 +61,13 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Secret": (SecretSpec, Empty),
     "Hook": (HookSpec, Empty),
     "Delivery": (DeliverySpec, Empty),
+    "Worker": (WorkerSpec, WorkerStatus),
+    "RemoteJob": (RemoteJobSpec, RemoteJobStatus),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
 }
 """Each kind's spec and status."""
 
-INNER = frozenset({"User", "Team", "Token", "Session", "Request", "Secret", "Hook", "Delivery"})
+INNER = frozenset(
+    {"User", "Team", "Token", "Session", "Request", "Secret", "Hook", "Delivery", "RemoteJob"}
+)
 """Kinds that are nobody's business but Andon's own: no answer shows such an object as it is."""
