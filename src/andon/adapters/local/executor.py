@@ -9,6 +9,7 @@ from typing import Protocol
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
 from andon.adapters.local.opening import opened
+from andon.adapters.process.masked import refuse_strangers
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.errors import Unavailable
 from andon.ports import ArtifactStore, Source
@@ -58,6 +59,7 @@ class LocalExecutor:
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Run a job to its end; the same key finds its work tree and the job again."""
+        refuse_strangers(action)
         await asyncio.to_thread(self._ensure_tree, action, intent.key)
         values = await opened(action.job.secrets, self._secrets)
         return await self._agent.run_job(action, intent, values)

@@ -11,10 +11,17 @@ from pathlib import Path
 from msgspec import structs
 
 from andon.adapters.process import environment, sandbox
+from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.files import safe_name, unwritable
 from andon.adapters.process.layout import Layout
-from andon.adapters.process.masked import Masking, expect_values, spawn_masked
+from andon.adapters.process.masked import (
+    Masking,
+    expect_values,
+    refuse_strangers,
+    spawn_masked,
+)
+from andon.adapters.process.prepared import Prepared, prepare, step_names
 from andon.adapters.process.records import (
     KEPT_IN_MEMORY,
     JobRecord,
@@ -23,7 +30,10 @@ from andon.adapters.process.records import (
     Records,
     Stage,
 )
+from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
+from andon.adapters.process.steps import read_note, read_steps
+from andon.adapters.process.usage import of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
@@ -124,6 +134,7 @@ class JobRunner:
         """
         record = self._records.get(intent.key)
         if record is None:
+            refuse_strangers(action)
             expect_values(action.job.secrets, secrets)
             self._start(action, intent.key, secrets)
         elif record.outcome is not None:
@@ -165,9 +176,10 @@ class JobRunner:
                 f"job {action.job.name} of run {action.run}: work tree deleted",
                 hint=f"`andon logs {action.run}`; the next attempt checks it out again",
             )
-        record = self._save(self._plan(action, key))
+        prepared = self._prepare(action, key)
+        record = self._save(self._plan(action, key, prepared))
         try:
-            watched, masking = self._spawn(action, record, secrets)
+            watched, masking = self._spawn(action, record, prepared, secrets)
         except AndonError:
             del self._records[key]
             self._written.forget(key)
@@ -177,7 +189,23 @@ class JobRunner:
         self._try_save(record, "started")
         self._watch(record, watched, masking)
 
-    def _plan(self, action: RunJob, key: str) -> JobRecord:
+    def _prepare(self, action: RunJob, key: str) -> Prepared:
+        temporary = self._temporary(key)
+        log = self._layout.job_log(action.run, action.job.name, key)
+        try:
+            (temporary / "home").mkdir(parents=True, exist_ok=True)
+            return prepare(
+                action.job,
+                key,
+                temporary=temporary,
+                log=self._layout.logs / log,
+                taken={port for job in self.running() for port in job.services.values()},
+                own_network=self._sandboxed and not _has_network(action),
+            )
+        except OSError as error:
+            raise unwritable(temporary, error) from error
+
+    def _plan(self, action: RunJob, key: str, prepared: Prepared) -> JobRecord:
         limits = Limits(processes=_MOST_PROCESSES)
         try:
             cgroup = self._cgroups.create(f"job-{safe_name(key)}", limits)
@@ -193,21 +221,19 @@ class JobRunner:
             timeout_seconds=action.job.timeout_seconds,
             group=Group(marker=self._written.marker(key), cgroup=cgroup, reaper=self._reaper),
             masked=bool(action.job.secrets),
+            steps=step_names(action.job),
+            services=prepared.ports,
         )
 
     def _spawn(
-        self, action: RunJob, record: JobRecord, secrets: Mapping[str, str]
+        self, action: RunJob, record: JobRecord, prepared: Prepared, secrets: Mapping[str, str]
     ) -> tuple[Watched, Masking | None]:
         work_tree = self._layout.work_tree(record.key)
         temporary = self._temporary(record.key)
-        try:
-            (temporary / "home").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(temporary, error) from error
-        env = self._environment(action, temporary)
-        inner = ["/bin/sh", "-euc", action.job.run]
+        env = self._environment(action, temporary) | prepared.env
+        inner = ["/bin/sh", "-euc", prepared.text]
         if self._sandboxed:
-            network = action.job.network or bool(action.environment and action.needs)
+            network = _has_network(action)
             inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
         script, before = ("", []) if self._alone else (_SCRIPT, [str(self._exit_file(record.key))])
         return spawn_masked(
@@ -248,11 +274,14 @@ class JobRunner:
             leader = record.group.find_leader()
             watched = Watched(leader) if leader else None
         code, timed_out = await self._end_of(record, watched)
+        used = of_cgroup(record.group.cgroup)
         ended = self._ended(record, code, timed_out=timed_out)
         await record.group.kill()
         if masking is not None:
             await masking.end()
-        outcome = self._judge(record, ended)
+        if watched is not None:
+            used = used.at_least(watched.usage)
+        outcome = self._judge(record, structs.replace(ended, usage=used))
         shutil.rmtree(self._temporary(record.key), ignore_errors=True)
         self._conclude(self._records[record.key], outcome)
         return outcome
@@ -292,21 +321,28 @@ class JobRunner:
             return None
 
     def _ended(self, record: JobRecord, code: int | None, *, timed_out: bool) -> Ended:
+        notes = self._temporary(record.key) / FOLDER
         return Ended(
             exit_code=code,
             seconds=max(0, self._clock.now() - record.started_at),
             timeout_seconds=record.timeout_seconds if timed_out else None,
             ended_for=self._records[record.key].ended_for,
             out_of_memory=record.group.cgroup.oom_kills() > 0,
+            said=read_note(notes / "said").strip(),
+            died=died(notes, record.services),
         )
 
     def _judge(self, record: JobRecord, ended: Ended) -> JobDone:
-        return judge(
+        outcome = judge(
             ended,
             log=record.log,
             log_file=self._layout.logs / record.log,
             work_tree=self._layout.work_tree(record.key),
         )
+        if not record.steps:
+            return outcome
+        notes = self._temporary(record.key) / FOLDER / "steps"
+        return structs.replace(outcome, steps=read_steps(notes, record.steps, outcome.state))
 
     def _save(self, record: JobRecord) -> JobRecord:
         self._written.save(record, "planned" if record.outcome is None else "ended")
@@ -327,3 +363,7 @@ class JobRunner:
     def _temporary(self, key: str) -> Path:
         work_tree = self._layout.work_tree(key)
         return work_tree.with_name(f"{work_tree.name}.tmp")
+
+
+def _has_network(action: RunJob) -> bool:
+    return action.job.network or bool(action.environment and action.needs)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from andon.adapters.process import dumps, procfs
 from andon.adapters.process.spawn import Group, Watched, spawn
-from andon.kernel.errors import InvalidDocument, StepFailed, Unavailable
+from andon.api.v1.actions import RunJob
+from andon.kernel.errors import Denied, InvalidDocument, StepFailed, Unavailable
 
 _DRAIN_SECONDS = 10.0
 _MASKER = (sys.executable, "-P", "-m", "andon.adapters.process.masker")
@@ -63,6 +64,19 @@ class Masking:
         if code != 0 and self._group.members():
             _log.error("the masker of %s has ended; so does the process", self._group.marker)
             await self._group.kill()
+
+
+def refuse_strangers(action: RunJob) -> None:
+    """Give a stranger's unreviewed change no secrets, whoever asked for it.
+
+    Raises:
+        Denied: Its job names some.
+    """
+    if action.job.secrets and not action.trusted:
+        raise Denied(
+            f"job {action.job.name} of an unreviewed change names secrets, and gets none",
+            hint="review the change, or leave the secret out of jobs that strangers' changes run",
+        )
 
 
 def expect_values(refs: Iterable[str], values: Mapping[str, str]) -> None:

@@ -33,6 +33,8 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     group: Group
     masked: bool = False
     ended_for: EndedFor = ""
+    steps: tuple[str, ...] = ()
+    services: dict[str, int] = {}
     outcome: JobDone | None = None
 
 

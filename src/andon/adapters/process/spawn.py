@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from andon.adapters.process import procfs
 from andon.adapters.process.cgroups import Cgroup
+from andon.adapters.process.usage import Usage, wait_and_measure
 from andon.kernel.errors import Unavailable
 
 _POLL_SECONDS = 0.02
@@ -146,6 +147,7 @@ class Watched:
         self.identity = identity
         self._child = child
         self._ended = asyncio.Event()
+        self.usage = Usage()
         self._watch()
 
     def _watch(self) -> None:
@@ -172,7 +174,11 @@ class Watched:
             Its exit code, negative for a signal; None if it was not our child.
         """
         await self._ended.wait()
-        return self._child.wait() if self._child else None
+        if self._child is None:
+            return None
+        if self._child.returncode is None:
+            self._child.returncode, self.usage = wait_and_measure(self._child.pid)
+        return self._child.returncode
 
     @property
     def alive(self) -> bool:

@@ -11,12 +11,15 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from andon.adapters.process.logs import last_lines
+from andon.adapters.process.usage import Usage
 from andon.api.v1.actions import JobDone
 
 _NOT_FOUND = re.compile(r"(?:^|: )(?:line )?\d+: (?:exec: )?(.+?): (?:command )?not found", re.M)
 _NO_SPACE = "No space left on device"
 _LEAST_FREE_BYTES = 1 << 20
 _MESSAGE_BYTES = 2000
+_UNSEEN = re.compile("\x1b\\[0Ksection_(start|end):[^\r\n]*(\r\x1b\\[0K)?\n?")
+"""Marks of steps: for log pages, not for a message of a few lines."""
 
 EndedFor = Literal["", "cancelled", "shutdown"]
 
@@ -30,6 +33,9 @@ class Ended(Struct, frozen=True, kw_only=True):
         timeout_seconds: The time it was allowed, if it was ended for that.
         ended_for: Why we ended it, if we did: ``cancelled`` or ``shutdown``.
         out_of_memory: The kernel killed a process of it for memory.
+        said: Why its own shell ended it, if it did: a service was not ready.
+        died: Which service of it died.
+        usage: What it used.
     """
 
     exit_code: int | None
@@ -37,6 +43,9 @@ class Ended(Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     ended_for: EndedFor = ""
     out_of_memory: bool = False
+    said: str = ""
+    died: str = ""
+    usage: Usage = Usage()
 
 
 def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone:
@@ -48,16 +57,32 @@ def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone
         log_file: Its log.
         work_tree: Where it ran.
     """
-    done = JobDone(state="passed", exit_code=ended.exit_code, seconds=ended.seconds, log=log)
+    done = JobDone(
+        state="passed",
+        exit_code=ended.exit_code,
+        seconds=ended.seconds,
+        log=log,
+        cpu_seconds=round(ended.usage.cpu_seconds, 3),
+        memory_bytes=ended.usage.memory_bytes,
+    )
     if ended.ended_for == "cancelled":
         return _as(done, state="cancelled", message="cancelled")
-    if ended.exit_code == 0 and ended.timeout_seconds is None:
+    if ended.exit_code == 0 and ended.timeout_seconds is None and not ended.died:
         return done
-    tail = last_lines(log_file)
+    tail = _UNSEEN.sub("", last_lines(log_file))
     trouble = _machine_trouble(ended, tail, work_tree)
     if trouble:
-        return _as(done, state="interrupted", fault="machine", message=_with(trouble, tail))
-    return _as(done, state="failed", fault="change", message=_with(_reason(ended, tail), tail))
+        message = _with(trouble, tail)
+        return _as(done, state="interrupted", fault="machine", reason="machine", message=message)
+    message = _with(_reason(ended, tail), tail)
+    return _as(done, state="failed", fault="change", reason=_word(ended), message=message)
+
+
+def _word(ended: Ended) -> str:
+    """Return what ``retry.on`` calls the reason."""
+    if ended.timeout_seconds is not None:
+        return "timeout"
+    return "out-of-memory" if ended.out_of_memory else "failure"
 
 
 def _as(done: JobDone, **changes: object) -> JobDone:
@@ -73,6 +98,8 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
         return ""
     if _NO_SPACE in tail or shutil.disk_usage(work_tree).free < _LEAST_FREE_BYTES:
         return f"the disk of {work_tree} is full"
+    if ended.said or ended.died:
+        return ""
     if ended.exit_code is None:
         return "the job was killed from outside, or the machine restarted"
     if ended.exit_code == 1 and tail.rpartition("\n")[2].startswith("bwrap: "):
@@ -83,7 +110,10 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
 def _reason(ended: Ended, tail: str) -> str:
     code = ended.exit_code
     if ended.timeout_seconds is not None:
-        return f"not done within {ended.timeout_seconds:g} s; ended with all its children"
+        also = f"; {ended.died}" if ended.died else ""
+        return f"not done within {ended.timeout_seconds:g} s; ended with all its children{also}"
+    if ended.said or ended.died:
+        return ended.said or ended.died
     if ended.out_of_memory:
         return "killed because its memory limit was used up"
     if code == 127:
