@@ -80,6 +80,18 @@ def _plain(type_: inspect.Type) -> inspect.Type:
     return type_
 
 
+def _options(type_: inspect.Type) -> list[inspect.Type]:
+    """Return what a type may be, besides nothing, without descriptions."""
+    match type_:
+        case inspect.Metadata():
+            return _options(type_.type)
+        case inspect.UnionType():
+            return [option for inner in type_.types for option in _options(inner)]
+        case inspect.NoneType():
+            return []
+    return [type_]
+
+
 def _nullable(type_: inspect.Type) -> bool:
     if isinstance(type_, inspect.Metadata):
         return _nullable(type_.type)
@@ -91,7 +103,11 @@ def _nullable(type_: inspect.Type) -> bool:
 def _walk(value: object, type_: inspect.Type, path: Path) -> Iterator[Misfit]:
     if value is None and _nullable(type_):
         return
-    plain = _plain(type_)
+    options = _options(type_)
+    if len(options) > 1:
+        yield from _walk_options(value, type_, options, path)
+        return
+    plain = options[0]
     if isinstance(plain, inspect.StructType):
         yield from _walk_struct(value, plain, path)
     elif isinstance(plain, inspect.DictType):
@@ -102,6 +118,22 @@ def _walk(value: object, type_: inspect.Type, path: Path) -> Iterator[Misfit]:
         hint, quote = _advice(value, plain, path)
         message = f"expected {expected(type_)}, found {found(value)}"
         yield Misfit(path=path, message=message, hint=hint, quote=quote)
+
+
+def _walk_options(
+    value: object, type_: inspect.Type, options: list[inspect.Type], path: Path
+) -> Iterator[Misfit]:
+    """Find one option that fits; of a list, say what is wrong with its items."""
+    if any(next(_walk(value, option, path), None) is None for option in options):
+        return
+    lists = [option for option in options if isinstance(option, inspect.VarTupleType)]
+    if isinstance(value, list) and lists:
+        yield from _walk_list(value, lists[0], path)
+        return
+    message = f"expected {expected(type_)}, found {found(value)}"
+    words = [word for one in options if isinstance(one, inspect.LiteralType) for word in one.values]
+    hint = did_you_mean(value, map(str, words)) if words and isinstance(value, str) else ""
+    yield Misfit(path=path, message=message, hint=hint)
 
 
 def _walk_struct(value: object, type_: inspect.StructType, path: Path) -> Iterator[Misfit]:
@@ -187,6 +219,10 @@ def _walk_list(value: object, type_: inspect.VarTupleType, path: Path) -> Iterat
         return
     if type_.min_length and len(value) < type_.min_length:
         yield Misfit(path=path, message="expected at least one item, found an empty list")
+    if type_.max_length is not None and len(value) > type_.max_length:
+        message = f"expected at most {type_.max_length} items, found {len(value)}"
+        yield Misfit(path=path, message=message)
+        return
     for number, item in enumerate(value):
         yield from _walk(item, type_.item_type, (*path, number))
 
@@ -224,7 +260,8 @@ def _is_number(value: object) -> bool:
 
 def _text_fits(value: str, type_: inspect.StrType) -> bool:
     # A whole match: "$" alone would let a trailing line break through.
-    return len(value) >= (type_.min_length or 0) and (
+    most = len(value) if type_.max_length is None else type_.max_length
+    return (type_.min_length or 0) <= len(value) <= most and (
         not type_.pattern or re.fullmatch(type_.pattern, value) is not None
     )
 
@@ -259,6 +296,10 @@ _PATTERNS = {
         "a name of lower-case letters, digits and dashes (at most 63)"
     ),
     r"^/\S*$": "a path that starts with `/`",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "a name of letters, digits and underscores",
+    r"^[0-9a-f]{40}$": "a full commit id (40 hexadecimal digits)",
+    r"^\d+\.\d+\.\d+$": "a version such as `1.2.0`",
+    r"^\d{4}-\d{2}-\d{2}$": "a day such as `2026-12-31`",
     r"^https?://\S+$": "an address that starts with `http://` or `https://`",
     r"^[0-9]+[mhdw]$": "a length of time such as `30d`, `4w` or `12h`",
     r"^\S+:[0-9]{1,5}$": "an address and a port such as `127.0.0.1:7411`",
@@ -271,12 +312,15 @@ _PATTERNS = {
 
 def expected(type_: inspect.Type) -> str:
     """Say what a type wants, for people."""
-    plain = _plain(type_)
+    options = _options(type_)
+    if len(options) > 1:
+        return _any_of(options)
+    plain = options[0]
     match plain:
         case inspect.StrType():
             if plain.pattern:
                 return _PATTERNS.get(plain.pattern, f"text that matches `{plain.pattern}`")
-            return "text that is not empty" if plain.min_length else "text"
+            return _length(plain)
         case inspect.BoolType():
             return "`true` or `false`"
         case inspect.IntType():
@@ -293,6 +337,20 @@ def expected(type_: inspect.Type) -> str:
             names = ", ".join(f"`{field.encode_name}`" for field in plain.fields[:4])
             return f"a mapping with {names}{', …' if len(plain.fields) > 4 else ''}"
     return "another value"
+
+
+def _any_of(options: list[inspect.Type]) -> str:
+    """Name options; of whole numbers without bounds and numbers, only the wider."""
+    wide = any(isinstance(option, inspect.FloatType) for option in options)
+    named = [one for one in options if not (wide and isinstance(one, inspect.IntType))]
+    return " or ".join(dict.fromkeys(expected(option) for option in named))
+
+
+def _length(type_: inspect.StrType) -> str:
+    if type_.max_length is None:
+        return "text that is not empty" if type_.min_length else "text"
+    fewest = f"{type_.min_length} to " if type_.min_length else "at most "
+    return f"text of {fewest}{type_.max_length} characters"
 
 
 def _range(type_: inspect.IntType | inspect.FloatType) -> str:
