@@ -69,7 +69,8 @@ class Session:
         from andon.cli.logins import current_login, logins_file
         from andon.client.wire import SOCKET, Server
 
-        named = self.given_server or os.environ.get("ANDON_SERVER", "")
+        told = "" if self.given_state else os.environ.get("ANDON_SERVER", "")
+        named = self.given_server or told
         here = self.given_state or os.environ.get("ANDON_STATE", "")
         if not named and (here or (self.state / SOCKET).exists()):
             return None
