@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -41,6 +43,36 @@ class FileBlobs:
             raise Untrusted(f"the blob {digest} was altered")
         return data
 
+    def has(self, digest: str) -> bool:
+        """Say whether bytes of this digest were kept."""
+        return self._file(digest).is_file()
+
+    def path(self, digest: str) -> Path:
+        """Return the file of a blob, unread: whoever takes its bytes elsewhere checks them there.
+
+        Raises:
+            NotFound: It is not there.
+        """
+        if not self.has(digest):
+            raise NotFound(f"the blob {digest} is missing")
+        return self._file(digest)
+
+    def adopt(self, file: Path, digest: str) -> None:
+        """Keep a file of the same file system that has this digest, durably; it moves here.
+
+        Raises:
+            Untrusted: It has another one; it is removed.
+        """
+        place = self._file(digest)
+        if digest_of(file) != digest:
+            file.unlink()
+            raise Untrusted(f"what came as the blob {digest} has another digest")
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+        file.replace(place)
+        fsync_folder(place.parent)
+
     def delete(self, digest: str) -> None:
         """Forget bytes."""
         file = self._file(digest)
@@ -53,3 +85,9 @@ class FileBlobs:
             raise NotFound(f"{digest!a} is no digest of a blob")
         name = digest.removeprefix("sha256:")
         return self._folder / name[:2] / name
+
+
+def digest_of(file: Path) -> str:
+    """Return the digest of a file."""
+    with file.open("rb") as opened:
+        return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"

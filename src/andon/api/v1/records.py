@@ -697,6 +697,8 @@ class RemoteJobStatus(Record, kw_only=True, frozen=True):
         holder: The token it came with.
         lease: Number of the lease; whoever comes with another one is too late.
         until: Without a sign of the worker until then, it is lost.
+        taken_at: When.
+        begun: It may have been started: nobody may start it again.
         cancelled: It is to end.
         outcome: How it ended (JSON); empty: not yet.
         ended_at: When.
@@ -707,6 +709,7 @@ class RemoteJobStatus(Record, kw_only=True, frozen=True):
     lease: int = 0
     until: float = 0
     taken_at: float = 0
+    begun: bool = False
     cancelled: bool = False
     outcome: str = ""
     ended_at: float = 0
