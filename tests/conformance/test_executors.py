@@ -12,6 +12,7 @@ from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.runtime.system import SystemClock
 from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
 
 
@@ -54,7 +55,7 @@ class TestChildProcess(ExecutorSuite):
 
 
 @pytest.mark.skipif(not sandbox.works(), reason="bubblewrap makes no sandbox here")
-class TestSandbox(ExecutorSuite):
+class TestSandbox(ExecutorSuite, IsolationSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path, groups: Cgroups) -> AsyncIterator[Local]:
         local = Local(tmp_path, groups, sandboxed=True)

@@ -8,6 +8,11 @@ import subprocess
 from pathlib import Path
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
+"""Switches of the machine, which its root may turn wherever it is."""
+_KEPT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
+"""What programs that expect to be root need for their own files and children, and no more: with any
+other a job could mount the system again writable, make devices, or trace what is outside."""
 _ETC = (
     "alternatives",
     "ca-certificates",
@@ -52,6 +57,7 @@ def command(
         *("--bind", str(temporary), "/tmp"),  # noqa: S108 - the sandbox's own
         *binds,
         *("--bind", str(work_tree), str(work_tree)),
+        *("--remount-ro", "/"),
         *("--chdir", str(work_tree), "--"),
         *inner,
     ]
@@ -59,11 +65,20 @@ def command(
 
 def _isolation(*, network: bool) -> list[str]:
     unshare = ["--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    return ["bwrap", *unshare, *([] if network else ["--unshare-net"])]
+    return ["bwrap", *unshare, *([] if network else ["--unshare-net"]), *_capabilities()]
+
+
+def _capabilities() -> list[str]:
+    if os.geteuid() != 0:
+        return []  # Nobody else has any to give.
+    kept = (part for name in _KEPT_CAPABILITIES for part in ("--cap-add", f"CAP_{name}"))
+    return ["--cap-drop", "ALL", *kept]
 
 
 def _system() -> list[str]:
     arguments = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr"]
+    for path in _KERNEL:
+        arguments += ["--ro-bind-try", path, path]
     for path in _SYSTEM:
         if os.path.islink(path):
             arguments += ["--symlink", os.readlink(path), path]
