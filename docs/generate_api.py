@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = Path("src/andon/client/operations.py")
 BATCH = "application/cloudevents-batch+json"
 JSON = "application/json"
+OCTETS = "application/octet-stream"
 NDJSON = "application/x-ndjson"
 RESERVED = {"from": "from_"}
 TOLD = {
@@ -34,6 +35,7 @@ TOLD = {
     "environment": "Name of the environment.",
     "kind": "Kind of object.",
     "id": "Id of the event.",
+    "digest": "Of the content.",
     "labels": "That must match.",
     "events": "CloudEvents.",
     "lines": "As `ledger_export` gives them.",
@@ -144,8 +146,8 @@ def _own(one: Operation) -> list[str]:
         "labels": one.labels,
         "events": BATCH in one.takes,
         "lines": NDJSON in one.takes,
-        "content": JSON in one.takes,
-        "headers": JSON in one.takes,
+        "content": JSON in one.takes or OCTETS in one.takes,
+        "headers": JSON in one.takes or OCTETS in one.takes,
         "idempotency_key": one.once,
         "if_match": one.revised,
     }

@@ -41,6 +41,7 @@ def open_offices(
         admin=admin,
         secrets=Secrets(store, parts.turns, parts.safe, parts.clock),
         hooks=hooks_of(settings, store, parts, door),
+        workers=parts.desk,
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from andon.adapters.agentclient import AgentClient, ensure_agent
 from andon.adapters.git import GitDesiredState, GitSource
 from andon.adapters.local import LocalExecutor, LocalTarget
 from andon.adapters.oci import OciArtifactStore
+from andon.adapters.remote import RemoteExecutor, RoutedExecutor
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
@@ -18,6 +19,7 @@ from andon.app.events.sinks import guard_of
 from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.settings import Settings
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
+from andon.app.workers.desk import Desk
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
@@ -25,6 +27,7 @@ from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
+from andon.ports import ArtifactStore, Executor, Source
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
@@ -48,7 +51,7 @@ def controllers() -> list[Controller]:
 
 def performers(
     *,
-    executor: LocalExecutor,
+    executor: Executor,
     artifacts: OciArtifactStore,
     desired: GitDesiredState,
     target: LocalTarget,
@@ -83,6 +86,19 @@ class Parts(Struct, frozen=True, kw_only=True):
     desired: GitDesiredState
     clock: SystemClock
     safe: Safe
+    desk: Desk
+
+
+def filling(source: Source, artifacts: ArtifactStore) -> Callable[[actions.RunJob, Path], None]:
+    """Return what writes the work tree of a job that runs elsewhere."""
+
+    def fill(action: actions.RunJob, into: Path) -> None:
+        if action.digest:
+            artifacts.unpack(action.digest, into)
+        else:
+            source.checkout(action.repository, action.sha, into)
+
+    return fill
 
 
 def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
@@ -94,13 +110,14 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
     secrets = Reader(store, safe)
     executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
+    desk = Desk(store, state, filling(source, artifacts), secrets, clock)
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
         here = performers(
-            executor=executor,
+            executor=RoutedExecutor(executor, RemoteExecutor(desk, clock)),
             artifacts=artifacts,
             desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
@@ -124,4 +141,5 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         desired=desired,
         clock=clock,
         safe=safe,
+        desk=desk,
     )

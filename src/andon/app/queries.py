@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
@@ -20,6 +21,7 @@ from andon.api.v1.records import (
     RolloutPlan,
     ScheduleSpec,
     SecretRef,
+    StepRow,
     Subject,
     Version,
 )
@@ -32,6 +34,7 @@ from andon.app.shapes import (
     step_json,
     version_json,
 )
+from andon.app.workers import leases
 from andon.domains.delivery.plan import environments_in_order, plan_rollout
 from andon.domains.delivery.rotation import versions
 from andon.domains.line.evidence import subject_labels
@@ -203,7 +206,24 @@ def run(tx: Tx, name: str) -> Object:
 def run_with_steps(tx: Tx, name: str) -> answers.RunWithSteps:
     """Show a Run and its steps."""
     found = run(tx, name)
-    return {**run_json(found), "steps": [step_json(row) for row in tx.steps(found.uid)]}
+    return {**run_json(found), "steps": steps_of(tx, found)}
+
+
+def steps_of(tx: Tx, run: Object) -> list[answers.Step]:
+    """Show the steps of a Run; what waits for a worker elsewhere says so."""
+    rows = tx.steps(run.uid)
+    waits = waits_of(tx, run, rows)
+    return [
+        step_json(replace(row, message=waits[row.name]) if row.name in waits else row)
+        for row in rows
+    ]
+
+
+def waits_of(tx: Tx, run: Object, rows: Iterable[StepRow]) -> dict[str, str]:
+    """Say, by step, what running steps wait for that no worker elsewhere has taken."""
+    if run.status.phase in TERMINAL or not any(row.state == "running" for row in rows):
+        return {}
+    return leases.waits(tx, run.name, tx.now())
 
 
 def runs(tx: Tx, filters: Mapping[str, str], limit: int, after: str) -> list[answers.Run]:
@@ -278,7 +298,7 @@ def change_with_runs(tx: Tx, change: Object) -> answers.ChangeWithRuns:
     """Show a Change and its Runs."""
     found = tx.list(Selector(kind="Run", labels={"change": change.name}))
     shown: list[answers.RunWithSteps] = [
-        {**run_json(one), "steps": [step_json(row) for row in tx.steps(one.uid)]} for one in found
+        {**run_json(one), "steps": steps_of(tx, one)} for one in found
     ]
     return {**change_json(change), "runs": shown, "approvals": approvals(tx, change.name)}
 

@@ -318,8 +318,10 @@ def _rotated(run: Object) -> str:
 
 def _doing(tx: Tx, run: Object) -> str:
     """Say what a Run waits for, does again or is judged by just now."""
-    busy = (row for row in tx.steps(run.uid) if row.state == "running" and row.message)
-    said = next((f"{row.name}: {row.message}" for row in busy), "")
+    rows = tx.steps(run.uid)
+    messages = {row.name: row.message for row in rows if row.state == "running"}
+    messages |= queries.waits_of(tx, run, rows)
+    said = next((f"{name}: {text}" for name, text in messages.items() if text), "")
     verdict = run.status.verdict and f"judge says {run.status.verdict}"
     return str(run.status.message or said or verdict)
 

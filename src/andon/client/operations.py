@@ -11,6 +11,7 @@ from andon.api.v1.answers import (
     AdminState,
     Approval,
     Archival,
+    Beat,
     Branch,
     CancelledRun,
     Change,
@@ -22,6 +23,7 @@ from andon.api.v1.answers import (
     Delivery,
     Diff,
     Document,
+    Ended,
     Erasure,
     Errand,
     Event,
@@ -35,12 +37,15 @@ from andon.api.v1.answers import (
     Incident,
     Intake,
     Key,
+    Kit,
     Lifted,
     LoggedIn,
     LogPiece,
     NewWatch,
+    Offer,
     Queue,
     ReleasedSecret,
+    RemoteWorker,
     Resumed,
     Retried,
     RotatedToken,
@@ -62,6 +67,7 @@ from andon.api.v1.answers import (
     Verification,
     Watch,
     Why,
+    Written,
 )
 from andon.client.asking import Asking, part
 
@@ -602,6 +608,157 @@ class Operations(Asking):
             "/dead-letters/drop",
             body={"queue": queue, "subject": subject, "reason": reason},
             key=idempotency_key,
+        )
+
+    def workers_list(self) -> list[RemoteWorker]:
+        """List workers on other machines, and what they do."""
+        return self._ask(list[RemoteWorker], "GET", "/workers")
+
+    def workers_drain(self, name: str, *, idempotency_key: str = "") -> RemoteWorker:
+        """Have a worker take nothing new; what it runs goes on.
+
+        Args:
+            name: Its name.
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+        """
+        return self._ask(RemoteWorker, "POST", f"/workers/{part(name)}/drain", key=idempotency_key)
+
+    def workers_resume(self, name: str, *, idempotency_key: str = "") -> RemoteWorker:
+        """Have a worker take jobs again.
+
+        Args:
+            name: Its name.
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+        """
+        return self._ask(RemoteWorker, "POST", f"/workers/{part(name)}/resume", key=idempotency_key)
+
+    def work_take(
+        self,
+        *,
+        worker: str,
+        labels: Sequence[str] = (),
+        at_once: int = 1,
+        version: str = "",
+        holding: Sequence[str] = (),
+        wait_seconds: float = 0,
+    ) -> Offer:
+        """Wait for a job that a worker can run, and lease it.
+
+        Args:
+            worker: Name of the worker.
+            labels: What it has, such as `gpu`.
+            at_once: So many jobs at a time.
+            version: Its Andon.
+            holding: Jobs that it knows to be its own.
+            wait_seconds: Longest wait for a job.
+        """
+        return self._ask(
+            Offer,
+            "POST",
+            "/work/take",
+            body={
+                "worker": worker,
+                "labels": labels,
+                "atOnce": at_once,
+                "version": version,
+                "holding": holding,
+                "waitSeconds": wait_seconds,
+            },
+        )
+
+    def work_begin(self, name: str, *, lease: int) -> Kit:
+        """Return what a leased job needs, its secrets over TLS or loopback only.
+
+        Args:
+            name: Its name.
+            lease: Number of the lease.
+        """
+        return self._ask(Kit, "POST", f"/work/{part(name)}/begin", body={"lease": lease})
+
+    def work_piece(self, name: str, digest: str, *, lease: int, offset: int = 0) -> Iterator[bytes]:
+        """Read a piece of what a leased job needs; a short one is the last.
+
+        Args:
+            name: Its name.
+            digest: Of the content.
+            lease: Number of the lease.
+            offset: Bytes from the beginning.
+        """
+        return self._lines(
+            f"/work/{part(name)}/blobs/{part(digest)}", query={"lease": lease, "offset": offset}
+        )
+
+    def work_beat(self, name: str, *, lease: int) -> Beat:
+        """Keep a lease, and hear whether the job is to end.
+
+        Args:
+            name: Its name.
+            lease: Number of the lease.
+        """
+        return self._ask(Beat, "POST", f"/work/{part(name)}/beat", body={"lease": lease})
+
+    def work_log(
+        self, name: str, content: bytes, headers: Mapping[str, str], *, lease: int, offset: int = 0
+    ) -> Written:
+        """Add to the log of a leased job; secrets are masked already.
+
+        Args:
+            name: Its name.
+            content: The message.
+            headers: Its headers, with the signature.
+            lease: Number of the lease.
+            offset: Bytes from the beginning.
+        """
+        return self._ask(
+            Written,
+            "POST",
+            f"/work/{part(name)}/log",
+            query={"lease": lease, "offset": offset},
+            content=content,
+            headers=headers,
+        )
+
+    def work_blob(
+        self,
+        name: str,
+        digest: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        lease: int,
+        offset: int = 0,
+        size_bytes: int = 0,
+    ) -> Written:
+        """Add to a file that a leased job leaves; it counts once all of it has its digest.
+
+        Args:
+            name: Its name.
+            digest: Of the content.
+            content: The message.
+            headers: Its headers, with the signature.
+            lease: Number of the lease.
+            offset: Bytes from the beginning.
+            size_bytes: Of the whole blob.
+        """
+        return self._ask(
+            Written,
+            "POST",
+            f"/work/{part(name)}/blobs/{part(digest)}",
+            query={"lease": lease, "offset": offset, "sizeBytes": size_bytes},
+            content=content,
+            headers=headers,
+        )
+
+    def work_end(self, name: str, *, lease: int, outcome: str) -> Ended:
+        """Answer a leased job, once.
+
+        Args:
+            name: Its name.
+            lease: Number of the lease.
+            outcome: A `JobDone` or `ActionFailed` as JSON.
+        """
+        return self._ask(
+            Ended, "POST", f"/work/{part(name)}/end", body={"lease": lease, "outcome": outcome}
         )
 
     def subscriptions_list(self) -> list[Subscription]:

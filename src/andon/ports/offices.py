@@ -11,6 +11,7 @@ from andon.ports.admin import AdminService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
+from andon.ports.workers import WorkerService
 
 
 class Offices(Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         admin: Andon itself.
         secrets: The vault.
         hooks: Forges.
+        workers: Workers on other machines.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
     """
@@ -31,5 +33,6 @@ class Offices(Struct, frozen=True, kw_only=True):
     admin: AdminService | None = None
     secrets: SecretService | None = None
     hooks: HookService | None = None
+    workers: WorkerService | None = None
     provider: Any = None
     url: str = ""

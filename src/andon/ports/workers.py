@@ -12,7 +12,7 @@ from andon.api.v1.access import Identity
 from andon.ports.asking import Asked
 
 LARGEST_PIECE_BYTES = 1 << 20
-"""Of a log or blob, in one request."""
+"""Of a log or blob, in one request, which may not be larger."""
 LEASE_SECONDS = 60.0
 """A worker that gives no sign for so long is lost, and so is what it runs."""
 

@@ -34,6 +34,7 @@ from andon.web.operations import Operation
 Json = dict[str, Any]
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
+OCTETS = "application/octet-stream"
 FORM = "application/x-www-form-urlencoded"
 PROBLEM = "application/problem+json"
 _REF = "#/components/schemas/{name}"
@@ -43,6 +44,7 @@ _PATHS = {
     "environment": "Name of the environment.",
     "kind": "Kind of object.",
     "id": "Id of the event.",
+    "digest": "Of the content, `sha256:` and 64 hexadecimal digits.",
 }
 _ABOUT = (
     "Whatever Andon does and knows. Rows belong to environments; what the caller may not view is left "
@@ -190,6 +192,8 @@ def _sent(media: str) -> Json:
         return {"type": "string", "description": "Lines of JSON."}
     if "batch" in media:
         return {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLOUD_EVENT}
+    if media == OCTETS:
+        return {"type": "string", "format": "binary", "description": "Bytes as they are."}
     if media == FORM:
         return _FORM
     return _CLOUD_EVENT if "cloudevents" in media else {"type": "object"}

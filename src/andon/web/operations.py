@@ -23,6 +23,7 @@ from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
+from andon.ports.workers import WorkerService
 
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -74,6 +75,11 @@ class Call(Struct, kw_only=True):
     def hooks(self) -> HookService:
         """Forges."""
         return _there(self.offices.hooks, self.request)
+
+    @property
+    def workers(self) -> WorkerService:
+        """Workers on other machines."""
+        return _there(self.offices.workers, self.request)
 
     @property
     def caller(self) -> Identity:

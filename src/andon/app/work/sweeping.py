@@ -10,6 +10,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus, Object
 from andon.app.access.sweeping import sweep_access
 from andon.app.queries import active_runs
+from andon.app.workers import leases
 from andon.domains.line.events import extension
 from andon.kernel.errors import AndonError
 from andon.ports.store import Store, Tx
@@ -25,7 +26,7 @@ PAUSE_SECONDS = 3600.0
 TREES_KEPT_DAYS = 3.0
 """Work trees of Runs that are over stay so long, for whoever wants to look into one."""
 
-_PARTS = ("Run", "Evidence", "Approval", "Artifact", "Incident")
+_PARTS = ("Run", "Evidence", "Approval", "Artifact", "Incident", "JobResult")
 
 
 def sweep(tx: Tx, before: float) -> int:
@@ -118,14 +119,14 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
 
     def access(tx: Tx) -> int:
         guard(tx)
-        return sweep_access(tx, tx.now())
+        return sweep_access(tx, tx.now()) + leases.sweep(tx, tx.now())
 
     while True:
         try:
             while gone := await store.transact(changes):
                 log.info("%d objects of Changes that ended long ago are forgotten", gone)
             while gone := await store.transact(access):
-                log.info("%d sessions, requests and tokens that are over are forgotten", gone)
+                log.info("%d sessions, requests, tokens and answers that are over are forgotten", gone)
         except AndonError as error:
             if not error.retry:
                 raise

@@ -20,6 +20,7 @@ from andon.web.api import (
     session,
     subscriptions,
     watches,
+    workers,
 )
 from andon.web.openapi import document
 from andon.web.operations import Call, Operation, encode, everybody
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *ledger.OPERATIONS,
     *watches.OPERATIONS,
     *queue.OPERATIONS,
+    *workers.OPERATIONS,
     *subscriptions.OPERATIONS,
     *intake.OPERATIONS,
     *hooks.OPERATIONS,
