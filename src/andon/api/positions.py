@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from msgspec import Struct, field
 
 from andon.api.problems import Path
 
 _MAX_DEPTH = 130
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Place(Struct, frozen=True):
@@ -56,6 +54,8 @@ def locate(text: str, line_offset: int = 0) -> Positions:
         text: The document.
         line_offset: Lines of the file before the document.
     """
+    import yaml
+
     index = _Index(line_offset)
     try:
         for event in _events(text):
@@ -70,6 +70,8 @@ def expanded_nodes(text: str, limit: int) -> int:
 
     Aliases that expand to more than ``limit`` nodes are how a small file fills the memory.
     """
+    import yaml
+
     anchors: dict[str, int] = {}
     open_counts: list[tuple[str | None, int]] = []
     total = 0
@@ -97,6 +99,8 @@ def too_deep(text: str) -> bool:
 
     Asked before reading, because finding that out while reading takes time quadratic in the depth.
     """
+    import yaml
+
     if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return False
     try:
@@ -119,8 +123,10 @@ def _events(text: str) -> Iterator[Any]:
     Raises:
         _TooDeep: Nesting goes deeper.
     """
+    import yaml
+
     depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -132,6 +138,8 @@ def _events(text: str) -> Iterator[Any]:
 
 def _quiet_events(text: str) -> Iterator[Any]:
     """Yield events up to the first syntax error, which the reading itself will report."""
+    import yaml
+
     try:
         yield from _events(text)
     except (yaml.YAMLError, ValueError):
@@ -161,6 +169,8 @@ class _Index:
         self._levels: list[_Level] = []
 
     def take(self, event: Any) -> None:
+        import yaml
+
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             if self._levels.pop().compound_key:
                 self._levels[-1].key = ""
@@ -168,6 +178,8 @@ class _Index:
             self._node(event)
 
     def _node(self, event: Any) -> None:
+        import yaml
+
         typed = event.value if isinstance(event, yaml.ScalarEvent) else None
         place = Place(event.start_mark.line + 1 + self._offset, event.start_mark.column + 1, typed)
         level = self._levels[-1] if self._levels else None

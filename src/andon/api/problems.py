@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -76,6 +75,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     ('replicas', 'timeoutSeconds')
     """
     plain = {_plain(candidate): candidate for candidate in sorted(known)}
+    import difflib  # only where something is wrong
+
     close = difflib.get_close_matches(_plain(name[:100]), plain, n=1, cutoff=0.6)
     return plain[close[0]] if close else None
 

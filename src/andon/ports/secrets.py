@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from andon.api.v1 import answers
 from andon.api.v1.records import SecretRef
 from andon.ports.asking import Asked
+
+if TYPE_CHECKING:
+    from andon.api.v1 import answers
 
 Json = dict[str, Any]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -30,8 +30,17 @@ _OBJECT = f"{_HEAD}, o.spec"
 _COLUMNS = _HEAD.split(", ")
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
-_specs = {kind: msgspec.json.Decoder(spec) for kind, (spec, _) in RECORDS.items()}
-_statuses = {kind: msgspec.json.Decoder(status) for kind, (_, status) in RECORDS.items()}
+
+
+@cache
+def _spec_of(kind: str) -> msgspec.json.Decoder[Any]:
+    """Return what reads the specs of a kind; made when the first one is read."""
+    return msgspec.json.Decoder(RECORDS[kind][0])
+
+
+@cache
+def _status_of(kind: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(RECORDS[kind][1])
 
 
 def _text(value: Any) -> str:
@@ -85,6 +94,8 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         if found is not None:
             return found
         rows = self._db.run("SELECT name FROM object WHERE kind = ? LIMIT 1000", (kind,))
+        import difflib
+
         near = difflib.get_close_matches(name, [row[0] for row in rows], 3, 0.4)
         hint = (
             f"did you mean {' or '.join(near)}?" if near else "`andon status` shows what there is"
@@ -139,14 +150,14 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             ((text,),) = (
                 (spec,) if spec else self._db.run("SELECT spec FROM object WHERE uid = ?", (uid,))
             )
-            known = _specs[kind].decode(text)
+            known = _spec_of(kind).decode(text)
             self._memo.specs.keep(uid, generation, known, len(text))
         return Object(
             kind=kind,
             name=name,
             uid=uid,
             spec=known,
-            status=_statuses[kind].decode(status),
+            status=_status_of(kind).decode(status),
             generation=generation,
             version=version,
             labels=_labels.decode(labels),
