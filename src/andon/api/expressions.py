@@ -224,7 +224,8 @@ def _cel() -> ModuleType:
 def _loaded() -> ModuleType:
     """Load the interpreter alone: its package would load a command line of ten times its size."""
     package = PathFinder.find_spec("cel")
-    spec = PathFinder.find_spec(_CEL, package and package.submodule_search_locations)
+    places = package.submodule_search_locations if package else None
+    spec = PathFinder.find_spec(_CEL, places)
     if spec is None or spec.loader is None:
         raise Wrong("the package common-expression-language is missing", "andon doctor")
     module = module_from_spec(spec)

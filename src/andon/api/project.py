@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
 
+from andon.api.circles import circles
+from andon.api.jobs_check import SOMEBODY
 from andon.api.parse import Parsed, document_positions, duplicates, read_documents
+from andon.api.pipelines_check import (
+    Templates,
+    all_jobs,
+    check_pipeline,
+    check_template,
+    unknown_template,
+)
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
+from andon.api.templates import Finding, template_key
 from andon.api.v1.definitions import (
     Approvals,
     Definition,
@@ -19,12 +28,10 @@ from andon.api.v1.definitions import (
     RouteSpec,
     ServiceSpec,
 )
-from andon.api.v1.pipelines import PipelineSpec, ScheduleEntry
+from andon.api.v1.pipelines import Job, PipelineSpec, ScheduleEntry, TemplateSpec
 from andon.api.v1.records import PIPELINES
 from andon.api.variables import clashes
 from andon.kernel.cron import parse_cron, time_zone, time_zones
-
-_SOMEBODY = re.compile(r"(team|person):[^\s:]+\Z")
 
 Broken = frozenset[tuple[str, str]]
 
@@ -38,6 +45,8 @@ class Definitions(Struct, frozen=True, kw_only=True):
     environments: dict[str, EnvironmentSpec]
     objectives: dict[str, ObjectiveSpec]
     routes: dict[str, RouteSpec]
+    templates: dict[str, TemplateSpec] = {}
+    """Templates of the project, by ``template_key``."""
 
 
 def group(definitions: Iterable[Definition]) -> Definitions:
@@ -60,7 +69,13 @@ def group(definitions: Iterable[Definition]) -> Definitions:
         },
         objectives={d.spec.service: d.spec for d in documents if isinstance(d.spec, ObjectiveSpec)},
         routes={d.spec.service: d.spec for d in documents if isinstance(d.spec, RouteSpec)},
+        templates=own_templates(documents),
     )
+
+
+def own_templates(definitions: Iterable[Definition]) -> dict[str, TemplateSpec]:
+    """Return the Templates among documents, by ``template_key``."""
+    return {f"#{d.metadata.name}": d.spec for d in definitions if isinstance(d.spec, TemplateSpec)}
 
 
 def check_project(files: Mapping[str, bytes]) -> Parsed:
@@ -133,17 +148,27 @@ def _placed(problems: Iterable[Problem], sources: Mapping[str, bytes]) -> Iterat
 class _Names:
     """Names that may be referred to."""
 
-    def __init__(self, definitions: Iterable[Definition], broken: Broken) -> None:
+    def __init__(self, definitions: Sequence[Definition], broken: Broken) -> None:
         known = {(d.kind, d.metadata.name) for d in definitions} | broken
         self._by_kind: dict[str, set[str]] = {}
-        for definition in definitions:
-            if isinstance(definition.spec, PipelineSpec):
-                known |= {("job", name) for name in definition.spec.jobs}
         for kind, name in known:
             self._by_kind.setdefault(kind, set()).add(name)
+        self.templates = own_templates(definitions)
+        self.jobs = _known_jobs(definitions, self.templates)
 
     def of(self, kind: str) -> set[str]:
         return self._by_kind.get(kind, set())
+
+
+def _known_jobs(
+    definitions: Sequence[Definition], templates: Templates
+) -> Mapping[str, Job] | None:
+    """Return all jobs by name; None where some are not known here."""
+    pipelines = [d.spec for d in definitions if isinstance(d.spec, PipelineSpec)]
+    if any(template_key(use) not in templates for spec in pipelines for use in spec.templates):
+        return None
+    jobs = {name: job for spec in pipelines for name, job in all_jobs(spec, templates).items()}
+    return jobs or None
 
 
 def _problem(definition: Definition, path: Path, message: str, hint: str = "") -> Problem:
@@ -172,7 +197,9 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
         case ServiceSpec():
             yield from _check_service(definition, definition.spec, names)
         case PipelineSpec():
-            yield from _check_pipeline(definition, definition.spec)
+            yield from _check_pipeline(definition, definition.spec, names)
+        case TemplateSpec():
+            yield from _told(definition, check_template(definition.spec))
         case EnvironmentSpec():
             yield from _check_environment(definition, definition.spec, names)
         case ObjectiveSpec(service=service):
@@ -190,17 +217,18 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 yield from _unknown(definition, path, "Environment", environment, known)
 
 
-def _check_pipeline(definition: Definition, spec: PipelineSpec) -> Iterator[Problem]:
-    path: Path
-    for name, job in spec.jobs.items():
-        for number, needed in enumerate(job.needs):
-            path = ("spec", "jobs", name, "needs", number)
-            yield from _unknown(definition, path, "job", needed, spec.jobs)
-            if needed in spec.jobs and spec.jobs[needed].always and not job.always:
-                message = f"`{needed}` is a clean-up job (`always`): it runs after the others"
-                yield _problem(definition, path, message, f"make `{name}` one too, or need another")
+def _check_pipeline(definition: Definition, spec: PipelineSpec, names: _Names) -> Iterator[Problem]:
+    yield from _told(definition, check_pipeline(spec, names.templates))
+    for number, use in enumerate(spec.templates):
+        if use.template not in names.of("Template"):
+            path: Path = ("spec", "templates", number)
+            yield from _told(definition, unknown_template(use, path, names.of("Template")))
     for number, entry in enumerate(spec.schedule):
         yield from _check_entry(definition, ("spec", "schedule", number), entry)
+
+
+def _told(definition: Definition, findings: Iterable[Finding]) -> Iterator[Problem]:
+    return (_problem(definition, *finding) for finding in findings)
 
 
 def _check_entry(definition: Definition, path: Path, entry: ScheduleEntry) -> Iterator[Problem]:
@@ -217,14 +245,14 @@ def _check_entry(definition: Definition, path: Path, entry: ScheduleEntry) -> It
 
 
 def _check_service(definition: Definition, spec: ServiceSpec, names: _Names) -> Iterator[Problem]:
-    services, jobs = names.of("Service"), names.of("job")
+    services = names.of("Service")
     for number, needed in enumerate(spec.needs):
         path = ("spec", "needs", number)
         yield from _unknown(definition, path, "Service", needed, services)
         if needed == definition.metadata.name:
             yield _problem(definition, path, f"Service `{needed}` needs itself")
-    if spec.artifact.job is not None and jobs:
-        yield from _unknown(definition, ("spec", "artifact", "job"), "job", spec.artifact.job, jobs)
+    if spec.artifact.job is not None and names.jobs is not None:
+        yield from _check_packed(definition, spec.artifact.job, names.jobs)
     for field, deploy_jobs in (("preDeploy", spec.pre_deploy), ("postDeploy", spec.post_deploy)):
         own = [job.name for job in deploy_jobs]
         for number, job in enumerate(deploy_jobs):
@@ -234,6 +262,21 @@ def _check_service(definition: Definition, spec: ServiceSpec, names: _Names) -> 
                 yield _problem(definition, (*here, "name"), message)
             for position, needed in enumerate(job.needs):
                 yield from _unknown(definition, (*here, "needs", position), "job", needed, own)
+
+
+def _check_packed(definition: Definition, name: str, jobs: Mapping[str, Job]) -> Iterator[Problem]:
+    """Check the job whose work tree becomes an artifact: one, with a work tree, that all wait for."""
+    path: Path = ("spec", "artifact", "job")
+    yield from _unknown(definition, path, "job", name, jobs)
+    job = jobs.get(name)
+    if job is None:
+        return
+    if job.matrix is not None or job.shards > 1:
+        message = f"`{name}` becomes several jobs: which of them would be packed?"
+        yield _problem(definition, path, message, "pack the work tree of a job without a matrix")
+    elif job.approval is not None or not job.blocking:
+        message = f"`{name}` {'runs nothing' if job.approval else 'is not waited for'}"
+        yield _problem(definition, path, message, "pack the work tree of another job")
 
 
 def _check_environment(
@@ -257,7 +300,7 @@ def _check_environment(
 def _check_approvals(definition: Definition, rule: Approvals) -> Iterator[Problem]:
     here: Path = ("spec", "approvals")
     for number, named in enumerate(rule.people):
-        if not _SOMEBODY.match(named):
+        if not SOMEBODY.match(named):
             message = f"expected `team:<name>` or `person:<name>`, found `{named}`"
             name = named.rpartition(":")[2].strip() or "NAME"
             hint = f"`person:{name}`, or `team:{name}` if it is a team"
@@ -329,17 +372,11 @@ def _check_ports(definitions: Iterable[Definition]) -> Iterator[Problem]:
 
 
 def _check_circles(definitions: Sequence[Definition]) -> Iterator[Problem]:
-    for definition in definitions:
-        if isinstance(definition.spec, PipelineSpec):
-            jobs = {name: job.needs for name, job in definition.spec.jobs.items()}
-            for circle in _circles(jobs):
-                path = ("spec", "jobs", circle[0], "needs")
-                yield _problem(definition, path, f"jobs wait for each other: {_arrows(circle)}")
     documents = {d.metadata.name: d for d in definitions if isinstance(d.spec, EnvironmentSpec)}
     specs = {n: d.spec for n, d in documents.items() if isinstance(d.spec, EnvironmentSpec)}
     for field, word in (("base", "are based on"), ("after", "come after")):
         links = {name: _link(specs, name, field) for name in specs}
-        for circle in _circles(links):
+        for circle in circles(links):
             message = f"environments {word} each other: {_arrows(circle)}"
             yield _problem(documents[circle[0]], ("spec", field), message)
 
@@ -359,19 +396,3 @@ def _link(specs: Mapping[str, EnvironmentSpec], name: str, field: str) -> tuple[
 
 def _arrows(circle: Sequence[str]) -> str:
     return " → ".join((*circle, circle[0]))
-
-
-def _circles(links: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
-    """Yield each circle once, as the nodes along it."""
-    done: set[str] = set()
-    for start in links:
-        trail: list[tuple[str, Iterator[str]]] = [(start, iter(links[start]))]
-        while trail and start not in done:
-            step = next((n for n in trail[-1][1] if n in links and n not in done), None)
-            names = [name for name, _ in trail]
-            if step is None:
-                done.add(trail.pop()[0])
-            elif step in names:
-                yield names[names.index(step) :]
-            else:
-                trail.append((step, iter(links[step])))

@@ -35,7 +35,7 @@ def template_key(use: TemplateUse) -> str:
     >>> template_key(TemplateUse(template="python"))
     '#python'
     >>> template_key(TemplateUse(template="go", source="https://h/ci", revision="0" * 40))[-20:]
-    '00000/andon.yaml#go'
+    '000000/andon.yaml#go'
     """
     if use.source is None and use.revision is None and use.file == DEFAULT_FILE:
         return f"#{use.template}"
@@ -133,7 +133,9 @@ def check_parameters(spec: TemplateSpec) -> Iterator[Finding]:
 def _check_value(path: Path, value: Scalar, parameter: Parameter) -> Iterator[Finding]:
     if not fits(value, parameter):
         message = f"expected {_KINDS[parameter.type]}, found {found(value)}"
-        hint = f"write it in quotes: {shorten(written(value))}" if parameter.type == "string" else ""
+        hint = (
+            f"write it in quotes: {shorten(written(value))}" if parameter.type == "string" else ""
+        )
         yield Finding(path, message, hint)
     elif parameter.enum and not any(same(value, one) for one in parameter.enum):
         known = [written(one) for one in parameter.enum]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from andon.api.problems import Path
 from andon.api.v1.definitions import Definition, EnvironmentSpec, ServiceSpec
-from andon.api.v1.pipelines import BasicJob, PipelineSpec
+from andon.api.v1.pipelines import BasicJob, Job, PipelineSpec, TemplateSpec
 
 OURS = frozenset({"PORT"})
 """Variables that Andon sets, besides those that begin with ``ANDON_``."""
@@ -34,11 +34,19 @@ def clashes(definitions: Sequence[Definition]) -> Iterator[Clash]:
     """
     for one in definitions:
         match one.spec:
-            case PipelineSpec(jobs=jobs):
+            case PipelineSpec(jobs=jobs, env=shared):
                 for name, job in jobs.items():
-                    yield from _of(one, ("spec", "jobs", name), job, {"env": job.env})
+                    yield from _of_job(one, name, job, {"env of the Pipeline": shared})
+            case TemplateSpec(jobs=jobs):
+                for name, job in jobs.items():
+                    yield from _of_job(one, name, job, {})
             case ServiceSpec():
                 yield from _of_service(one, one.spec, definitions)
+
+
+def _of_job(one: Definition, name: str, job: Job, shared: Plain) -> Iterator[Clash]:
+    steps = {f"env of step {number + 1}": step.env for number, step in enumerate(job.steps)}
+    yield from _of(one, ("spec", "jobs", name), job, {"env": job.env, **shared, **steps})
 
 
 def _of_service(
