@@ -313,29 +313,15 @@ class BuildPlan(Record, kw_only=True, frozen=True, dict=True):
     given: dict[str, str] = {}
     """Jobs of that Run that passed and are needed here, with the blob of the files each left."""
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels that its Runs are found by, besides those of every build."""
+        return {"concurrency": self.concurrency} if self.concurrency else {}
+
     @cached_property
     def by_name(self) -> dict[str, JobPlan]:
         """Jobs by name."""
         return {job.name: job for job in self.jobs}
-
-    @cached_property
-    def needed_by(self) -> dict[str, list[JobPlan]]:
-        """Jobs that need a job, by its name."""
-        found: dict[str, list[JobPlan]] = {job.name: [] for job in self.jobs}
-        for job in self.jobs:
-            for need in job.needs:
-                found.setdefault(need, []).append(job)
-        return found
-
-    @cached_property
-    def clean_up(self) -> frozenset[str]:
-        """Names of jobs that run whatever became of the others."""
-        return frozenset(job.name for job in self.jobs if job.always)
-
-    @cached_property
-    def ordinary(self) -> frozenset[str]:
-        """Names of all other jobs."""
-        return frozenset(self.by_name) - self.clean_up
 
 
 class RolloutPlan(Record, kw_only=True, frozen=True):

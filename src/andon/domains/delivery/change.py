@@ -110,20 +110,23 @@ class _Promotion:
             return self._promote()
         if phase in TERMINAL:
             return self._answer(phase, {}, f"build: {build.status.message}")
+        if phase == "Waiting":
+            return self._answer("Waiting", {}, f"build: {build.status.message}")
         return self._answer("Running", {}, "building")
 
     def _build_run(self) -> NewObject:
+        plan = self.plan_build(self.spec)
         return NewObject(
             kind="Run",
             name=f"build-{self.name}",
             spec=RunSpec(
                 type="build",
                 change=self.name,
-                build=self.plan_build(self.spec),
+                build=plan,
                 sequence=self.spec.sequence,
             ),
             status=RunStatus(),
-            labels={"type": "build", "change": self.name},
+            labels={"type": "build", "change": self.name, **plan.labels},
         )
 
     def _promote(self) -> Decision:
@@ -136,7 +139,13 @@ class _Promotion:
                 return self._answer(phase if ended else "Running", phases, message)
             if environment == self.spec.until:
                 break
-        return self._answer("Succeeded", phases, "")
+        return self._answer("Succeeded", phases, self._left_out())
+
+    def _left_out(self) -> str:
+        """Say which services stay as they are, as a rule skipped the job that builds them."""
+        packed = {one.spec.service for one in self.view.related.get("artifacts", ())}
+        stay = sorted(self.spec.services.keys() - packed)
+        return f"not built, by rule: {', '.join(stay)}; what runs of it stays" if stay else ""
 
     def _promote_to(self, environment: str) -> tuple[Phase, str]:
         digests = {
@@ -148,6 +157,9 @@ class _Promotion:
         lacking: set[str] = set()
         secrets = self._set(environment)
         for service in services_in_order(self.spec.services):
+            if service not in digests:
+                done.add(service)  # a rule skipped its job: what runs stays
+                continue
             plan = plan_rollout(
                 self.name, self.spec, service, environment, digests[service], secrets
             )

@@ -61,7 +61,11 @@ class RolloutController:
                 labels |= {key: changed.labels[key] for key in ("environment", "service")}
             case "Hold":
                 scope: Subject = changed.spec.scope
-                named = {"environment": scope.environment, "service": scope.service}
+                named = {
+                    "environment": scope.environment,
+                    "service": scope.service,
+                    "digest": scope.digest,
+                }
                 labels |= {key: value for key, value in named.items() if value}
             case "Evidence" if changed.labels.get("digest"):
                 labels["digest"] = changed.labels["digest"]

@@ -204,11 +204,14 @@ class Turn:
         if name in self._rows and self._rows[name].message.startswith(TRYING_AGAIN):
             self.say(name, "")
 
-    def end_jobs(self, *, spare: Container[str] = ()) -> frozenset[str]:
+    def end_jobs(
+        self, *, spare: Container[str] = (), only: Container[str] | None = None
+    ) -> frozenset[str]:
         """Have the jobs under way ended, with all their children.
 
         Args:
             spare: Steps whose jobs go on.
+            only: Steps whose jobs do not; None: all others.
 
         Returns:
             Steps whose job will never begin: it was waiting for its turn when it was ended.
@@ -219,6 +222,7 @@ class Turn:
             if row.outcome is None
             and isinstance(row.action, RunJob)
             and row.step not in spare
+            and (only is None or row.step in only)
             and self._never_begins(row)
         )
 

@@ -1,48 +1,39 @@
 """Carries out a build Run: jobs in the order of their needs, then one artifact per service.
 
 A job that fails by its own fault fails the Run; what needed it is *not-run*, never green. A job the
-machine interrupted is run again, a few times. When a person cancels the Run, the jobs under way are
-ended and nothing more begins. Clean-up jobs run in any case, before the Run ends.
+machine interrupted is run again, a few times, if it may be. When a person cancels the Run, or a newer
+one of its group does, the jobs under way are ended and nothing more begins. Clean-up jobs run in any
+case, before the Run ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from andon.api.v1.actions import (
-    AnyOutcome,
-    ArtifactPacked,
-    JobDone,
-    PackArtifact,
-    RunJob,
-)
-from andon.api.v1.control import Decision, NewObject, Selector, View
+from andon.api.v1.actions import ArtifactPacked, PackArtifact
+from andon.api.v1.control import Decision, Event, NewObject, Selector, View
 from andon.api.v1.records import (
     TERMINAL,
     ArtifactSpec,
-    BuildPlan,
     Empty,
-    JobPlan,
     Object,
     PackPlan,
     Phase,
-    RunSpec,
     StepRow,
-    StepState,
     Subject,
-    Verdict,
 )
 from andon.domains.line import cancellation, events
-from andon.domains.line.evidence import claim
-from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure
-from andon.domains.pipelines.plan import may_begin
+from andon.domains.line.turn import TRYING_AGAIN, describe_failure
+from andon.domains.pipelines import consent, groups, later, results
+from andon.domains.pipelines.claims import WELL, find, pass_on
+from andon.domains.pipelines.jobs import Jobs
+from andon.domains.pipelines.plan import LETS_ON
+from andon.domains.pipelines.retrying import MACHINE_ATTEMPTS
 from andon.kernel.digest import short
 from andon.kernel.ids import idempotency_key
 
-AT_ONCE = 64
-"""So many jobs of one Run are under way."""
-MACHINE_ATTEMPTS = 4
-"""A job or pack that the machine prevented is tried so often."""
+QUEUED = "Queued"
+"""Reason in the status of a Run that waits for another of its group."""
+POLL_SECONDS = 30.0
+"""A slow look at what should have woken the Run anyway."""
 
 
 class BuildController:
@@ -51,12 +42,18 @@ class BuildController:
     kind = "Run:build"
 
     def select(self, obj: Object) -> dict[str, Selector]:
-        """See the wish to cancel it."""
-        return {"cancellation": cancellation.selector(obj)}
+        """See who wants to end it, who must go first, who consents, and what is known already."""
+        return {
+            "cancellation": cancellation.selector(obj),
+            **groups.selectors(obj),
+            **consent.selectors(obj),
+            **later.selectors(obj),
+            **results.selectors(obj),
+        }
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
-        """Wake a Run that is to be cancelled."""
-        return cancellation.wakes(changed)
+        """Wake a Run that is to be cancelled, whose turn may have come, or to which people consent."""
+        return (*cancellation.wakes(changed), *groups.wakes(changed), *consent.wakes(changed))
 
     def reconcile(self, view: View, now: float) -> Decision:
         """Advance the Run as far as its facts allow."""
@@ -65,157 +62,86 @@ class BuildController:
         return _Build(view, now).advance()
 
 
-class _Build(Turn):
-    def __init__(self, view: View, now: float) -> None:
-        super().__init__(view, now)
-        self.run = view.object.name
-        self.spec: RunSpec = view.object.spec
-        assert self.spec.build is not None
-        self.plan: BuildPlan = self.spec.build
-        self.stream = events.repository_stream(self.plan.repository)
-        self.wish = cancellation.wish(view)
-        self._just_ended: list[str] = []
-
+class _Build(Jobs):
     def advance(self) -> Decision:
-        if self.status.phase == "Pending":
-            if self.wish is not None:
-                self._finish_cancelled(cancellation.tell(self.wish))
+        if not self.status.started_at:
+            if self.ending:
+                self._finish_ended(self.ending)
+                return self.decision()
+            if self._is_queued():
                 return self.decision()
             self._start()
-        if self.wish is not None:
-            self._wind_down(cancellation.tell(self.wish))
-        anyhow = self.wish is not None or len(self.rows().open("running")) >= AT_ONCE
-        for row in list(self.rows().open("running")):
-            if row.name in self.plan.by_name:
-                self._advance_job(self.plan.by_name[row.name])
-        self._close_what_will_not_run()
-        if not anyhow:
-            self._start_jobs(self._freed_jobs())
-        if anyhow or self._broken() or self._is_still():
-            self._start_jobs(self._waiting_jobs())
-        if self._all_jobs_passed():
+        self.advance_jobs()
+        if self._all_ended_well():
             for pack in self.plan.packs:
                 self._advance_pack(pack)
         self._finish_if_done()
         return self.decision()
 
+    def _is_queued(self) -> bool:
+        first = groups.ahead(self.view)
+        if first is None:
+            return False
+        group = self.plan.concurrency
+        message = f"waits for {first.name}, one at a time in group {group}"
+        self.set(phase="Waiting", reason=QUEUED, message=message)
+        self.wake_at(self.now + POLL_SECONDS)
+        if self.status != self.view.object.status:
+            self.events.append(self._queued_behind(first, group))
+        return True
+
+    def _queued_behind(self, first: Object, group: str) -> Event:
+        return events.extension(
+            "turn",
+            "awaited",
+            id=f"run/{self.run}/behind/{first.name}",
+            stream=self.stream,
+            about=self.run,
+            chain=self.spec.change,
+            content={"group": group, "behind": first.name},
+        )
+
     def _start(self) -> None:
-        self.set(phase="Running", started_at=self.now)
-        names = [job.name for job in self.plan.jobs]
+        self.set(phase="Running", reason="", message="", started_at=self.now)
+        names = [job.name for job in self.layout.jobs]
         names += [_pack_step(pack) for pack in self.plan.packs]
         self.plan_steps(tuple(names))
         cause = events.merged_id(self.spec.change)
-        if self.spec.schedule:
+        if self.plan.later_for:
+            cause = f"run/{self.plan.later_for}/finished"
+        elif self.spec.schedule:
             cause = f"run/{self.run}/queued"
         self.events.append(events.run_started(self.run, self.stream, self.spec.change, cause))
+        self.skip_by_rule()
+        self.reuse_results()
 
-    def _wind_down(self, message: str) -> None:
-        """Begin nothing more but clean-up, and end what can be ended."""
-        self.set(reason=cancellation.REASON, message=message)
-        never = self.end_jobs(spare=self.plan.clean_up)
-        under_way = {name for name in self.rows() if self.known(name)} - never
-        self.close_open_steps(
-            "cancelled", message, waiting="cancelled", spare=under_way | self.plan.clean_up
-        )
-
-    def _all_jobs_passed(self) -> bool:
+    def _all_ended_well(self) -> bool:
         # Counted first: a Run may have thousands of steps, and a turn for each.
-        rows = self.rows()
-        return rows.count("passed") >= len(self.plan.jobs) and all(
-            rows[job.name].state == "passed" for job in self.plan.jobs
-        )
+        rows, jobs = self.rows(), self.layout.jobs
+        if rows.count(*WELL) < len(jobs) or not self._something_passed():
+            return False
+        return all(rows[job.name].state in WELL for job in jobs)
 
-    def _close_what_will_not_run(self) -> None:
-        broken = self._broken()
-        if broken is not None:
-            running = {row.name for row in self.rows().open("running")}
-            message = f"{broken.name} did not pass"
-            self.close_open_steps("not-run", message, spare=running | self.plan.clean_up)
+    def _something_passed(self) -> bool:
+        """Say whether anything was done at all, besides cleaning up."""
+        ordinary = self.layout.ordinary
+        if not ordinary:
+            return bool(self.plan.packs)
+        return any(self.rows()[name].state in LETS_ON for name in ordinary)
 
-    def _is_still(self) -> bool:
-        """Say whether no ordinary job runs: then all that wait are looked at, whatever happened."""
-        running = self.rows().open("running")
-        return all(row.name in self.plan.clean_up for row in running)
-
-    def _waiting_jobs(self) -> list[JobPlan]:
-        jobs = self.plan.by_name
-        return [jobs[row.name] for row in self.rows().open("waiting") if row.name in jobs]
-
-    def _freed_jobs(self) -> list[JobPlan]:
-        """Jobs that needed one that ended in this turn, in the order written."""
-        found = {job.name: job for name in self._just_ended for job in self.plan.needed_by[name]}
-        return sorted(found.values(), key=lambda job: self.rows()[job.name].position)
-
-    def _start_jobs(self, among: Iterable[JobPlan]) -> None:
-        for job in among:
-            if len(self.rows().open("running")) >= AT_ONCE:
-                return
-            waiting = self._state(job.name) == "waiting"
-            if waiting and may_begin(job, self.plan.ordinary, self._state):
-                self.begin(job.name)
-                self._advance_job(job)
-
-    def _state(self, name: str) -> StepState:
-        return self.rows()[name].state
-
-    def _advance_job(self, job: JobPlan) -> None:
-        if self.rows()[job.name].state != "running":
-            return
-        outcome = self.do(job.name, self._job_action(job))
-        if outcome is not None:
-            self._take_job_outcome(job, outcome)
-
-    def _job_action(self, job: JobPlan) -> RunJob:
-        return RunJob(run=self.run, repository=self.plan.repository, sha=self.plan.sha, job=job)
-
-    def _take_job_outcome(self, job: JobPlan, outcome: AnyOutcome) -> None:
-        if isinstance(outcome, JobDone) and outcome.state == "passed":
-            self.end(job.name, "passed", log=outcome.log)
-            self._tell(job, "success", "")
-            return
-        wound_down = self.wish is not None and not job.always
-        if wound_down and isinstance(outcome, JobDone) and outcome.state == "cancelled":
-            self.end(job.name, "cancelled", self.status.message, log=outcome.log)
-            self._tell(job, "cancel", self.status.message)
-            return
-        message, fault, log = describe_failure(outcome)
-        if fault == "machine" and not wound_down and self.retry(job.name, MACHINE_ATTEMPTS):
-            self.say(job.name, f"{TRYING_AGAIN}: {message}")
-            return
-        self.end(job.name, "failed" if fault == "change" else "interrupted", message, fault, log)
-        self._tell(job, "failure" if fault == "change" else "error", message)
+    # --- artifacts -------------------------------------------------------------------------------
 
     def _key(self, step: str) -> str:
         run = self.view.object
         return idempotency_key(run.uid, run.generation, step, self.attempt(step))
 
-    def _tell(self, job: JobPlan, outcome: str, message: str) -> None:
-        self._just_ended.append(job.name)
-        attempt = self.attempt(job.name)
-        self.events.append(
-            events.task_finished(
-                self.run, job.name, attempt, self.stream, self.spec.change, outcome, message
-            )
-        )
-        if outcome == "failure":
-            self._claim(job, Subject(change=self.spec.change), "Fail", message)
-
-    def _claim(self, job: JobPlan, subject: Subject, verdict: Verdict, message: str = "") -> None:
-        self.create.append(
-            claim(
-                name=f"{self.run}-{job.evidence}-{subject.service or 'change'}",
-                subject=subject,
-                check=job.evidence,
-                verdict=verdict,
-                source=f"run:{self.run}/{job.name}",
-                now=self.now,
-                message=message,
-            )
-        )
-
     def _advance_pack(self, pack: PackPlan) -> None:
         step = _pack_step(pack)
         if self.ended(step):
+            return
+        if pack.job in self.layout.by_name and self.state(pack.job) == "skipped-by-rule":
+            rule = self.rows()[pack.job].message
+            self.end(step, "skipped-by-rule", f"needs {pack.job}, which was skipped: {rule}")
             return
         self.begin(step)
         outcome = self.do(
@@ -232,7 +158,7 @@ class _Build(Turn):
             self._take_artifact(pack, outcome)
         elif outcome is not None:
             message, fault, _ = describe_failure(outcome)
-            if fault == "machine" and self.wish is None and self.retry(step, MACHINE_ATTEMPTS):
+            if fault == "machine" and not self.ending and self.retry(step, MACHINE_ATTEMPTS):
                 self.say(step, f"{TRYING_AGAIN}: {message}")
             else:
                 self.end(step, "failed" if fault == "change" else "interrupted", message, fault)
@@ -241,9 +167,19 @@ class _Build(Turn):
         self.end(_pack_step(pack), "passed", short(packed.digest))
         if not self.spec.schedule:
             self._keep_artifact(pack, packed)
-        subject = Subject(service=pack.service, digest=packed.digest)
-        for job in self.plan.jobs:
-            self._claim(job, subject, "Pass")
+        self._claim_all([Subject(service=pack.service, digest=packed.digest)])
+
+    def _claim_all(self, about: list[Subject]) -> None:
+        """Say of artifacts what the jobs that ended well found."""
+        rows = self.rows()
+        jobs = [(job, rows[job.name]) for job in self.layout.jobs]
+        failed = {job.evidence for job, row in jobs if row.state not in WELL}
+        for check, finding in find(jobs).items():
+            source = f"run:{self.run}/{finding.source}"
+            if check not in failed:
+                self.create += [
+                    pass_on(self.run, one, check, finding, source, self.now) for one in about
+                ]
 
     def _keep_artifact(self, pack: PackPlan, packed: ArtifactPacked) -> None:
         """Make the Change's artifact; what a schedule built again is never promoted."""
@@ -274,20 +210,19 @@ class _Build(Turn):
             )
         )
 
-    def _broken(self) -> StepRow | None:
-        """The first step that did not pass, by its own fault or the machine's."""
-        if not self.rows().count("failed", "interrupted"):
-            return None
-        rows = self.rows().values()
-        return next(row for row in rows if row.state in {"failed", "interrupted"})
+    # --- the end ---------------------------------------------------------------------------------
 
     def _finish_if_done(self) -> None:
-        if self.rows().count("waiting", "running"):
+        if self.rows().count("running"):
             return
-        broken = self._broken()
-        if self.wish is not None:
+        if self.rows().count("waiting") and not self._nothing_passed():
+            return
+        broken = self.broken()
+        if self.plan.later_for:
+            self._claim_all(list(self.about))
+        if self.ending:
             said = f"; {broken.name}: {broken.message}" if broken else ""
-            self._finish_cancelled(cancellation.tell(self.wish) + said)
+            self._finish_ended(self.ending + said)
         elif broken is not None:
             self._finish(
                 "Failed",
@@ -295,11 +230,31 @@ class _Build(Turn):
                 f"{broken.name}: {broken.message}",
                 "failure" if broken.fault == "change" else "error",
             )
+        elif not self._something_passed():
+            self._finish_skipped()
         else:
             self._finish("Succeeded", "Built", "", "success")
+            if self.layout.later:
+                self.create.append(later.plan_later(self.view.object, self.layout, self.rows()))
 
-    def _finish_cancelled(self, message: str) -> None:
+    def _nothing_passed(self) -> bool:
+        """Say whether all jobs have ended and none has passed, so that there is nothing to pack."""
+        waiting = self.rows().open("waiting")
+        jobs_wait = any(row.name in self.layout.by_name for row in waiting)
+        return not jobs_wait and not self._something_passed()
+
+    def _finish_skipped(self) -> None:
+        """End neither green nor red: rules left nothing to do."""
+        skipped: StepRow | None = next(iter(self.rows().values()), None)
+        rule = f"every job was skipped: {skipped.message}" if skipped else "there is nothing to do"
+        self.close_open_steps("not-run", rule)
+        self._finish("Cancelled", "SkippedByRule", rule, "cancel")
+
+    def _finish_ended(self, message: str) -> None:
         self.forget(*(row.step for row in self.view.actions))
+        if self.wish is None:
+            self._finish("Cancelled", groups.REASON, message, "cancel")
+            return
         self.set(
             phase="Cancelled",
             reason=cancellation.REASON,

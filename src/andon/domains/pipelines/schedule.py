@@ -104,18 +104,19 @@ class _Schedule:
         return replace(known, last_at=due, last_run=run)
 
     def _run(self, name: str, change: Object) -> NewObject:
+        plan = self.plan_build(change.spec)
         return NewObject(
             kind="Run",
             name=name,
             spec=RunSpec(
                 type="build",
                 change=change.name,
-                build=self.plan_build(change.spec),
+                build=plan,
                 sequence=change.spec.sequence,
                 schedule=self.name,
             ),
             status=RunStatus(),
-            labels={"type": "build", "schedule": self.name},
+            labels={"type": "build", "schedule": self.name, **plan.labels},
         )
 
     def _queued(self, run: str, entry: ScheduleEntry, due: float, change: Object) -> Event:
