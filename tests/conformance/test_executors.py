@@ -12,6 +12,7 @@ from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.runtime.system import SystemClock
 from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.files_suite import FilesSuite
 from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
 
@@ -45,7 +46,7 @@ def groups() -> Cgroups:
     return cgroups.detect(f"andon-suite-{os.getpid()}")
 
 
-class TestChildProcess(ExecutorSuite):
+class TestChildProcess(ExecutorSuite, FilesSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path, groups: Cgroups) -> AsyncIterator[Local]:
         local = Local(tmp_path, groups, sandboxed=False)
@@ -55,7 +56,7 @@ class TestChildProcess(ExecutorSuite):
 
 
 @pytest.mark.skipif(not sandbox.works(), reason="bubblewrap makes no sandbox here")
-class TestSandbox(ExecutorSuite, IsolationSuite):
+class TestSandbox(ExecutorSuite, FilesSuite, IsolationSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path, groups: Cgroups) -> AsyncIterator[Local]:
         local = Local(tmp_path, groups, sandboxed=True)

@@ -46,6 +46,7 @@ class Member(Struct, frozen=True, kw_only=True):
         size_bytes: Of the content; 0 but for files.
         target: Of a link.
         offset: Where the content begins, in bytes from the archive's begin.
+        changed_at: When it was changed, in seconds since the Unix epoch.
     """
 
     name: bytes
@@ -54,6 +55,7 @@ class Member(Struct, frozen=True, kw_only=True):
     size_bytes: int
     target: bytes
     offset: int
+    changed_at: int = 0
 
 
 class TarStream:
@@ -139,6 +141,7 @@ class TarStream:
             size_bytes=size_bytes,
             target=said.get(b"linkpath", header.target),
             offset=self._at,
+            changed_at=header.number(136, 12),
         )
 
     def _records(self, block: bytes) -> dict[bytes, bytes]:

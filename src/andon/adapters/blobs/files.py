@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from andon.adapters.durable import write_durably
 from andon.adapters.filetree import fsync_folder
@@ -13,6 +17,15 @@ from andon.kernel.digest import sha256
 from andon.kernel.errors import NotFound, Unavailable, Untrusted
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MARKS = ".until"
+
+
+class Writable(Protocol):
+    """Takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the next ones."""
+        ...
 
 
 class FileBlobs:
@@ -72,6 +85,58 @@ class FileBlobs:
             os.fsync(written.fileno())
         file.replace(place)
         fsync_folder(place.parent)
+
+    def add(self, fill: Callable[[Writable], object]) -> tuple[str, int]:
+        """Keep what ``fill`` writes, however long, durably; return its digest and size in bytes.
+
+        Raises:
+            Unavailable: It cannot be written.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(prefix=".new-", dir=self._folder) as file:
+                fill(file)
+                file.flush()
+                size_bytes = os.fstat(file.fileno()).st_size
+                digest = digest_of(Path(file.name))
+                place = self._file(digest)
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.fsync(file.fileno())
+                with contextlib.suppress(FileExistsError):
+                    os.link(file.name, place)
+            fsync_folder(place.parent)
+        except OSError as error:
+            raise Unavailable(
+                f"a blob cannot be written into {self._folder}: {error.strerror}",
+                hint="`andon doctor` checks the folder",
+            ) from None
+        return digest, size_bytes
+
+    def keep_until(self, digest: str, moment: float) -> None:
+        """Have ``sweep`` remove a blob after a moment, and after all others that were said of it.
+
+        Args:
+            digest: Of the blob.
+            moment: In seconds since the Unix epoch.
+        """
+        mark = self._folder / _MARKS / digest.removeprefix("sha256:")
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not mark.exists() or mark.stat().st_mtime < moment:
+            mark.touch()
+            os.utime(mark, (moment, moment))
+
+    def sweep(self, now: float) -> int:
+        """Remove the blobs whose moment is over; return how many. Those without one stay."""
+        folder = self._folder / _MARKS
+        over = (
+            [one for one in folder.iterdir() if one.stat().st_mtime < now]
+            if folder.is_dir()
+            else []
+        )
+        for mark in over:
+            self.delete(f"sha256:{mark.name}")
+            mark.unlink(missing_ok=True)
+        return len(over)
 
     def delete(self, digest: str) -> None:
         """Forget bytes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
+from andon.adapters.local.leavings import Leavings, leaves
 from andon.adapters.local.opening import opened
 from andon.adapters.process.masked import refuse_strangers
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
@@ -40,6 +41,7 @@ class LocalExecutor:
         artifacts: Unpacks digests.
         work: Folder of all work trees.
         secrets: Opens the secrets that a job names, when it begins.
+        leavings: Artifacts, reports and caches; None: those of the state folder that ``work`` is in.
     """
 
     def __init__(
@@ -50,19 +52,36 @@ class LocalExecutor:
         work: Path,
         *,
         secrets: SecretReader,
+        leavings: Leavings | None = None,
     ) -> None:
         self._agent = agent
         self._source = source
         self._artifacts = artifacts
         self._work = work
         self._secrets = secrets
+        self._leavings = leavings or Leavings(work.parent)
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Run a job to its end; the same key finds its work tree and the job again."""
         refuse_strangers(action)
         await asyncio.to_thread(self._ensure_tree, action, intent.key)
         values = await opened(action.job.secrets, self._secrets)
-        return await self._agent.run_job(action, intent, values)
+        done = await self._agent.run_job(action, intent, values)
+        return await self._left(action, intent.key, done, values)
+
+    async def _left(
+        self, action: RunJob, key: str, done: JobDone, values: Mapping[str, str]
+    ) -> JobDone:
+        if not leaves(action.job):
+            return done
+        known = list(values.values())
+        try:
+            return await asyncio.to_thread(self._leavings.take, action, key, done, known)
+        except OSError as error:
+            raise Unavailable(
+                f"what job {action.job.name} left cannot be kept: {error.strerror}",
+                hint="andon doctor",
+            ) from error
 
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
         """End a job's whole process group."""
@@ -90,6 +109,7 @@ class LocalExecutor:
         try:
             with making(tree) as made:
                 self._fill(action, made)
+                self._leavings.bring(action, key, made)
                 settle(made, tree)
         except OSError as error:
             raise Unavailable(

@@ -31,13 +31,17 @@ class Sink(Protocol):
 
 
 class Member(Struct, frozen=True):
-    """A file, folder or link of the tree; ``kind`` is tar's type flag."""
+    """A file, folder or link of the tree; ``kind`` is tar's type flag.
+
+    ``changed_at``, in seconds since the Unix epoch, is 0 in artifacts, and kept of caches only.
+    """
 
     name: bytes
     kind: bytes
     mode: int = 0o755
     size_bytes: int = 0
     target: bytes = b""
+    changed_at: int = 0
 
 
 def members(root: bytes) -> list[Member]:
@@ -111,7 +115,8 @@ def _header(member: Member) -> bytes:
     plain_name = b"long" if b"path" in said else name
     target = b"" if b"linkpath" in said else member.target
     size_bytes = 0 if b"size" in said else member.size_bytes
-    return _pax(said) + _ustar(plain_name, member.kind, member.mode, size_bytes, target)
+    block = _ustar(plain_name, member.kind, member.mode, size_bytes, target, member.changed_at)
+    return _pax(said) + block
 
 
 def _said(name: bytes, member: Member) -> dict[bytes, bytes]:
@@ -152,14 +157,16 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _ustar(name: bytes, kind: bytes, mode: int, size_bytes: int, target: bytes) -> bytes:
+def _ustar(
+    name: bytes, kind: bytes, mode: int, size_bytes: int, target: bytes, changed_at: int = 0
+) -> bytes:
     fields = (
         name.ljust(100, b"\0"),
         b"%07o\0" % mode,
         b"%07o\0" % 0,  # owner
         b"%07o\0" % 0,  # group
         b"%011o\0" % size_bytes,
-        b"%011o\0" % 0,  # time
+        b"%011o\0" % changed_at,
         b" " * 8,  # the checksum counts as spaces
         kind,
         target.ljust(100, b"\0"),
