@@ -42,7 +42,7 @@ class Engine:
         performers: The port method that takes each type of action; other workers perform the rest.
         worker: Name of this worker, unique among those that run.
         pace: How fast a dead worker's work goes on elsewhere.
-        limits: How much of a queue goes on, over all workers.
+        limits: How much of a queue goes on, over all workers; `<type>/<word>` is one beside the type's.
     """
 
     def __init__(
@@ -58,8 +58,10 @@ class Engine:
         self._store = Patience(store)
         self._turns = turns
         self._worker = Worker(store, worker, pace or Pace())
-        names = (type.__name__ for type in performers)
-        self._queues = {name: (limits or {}).get(name, Limit()) for name in names}
+        names = {type.__name__ for type in performers}
+        wide = limits or {}
+        names |= {name for name in wide if name.partition("/")[0] in names}
+        self._queues = {name: wide.get(name, Limit()) for name in sorted(names)}
         self._at_once = frozenset(name for name, most in self._queues.items() if most == Limit())
         following = Following(turns, worker, self._at_once)
         self._performing = Performing(self._store, performers, following)

@@ -21,15 +21,21 @@ ACTIONS_AHEAD_SECONDS: Mapping[type[actions.Action], float] = {
     actions.CancelJob: 30.0,
 }
 
+ELSEWHERE = "RunJob/elsewhere"
+"""Jobs for workers on other machines, which take no room from those here while they wait."""
+
 NOTICES_PER_SECOND = 10.0
 NOTICES_AT_ONCE = 50
 
 
 def place_of(action: AnyAction) -> Place:
     """Say where an action waits: in the queue of its type, jobs of one group one after another."""
-    group = action.job.concurrency if isinstance(action, actions.RunJob) else ""
+    queue, group = type(action).__name__, ""
+    if isinstance(action, actions.RunJob):
+        group = action.job.concurrency
+        queue = ELSEWHERE if action.job.runs_on else queue
     return Place(
-        queue=type(action).__name__,
+        queue=queue,
         group=f"job/{group}" if group else "",
         ahead_seconds=ACTIONS_AHEAD_SECONDS.get(type(action), 0.0),
     )
@@ -43,5 +49,6 @@ def limits(jobs_at_once: int) -> Mapping[str, Limit]:
     """
     return {
         "RunJob": Limit(at_once=jobs_at_once),
+        ELSEWHERE: Limit(),
         "Notify": Limit(per_second=NOTICES_PER_SECOND, burst=NOTICES_AT_ONCE),
     }

@@ -126,7 +126,9 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
             while gone := await store.transact(changes):
                 log.info("%d objects of Changes that ended long ago are forgotten", gone)
             while gone := await store.transact(access):
-                log.info("%d sessions, requests, tokens and answers that are over are forgotten", gone)
+                log.info(
+                    "%d sessions, requests, tokens and answers that are over are forgotten", gone
+                )
         except AndonError as error:
             if not error.retry:
                 raise

@@ -1,0 +1,162 @@
+"""What a worker elsewhere says to its control plane, for as long as it takes to be heard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from andon.api.v1.actions import ActionFailed, JobDone, RunJob
+from andon.api.v1.answers import Beat, Kit, Offer, Package
+from andon.client.wire import Client
+from andon.kernel.errors import AndonError, Untrusted
+from andon.ports.workers import LARGEST_PIECE_BYTES
+
+T = TypeVar("T")
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+_BYTES = {"Content-Type": "application/octet-stream"}
+
+_log = logging.getLogger("andon.worker")
+
+
+class Leased(Struct, frozen=True, kw_only=True):
+    """A job that this worker has, as it writes it down."""
+
+    job: str
+    lease: int
+    key: str
+    action: RunJob
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.action.run}/{self.action.job.name}"
+
+
+class ControlPlane:
+    """The control plane, asked again while it is away: it finds what it had been told.
+
+    Args:
+        client: The way there.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._away = False
+
+    async def take(
+        self,
+        worker: str,
+        *,
+        labels: Sequence[str],
+        at_once: int,
+        version: str,
+        holding: Sequence[str],
+        wait_seconds: float,
+    ) -> tuple[Leased | None, bool]:
+        """Wait for a job; says, too, whether nothing new is offered."""
+        body = {
+            "worker": worker,
+            "labels": list(labels),
+            "atOnce": at_once,
+            "version": version,
+            "holding": list(holding),
+            "waitSeconds": wait_seconds,
+        }
+        offer: Offer = await self._post("/work/take", body)
+        if not offer["job"]:
+            return None, offer["draining"]
+        action = msgspec.json.decode(offer["action"], type=RunJob)
+        leased = Leased(job=offer["job"], lease=offer["lease"], key=offer["key"], action=action)
+        return leased, offer["draining"]
+
+    async def begin(self, job: Leased) -> Kit:
+        """Ask for what a job needs."""
+        kit: Kit = await self._post(f"/work/{job.job}/begin", {"lease": job.lease})
+        return kit
+
+    async def beat(self, job: Leased) -> Beat:
+        """Keep a lease."""
+        beat: Beat = await self._post(f"/work/{job.job}/beat", {"lease": job.lease})
+        return beat
+
+    async def end(self, job: Leased, outcome: JobDone | ActionFailed) -> None:
+        """Answer a job."""
+        written = msgspec.json.encode(outcome).decode()
+        await self._post(f"/work/{job.job}/end", {"lease": job.lease, "outcome": written})
+
+    async def fetch(self, job: Leased, package: Package, into: Path) -> None:
+        """Bring bytes, going on where a try before ended.
+
+        Raises:
+            Untrusted: They are more than was said.
+        """
+        into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = f"/work/{job.job}/blobs/{quote(package['digest'], safe='')}"
+        with into.open("ab") as file:
+            while (size := file.tell()) < package["sizeBytes"]:
+                piece = await self._patiently(lambda at=size: self._piece(path, job.lease, at))  # type: ignore[misc]
+                file.write(piece)
+                if not piece or file.tell() > package["sizeBytes"]:
+                    into.unlink()
+                    raise Untrusted(f"{package['digest']} did not come whole")
+
+    def _piece(self, path: str, lease: int, offset: int) -> bytes:
+        return b"".join(self._client.lines(path, {"lease": lease, "offset": offset or None}))
+
+    async def send_log(self, job: Leased, file: Path, offset: int) -> int:
+        """Send what a log has beyond an offset; returns how much of it is there by now."""
+        return await self._send(f"/work/{job.job}/log", {"lease": job.lease}, file, offset)
+
+    async def send_blob(self, job: Leased, file: Path, digest: str) -> None:
+        """Send a file that a job left."""
+        size = file.stat().st_size
+        query = {"lease": job.lease, "sizeBytes": size}
+        path = f"/work/{job.job}/blobs/{quote(digest, safe='')}"
+        offset = 0
+        while offset < size:
+            offset = await self._send(path, query, file, offset)
+
+    async def _send(self, path: str, query: Mapping[str, Any], file: Path, offset: int) -> int:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            data = opened.read(LARGEST_PIECE_BYTES)
+        if not data:
+            return offset
+        asked = {**query, "offset": offset}
+        written = await self._patiently(
+            lambda: self._client.ask("POST", path, query=asked, body=data, headers=_BYTES)
+        )
+        return int(written["sizeBytes"])
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return await self._patiently(lambda: self._client.post(path, body))
+
+    async def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask until somebody answers.
+
+        Raises:
+            AndonError: An answer that asking again does not change.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                answer = await asyncio.to_thread(ask)
+            except AndonError as error:
+                if not error.retry:
+                    raise
+                if not self._away:
+                    _log.warning("%s; trying again until it answers", error.message)
+                self._away = True
+            else:
+                self._away = False
+                return answer
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
