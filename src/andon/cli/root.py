@@ -13,6 +13,7 @@ from andon.cli.session import Session
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Daily": {
         "init": ("init", "Write the first andon.yaml for this repository."),
+        "run": ("run", "Run the Pipeline here and now, without a server."),
         "up": ("up", "Start the control plane in the foreground."),
         "down": ("down", "Stop the control plane and everything it runs."),
         "ship": ("ship", "Carry a commit as far as its gates allow."),

@@ -1,0 +1,364 @@
+"""Runs a plan with the engine of the server: a store, the build controller and this very process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from andon.adapters.git.working import WorkingTree
+from andon.adapters.local import LocalExecutor
+from andon.adapters.process.cgroups import Cgroups
+from andon.adapters.process.jobs import JobRunner
+from andon.adapters.process.layout import Layout
+from andon.adapters.process.records import Journal
+from andon.api.v1 import actions
+from andon.api.v1.control import Decision, Selector
+from andon.api.v1.records import (
+    TERMINAL,
+    BuildPlan,
+    CancellationSpec,
+    Object,
+    RunStatus,
+    StepRow,
+)
+from andon.app.local.place import held
+from andon.app.local.planning import Planned, plan_here
+from andon.app.local.secrets import GivenSecrets
+from andon.app.local.watching import Onlooker, Overheard
+from andon.app.work.queueing import place_of
+from andon.domains.line import cancellation
+from andon.domains.pipelines import consent
+from andon.domains.pipelines.controller import BuildController
+from andon.kernel.errors import Held, NotFound, Unavailable
+from andon.ports import ArtifactStore
+from andon.ports.store import Store, Tx
+from andon.runtime.engine import Engine
+from andon.runtime.performing import Perform
+from andon.runtime.system import SystemClock, SystemRandomness
+from andon.runtime.together import end, until_one_ends
+from andon.runtime.turns import Turns
+from andon.store import open_store
+
+KEPT_RUNS = 20
+WORKER = "local"
+SOURCE = "/andon/local"
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What somebody wants to run here.
+
+    Args:
+        folder: With the documents.
+        state: Where it is kept.
+        names: The Pipeline or jobs of it; empty: all.
+        jobs_at_once: So many.
+        sandboxed: In bubblewrap.
+        fresh: Results of earlier runs do not count.
+        resume: Take up the Run that did not end, whatever lies in the folder now.
+        secrets: Values by name.
+    """
+
+    folder: Path
+    state: Path
+    names: tuple[str, ...] = ()
+    jobs_at_once: int = 2
+    sandboxed: bool = False
+    fresh: bool = False
+    resume: bool = False
+    secrets: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Wish(folder={self.folder})"
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How a local run ended."""
+
+    run: str
+    plan: BuildPlan
+    status: RunStatus
+    rows: tuple[StepRow, ...]
+
+
+async def run_here(wish: Wish, onlooker: Onlooker) -> Ended:
+    """Run a folder's Pipeline to its end.
+
+    Args:
+        wish: What to run.
+        onlooker: Who looks on.
+
+    Raises:
+        Conflict: Another local run is at work in this state.
+        InvalidDocument: The documents are missing or wrong.
+        Unavailable: Something this machine should have or do is missing.
+    """
+    with held(wish.state):
+        store = open_store(str(wish.state / "runs.db"), source=SOURCE, clock=SystemClock())
+        try:
+            return await _Here(wish, store, onlooker).run()
+        finally:
+            store.close()
+
+
+class _Here:
+    def __init__(self, wish: Wish, store: Store, onlooker: Onlooker) -> None:
+        self._wish = wish
+        self._store = store
+        self._onlooker = onlooker
+        self._clock = SystemClock()
+        self._layout = Layout(wish.state)
+        self._tree = WorkingTree(wish.folder, wish.state / "tree")
+        self._overheard = Overheard(BuildController())
+        self._turns = Turns([self._overheard], SystemRandomness(), place_of)
+        self._over = asyncio.Event()
+        self._asked_to_end = 0
+        self._run = ""
+
+    async def run(self) -> Ended:
+        self._expect_shell()
+        for folder in (self._layout.logs, self._layout.jobs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal = Journal(self._layout.jobs)
+        runner = JobRunner(
+            self._layout,
+            self._clock,
+            Cgroups({}, ()),
+            sandboxed=self._wish.sandboxed,
+            port_of=_no_gateway,
+            alone=journal,
+        )
+        await runner.open()
+        with self._signals():
+            ended = await self._carry_out(runner)
+        journal.end()
+        return ended
+
+    # --- which Run -------------------------------------------------------------------------------
+
+    async def _carry_out(self, runner: JobRunner) -> Ended:
+        self._loop = asyncio.get_running_loop()
+        left = await self._store.read(_left_over) if self._wish.resume else None
+        if self._wish.resume and left is None:
+            raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
+        planned = None if left else self._plan()
+        run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
+        engine = self._engine(runner)
+        unsubscribe = self._store.subscribe(self._listener())
+        await engine.start()
+        working = asyncio.create_task(engine.run())
+        try:
+            await until_one_ends(self._watch(run), asyncio.shield(working))
+        finally:
+            for job in runner.running():
+                await job.group.kill()
+            await runner.close()
+            unsubscribe()
+            await end(working)
+            await engine.leave()
+        ended = await self._store.read(lambda tx: _ended(tx, run.name))
+        self._onlooker.ended(ended.run, ended.status, ended.rows)
+        return ended
+
+    def _plan(self) -> Planned:
+        taken = self._tree.take()
+        if self._tree.git_dir is None:
+            self._onlooker.say(f"{self._wish.folder} is no git repository: all its files are taken")
+        return plan_here(self._tree, taken, self._wish.names)
+
+    def _begin(self, tx: Tx, left: Object | None, planned: Planned | None) -> Object:
+        """Take up a Run that did not end, or make a new one; a Run of other content ends."""
+        found = left or _left_over(tx)
+        if planned is None or (found and found.spec.build == planned.plan):
+            assert found is not None
+            self._announce(tx, found)
+            return found
+        if found is not None:
+            self._end_in(tx, found, "what lies in the folder has changed since it was interrupted")
+        if self._wish.fresh:
+            _forget_results(tx, planned.plan)
+        sequence = int(tx.get_setting("sequence") or "0") + 1
+        tx.put_setting("sequence", str(sequence))
+        new = planned.run(_free_name(tx, planned.name), sequence)
+        self._turns.create(tx, Decision(create=(new,)), tx.now())
+        run = tx.require("Run", new.name)
+        self._run = run.name
+        self._soon(self._onlooker.begun, run.name, planned.plan, ())
+        return run
+
+    def _announce(self, tx: Tx, run: Object) -> None:
+        self._run = run.name
+        rows = tx.steps(run.uid)
+        done = sum(row.finished_at > 0 for row in rows)
+        said = f"takes up {run.name}, which was interrupted: {done} of {len(rows)} steps are done"
+        self._soon(self._onlooker.say, said)
+        self._soon(self._onlooker.begun, run.name, run.spec.build, rows)
+
+    def _end_in(self, tx: Tx, run: Object, why: str) -> None:
+        wish = CancellationSpec(run=run.name, by=_me(), reason=why, asked_at=tx.now())
+        events = (cancellation.asked(wish, run),)
+        decision = Decision(create=(cancellation.record(wish),), events=events)
+        self._turns.create(tx, decision, tx.now())
+
+    # --- carrying it out -------------------------------------------------------------------------
+
+    def _engine(self, runner: JobRunner) -> Engine:
+        self._slots = asyncio.Semaphore(self._wish.jobs_at_once)
+        self._executor = LocalExecutor(
+            runner,
+            self._tree,
+            LazyArtifacts(self._wish.state, self._tree),
+            self._wish.state / "work",
+            secrets=GivenSecrets(self._wish.secrets),
+        )
+        artifacts = LazyArtifacts(self._wish.state, self._tree)
+        performers: dict[type[actions.Action], Perform] = {
+            actions.RunJob: self._run_job,
+            actions.CancelJob: self._executor.cancel_job,
+            actions.PackArtifact: artifacts.pack_artifact,
+        }
+        return Engine(self._store, self._turns, performers, WORKER)
+
+    async def _run_job(self, action: actions.RunJob, intent: actions.Intent) -> actions.JobDone:
+        async with self._slots:
+            self._onlooker.started(action)
+            outcome = await self._executor.run_job(action, intent)
+            self._onlooker.done(action, outcome)
+            return outcome
+
+    async def _watch(self, run: Object) -> None:
+        """Wait until all Runs are over that this one led to."""
+        while await self._store.read(lambda tx: self._goes_on(tx, run.name)):
+            await self._over.wait()
+            self._over.clear()
+
+    def _goes_on(self, tx: Tx, name: str) -> bool:
+        run = _left_over(tx)
+        if run is not None and run.status.reason == consent.REASON and run.name == name:
+            raise Held(run.status.message, hint="`andon ship` builds where people can consent")
+        return run is not None
+
+    def _listener(self) -> Callable[[], None]:
+        """Return what is called by the writer after each commit."""
+        loop = asyncio.get_running_loop()
+
+        def heard() -> None:
+            decided = self._overheard.taken()
+            if decided:
+                loop.call_soon_threadsafe(self._show, decided)
+
+        return heard
+
+    def _show(self, decided: Sequence[tuple[str, Decision]]) -> None:
+        for name, decision in decided:
+            self._onlooker.stepped(name, decision.steps)
+            status = decision.status
+            if status is not None and status.phase in (*TERMINAL, "Waiting"):
+                self._over.set()
+
+    def _soon(self, tell: Callable[..., None], *what: object) -> None:
+        self._loop.call_soon_threadsafe(tell, *what)
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+        def asked() -> None:
+            self._asked_to_end += 1
+            if self._asked_to_end == 1 and self._run:
+                self._onlooker.say("ending what runs; once more: at once")
+                self._ending = loop.create_task(self._cancel())
+            elif me is not None:
+                me.cancel()
+
+        for number in numbers:
+            loop.add_signal_handler(number, asked)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    async def _cancel(self) -> None:
+        def write(tx: Tx) -> None:
+            run = tx.require("Run", self._run)
+            if run.status.phase not in TERMINAL and tx.get("Cancellation", run.name) is None:
+                self._end_in(tx, run, "stopped at the terminal")
+
+        await self._store.transact(write)
+
+    def _expect_shell(self) -> None:
+        if not os.access("/bin/sh", os.X_OK):
+            raise Unavailable("there is no /bin/sh, which runs the jobs", hint="install a shell")
+
+
+class LazyArtifacts:
+    """The artifact store, loaded once something is packed.
+
+    Args:
+        state: Where it lies.
+        source: Of what is packed without a job.
+    """
+
+    def __init__(self, state: Path, source: WorkingTree) -> None:
+        self._state = state
+        self._source = source
+
+    async def pack_artifact(
+        self, action: actions.PackArtifact, intent: actions.Intent
+    ) -> actions.ArtifactPacked:
+        """Pack a work tree's folder."""
+        return await self._store().pack_artifact(action, intent)
+
+    def unpack(self, digest: str, into: Path) -> None:
+        """Write an artifact's files into an empty folder."""
+        self._store().unpack(digest, into)
+
+    def _store(self) -> ArtifactStore:
+        from andon.adapters.oci import OciArtifactStore
+
+        return OciArtifactStore(self._state / "oci", self._source, self._state / "work")
+
+
+def _left_over(tx: Tx) -> Object | None:
+    """Return the newest Run that has not ended: its process did."""
+    runs = tx.list(Selector(kind="Run"), limit=KEPT_RUNS, newest_first=True)
+    return next((run for run in runs if run.status.phase not in TERMINAL), None)
+
+
+def _free_name(tx: Tx, base: str) -> str:
+    name, number = base, 1
+    while tx.get("Run", f"build-{name}") is not None:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _forget_results(tx: Tx, plan: BuildPlan) -> None:
+    for job in plan.jobs:
+        if job.key:
+            for found in tx.list(Selector(kind="JobResult", labels={"key": job.key})):
+                tx.forget(found)
+
+
+def _ended(tx: Tx, name: str) -> Ended:
+    run = tx.require("Run", name)
+    later = tx.get("Run", f"{name}-later")
+    rows = [*tx.steps(run.uid), *(tx.steps(later.uid) if later else ())]
+    return Ended(run=name, plan=run.spec.build, status=run.status, rows=tuple(rows))
+
+
+def _me() -> str:
+    return f"person:{os.environ.get('USER') or os.getuid()}"
+
+
+def _no_gateway(environment: str, name: str) -> int:
+    raise Unavailable(f"no gateway leads to {name} here", hint="`andon up` runs services")
