@@ -27,6 +27,7 @@ MAY: dict[str, set[str]] = {
     "approver": {"view", "approve", "hold"},
     "operator": {"view", "ship", "hold", "operate"},
     "admin": {"view", "ship", "approve", "hold", "operate", "administer"},
+    "worker": {"work"},
 }
 
 REASON = {"reason": "because"}
@@ -82,6 +83,16 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "queue": ("view", EVERYWHERE, None),
     "queue_retry": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"}),
     "queue_drop": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"} | REASON),
+    "workers_list": ("view", EVERYWHERE, None),
+    "workers_drain": ("operate", EVERYWHERE, {}),
+    "workers_resume": ("operate", EVERYWHERE, {}),
+    "work_take": ("work", EVERYWHERE, {"worker": "gpu-1"}),
+    "work_begin": ("work", EVERYWHERE, {"lease": 1}),
+    "work_piece?lease=1": ("work", EVERYWHERE, None),
+    "work_beat": ("work", EVERYWHERE, {"lease": 1}),
+    "work_log?lease=1": ("work", EVERYWHERE, {}),
+    "work_blob?lease=1": ("work", EVERYWHERE, {}),
+    "work_end": ("work", EVERYWHERE, {"lease": 1, "outcome": "{}"}),
     "subscriptions_list": ("view", EVERYWHERE, None),
     "subscriptions_show": ("view", EVERYWHERE, None),
     "subscriptions_add": ("administer", EVERYWHERE, {"name": "one", "url": "https://x.example"}),
@@ -132,6 +143,7 @@ FILLED = {
     "kind": "Run",
     "name": "rollout-prod-storefront-2",
     "id:path": "event-1",
+    "digest": "sha256:0",
 }
 
 
@@ -147,8 +159,11 @@ class Agreeable:
         async def lines(**_: Any) -> AsyncIterator[bytes]:
             yield b"{}\n"
 
-        if name == "export":
-            return lines
+        async def piece(*_: Any) -> bytes:
+            return b"bytes"
+
+        if name in ("export", "piece"):
+            return lines if name == "export" else piece
         return (lambda *_, **__: {"name": name}) if name in self.SYNC else answer
 
 
@@ -180,7 +195,9 @@ def app(door: FixedDoor) -> Any:
     line: Any = AgreeableLine(endless=False)
     anybody: Any = Agreeable()
     return create_app(
-        Offices(line=line, access=door, admin=anybody, secrets=anybody, hooks=anybody)
+        Offices(
+            line=line, access=door, admin=anybody, secrets=anybody, hooks=anybody, workers=anybody
+        )
     )
 
 
