@@ -115,6 +115,7 @@ class History(Struct, kw_only=True):
         newest: Number of the newest commit of each suite.
         skipped: Tests skipped at it, by suite.
         flaky_runs: Runs in which something passed only at another try, with what.
+        broken: Tests that passed at the commit before and failed with a Change, by Change.
     """
 
     stories: dict[tuple[str, str], Story] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class History(Struct, kw_only=True):
     newest: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     flaky_runs: dict[str, set[str]] = field(default_factory=dict)
+    broken: dict[str, list[str]] = field(default_factory=dict)
 
     def current(self) -> list[Story]:
         """Return the tests that are there still: they ran lately."""
@@ -215,6 +217,8 @@ class _Commit:
         story.place = self._place
         story.failed += state == "failed"
         story.flips += {story.state, state} == {"passed", "failed"}
+        if (story.state, state) == ("passed", "failed"):
+            self._history.broken.setdefault(self._first.change, []).append(story.id)
         if state == "flaky":
             story.flaky += 1
             story.last_flaky_at = self._first.at
