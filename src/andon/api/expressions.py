@@ -13,7 +13,7 @@ import functools
 import re
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
@@ -67,6 +67,7 @@ Names = Mapping[str, Collection[str] | None]
 """What an expression may name, and the fields of each; None: it has none, or they are not known."""
 
 
+@functools.lru_cache(maxsize=2048)
 def pieces(text: str) -> tuple[str | Code, ...]:
     """Take a text apart into what stands there and expressions.
 
@@ -117,28 +118,51 @@ def check(source: str, names: Names) -> None:
     """
     program = compiled(source)
     bound = _bound(source)
-    for name in program.variables():
+    for name in named(source):
         if name not in names and name not in bound:
             raise Wrong(f"nothing is called `{name}` here", did_you_mean(name, names))
     for name in program.functions():
         if name[:1].isalpha() and name not in _FUNCTIONS:
             raise Wrong(f"there is no function `{name}`", did_you_mean(name, _FUNCTIONS))
+    if "change" not in bound and _as_a_whole(source, "change"):
+        raise Wrong("`change` stands alone", "ask for one of its fields: `change.branch`")
     for name, field in fields(source):
         known = names.get(name)
         if name not in bound and known is not None and field not in known:
             raise Wrong(f"`{name}` has no `{field}`", did_you_mean(field, known))
 
 
-def fields(source: str) -> Iterator[tuple[str, str]]:
-    """Yield what an expression asks of a name: ``change.branch`` is ("change", "branch").
+def _as_a_whole(source: str, name: str) -> bool:
+    """Say whether a name is used without asking for a field of it by its word."""
+    words = ["", *(match[0] for match in _TOKEN.finditer(source)), ""]
+    triples = zip(words, words[1:], words[2:], strict=False)
+    return any(word == name and before != "." != after for before, word, after in triples)
 
-    >>> list(fields("change.branch == 'change.x' || has(matrix.os)"))
-    [('change', 'branch'), ('matrix', 'os')]
+
+@functools.lru_cache(maxsize=2048)
+def fields(source: str) -> tuple[tuple[str, str], ...]:
+    """Return what an expression asks of names: ``change.branch`` is ("change", "branch").
+
+    >>> fields("change.branch == 'change.x' || has(matrix.os)")
+    (('change', 'branch'), ('matrix', 'os'))
     """
     words = [match[0] for match in _TOKEN.finditer(source)]
-    for before, name, dot, field in zip(["", *words], words, words[1:], words[2:], strict=False):
-        if dot == "." and before != "." and name[0].isidentifier() and field[0].isidentifier():
-            yield name, field
+    quads = zip(["", *words], words, words[1:], words[2:], strict=False)
+    return tuple(
+        (name, field)
+        for before, name, dot, field in quads
+        if dot == "." and before != "." and name[0].isidentifier() and field[0].isidentifier()
+    )
+
+
+@functools.lru_cache(maxsize=2048)
+def named(source: str) -> tuple[str, ...]:
+    """Return the names an expression uses.
+
+    >>> named("change.branch == matrix.branch")
+    ('change', 'matrix')
+    """
+    return tuple(compiled(source).variables())
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:

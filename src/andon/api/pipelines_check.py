@@ -20,7 +20,7 @@ from andon.kernel.patterns import problem as pattern_problem
 
 MOST_JOBS = 10_000
 """So many jobs a Pipeline may come to, once expanded."""
-MOST_NEEDS = 100_000
+MOST_NEEDS = 300_000
 """So many needs of jobs of each other, once expanded."""
 MOST_TEMPLATES = 50
 _LONGEST_NAME = 63

@@ -2,63 +2,113 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Set
 
-from andon.api.v1.pipelines import DeployJob, Job
+from msgspec.structs import replace
+
+from andon.api.expressions import Wrong
+from andon.api.v1.pipelines import ChangeFacts
 from andon.api.v1.records import (
     ENDED_STEP,
-    PIPELINES,
     BuildPlan,
     ChangeSpec,
     JobPlan,
     PackPlan,
-    SecretRef,
     StepState,
 )
+from andon.domains.pipelines.conditions import Situation
+from andon.domains.pipelines.expand import Typed, expand, no_typed_steps
+from andon.domains.pipelines.keys import with_keys
+from andon.domains.pipelines.rules import branch_of
+from andon.kernel.errors import InvalidDocument
 
+BuildPlanner = Callable[[ChangeSpec], BuildPlan]
 LETS_ON = frozenset({"passed", "quarantined"})
 """What a job that others need must have become."""
 
 
-def plan_job(name: str, job: Job | DeployJob) -> JobPlan:
-    """Turn a job definition into what the executor needs.
-
-    >>> plan_job("unit", Job(run="make test")).evidence
-    'unit'
-    """
-    return JobPlan(
-        name=name,
-        run=job.run or "",
-        needs=job.needs,
-        env=job.env,
-        timeout_seconds=job.timeout_seconds,
-        evidence=job.evidence or name,
-        network=job.network,
-        concurrency=job.concurrency or "",
-        irreversible=isinstance(job, DeployJob) and job.irreversible,
-        always=job.always,
-        secrets={
-            variable: SecretRef(name=secret, environment=PIPELINES)
-            for variable, secret in job.secrets.items()
-        },
-    )
-
-
-def plan_build(change: ChangeSpec) -> BuildPlan:
-    """Plan the jobs of a Change's pipeline and the artifacts to pack afterwards.
+def build_planner(typed: Typed = no_typed_steps) -> BuildPlanner:
+    """Return what plans builds.
 
     Args:
-        change: The Change with its own definitions.
+        typed: Turns typed steps into shell text.
     """
-    return BuildPlan(
-        repository=change.repository,
-        sha=change.sha,
-        jobs=tuple(plan_job(name, job) for name, job in change.pipeline.jobs.items()),
-        packs=tuple(
+
+    def plan(change: ChangeSpec) -> BuildPlan:
+        packs = tuple(
             PackPlan(service=name, path=service.artifact.path, job=service.artifact.job or "")
             for name, service in sorted(change.services.items())
-        ),
+        )
+        group = change.pipeline.concurrency
+        try:
+            jobs = expand_change(change, typed)
+            word = group_of(change)
+        except InvalidDocument as error:
+            jobs, word = (_refused(error),), ""
+        packed = {pack.job for pack in packs}
+        return BuildPlan(
+            repository=change.repository,
+            sha=change.sha,
+            jobs=with_keys(jobs, change.input_digests, packed),
+            packs=packs,
+            trusted=change.trusted,
+            concurrency=word,
+            cancel_older=group is not None and group.when_busy == "cancel-older",
+            quarantine=change.pipeline.quarantine,
+        )
+
+    return plan
+
+
+def facts_of(change: ChangeSpec) -> ChangeFacts:
+    """Return what expressions and rules know of a Change.
+
+    Its paths tell nothing of a Run that a schedule asks for: all of it runs.
+    """
+    facts = ChangeFacts(
+        branch=change.ref,
+        event=change.event,
+        author=change.author,
+        message=change.message,
+        paths=None if change.event == "schedule" else change.paths,
+        trusted=change.trusted,
     )
+    return replace(facts, branch=branch_of(facts))
+
+
+def expand_change(change: ChangeSpec, typed: Typed = no_typed_steps) -> tuple[JobPlan, ...]:
+    """Return the jobs of a Change's build.
+
+    Raises:
+        InvalidDocument: An expression cannot be evaluated for it.
+    """
+    return expand(change.pipeline, facts_of(change), change.templates, change.origins, typed)
+
+
+def group_of(change: ChangeSpec) -> str:
+    """Return the word of which one build runs at a time; empty: none.
+
+    Raises:
+        InvalidDocument: An expression in it cannot be evaluated.
+    """
+    group = change.pipeline.concurrency
+    if group is None:
+        return ""
+    try:
+        return Situation(facts_of(change)).filled(group.name)
+    except Wrong as wrong:
+        message = f"Pipeline {change.pipeline_name}: concurrency: {wrong.message}"
+        raise InvalidDocument(message, hint=wrong.hint) from None
+
+
+def _refused(error: InvalidDocument) -> JobPlan:
+    """Plan what fails and says why, in place of jobs whose rules cannot be known."""
+    return JobPlan(name="plan", run=f"echo {shlex.quote(str(error))} >&2; exit 1", evidence="plan")
+
+
+plan_build = build_planner()
+"""Plans builds without typed steps."""
 
 
 def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState]) -> bool:

@@ -104,7 +104,7 @@ class _Schedule:
         return replace(known, last_at=due, last_run=run)
 
     def _run(self, name: str, change: Object) -> NewObject:
-        plan = self.plan_build(change.spec)
+        plan = self.plan_build(replace(change.spec, event="schedule"))
         return NewObject(
             kind="Run",
             name=name,
