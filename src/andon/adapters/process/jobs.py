@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import shutil
+import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
 
+from andon.adapters.filetree import remove_tree
 from andon.adapters.process import environment, sandbox
 from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
+from andon.adapters.process.disk import blame, room, used_bytes
 from andon.adapters.process.files import safe_name, unwritable
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import (
@@ -35,6 +39,7 @@ from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_m
 from andon.adapters.process.steps import read_note, read_steps
 from andon.adapters.process.usage import of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
+from andon.adapters.process.watching import Watching, places
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
@@ -63,6 +68,7 @@ class JobRunner:
         sandboxed: Whether bubblewrap works here.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
         alone: Jobs end with this very process, and nobody takes them up again: a local run.
+        memory_bytes: The most one job may have, where control groups can limit it.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class JobRunner:
         sandboxed: bool,
         port_of: environment.PortOf,
         alone: Journal | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
         self._layout = layout
         self._alone = alone
@@ -83,6 +90,10 @@ class JobRunner:
         self._cgroups = cgroups
         self._sandboxed = sandboxed
         self._port_of = port_of
+        self._limits = Limits(
+            processes=_MOST_PROCESSES, memory_bytes=memory_bytes or _most_memory()
+        )
+        self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
         self._records: dict[str, JobRecord] = {}
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
 
@@ -121,6 +132,9 @@ class JobRunner:
     def running(self) -> list[JobRecord]:
         """Return the jobs without outcome."""
         return [record for record in self._records.values() if record.outcome is None]
+
+    def _under_way(self) -> list[JobRecord]:
+        return [self._records[key] for key in self._tasks]
 
     async def run_job(
         self, action: RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
@@ -190,7 +204,14 @@ class JobRunner:
         self._watch(record, watched, masking)
 
     def _prepare(self, action: RunJob, key: str) -> Prepared:
-        temporary = self._temporary(key)
+        temporary = self._layout.temporary(key)
+        now = room(self._layout.state)
+        if now.is_low:
+            raise Unavailable(
+                f"the disk of {self._layout.state} has {now.free_bytes >> 20} MiB left, and jobs need "
+                f"more than {now.reserved_bytes >> 20} MiB",
+                hint="free some space there; the next attempt goes on by itself",
+            )
         log = self._layout.job_log(action.run, action.job.name, key)
         try:
             (temporary / "home").mkdir(parents=True, exist_ok=True)
@@ -199,16 +220,15 @@ class JobRunner:
                 key,
                 temporary=temporary,
                 log=self._layout.logs / log,
-                taken={port for job in self.running() for port in job.services.values()},
+                taken={port for job in self._under_way() for port in job.services.values()},
                 own_network=self._sandboxed and not _has_network(action),
             )
         except OSError as error:
             raise unwritable(temporary, error) from error
 
     def _plan(self, action: RunJob, key: str, prepared: Prepared) -> JobRecord:
-        limits = Limits(processes=_MOST_PROCESSES)
         try:
-            cgroup = self._cgroups.create(f"job-{safe_name(key)}", limits)
+            cgroup = self._cgroups.create(f"job-{safe_name(key)}", self._limits)
         except OSError as error:
             _log.warning("job %s runs without cgroup: %s", key, error)
             cgroup = Cgroup()
@@ -229,7 +249,7 @@ class JobRunner:
         self, action: RunJob, record: JobRecord, prepared: Prepared, secrets: Mapping[str, str]
     ) -> tuple[Watched, Masking | None]:
         work_tree = self._layout.work_tree(record.key)
-        temporary = self._temporary(record.key)
+        temporary = self._layout.temporary(record.key)
         env = self._environment(action, temporary) | prepared.env
         inner = ["/bin/sh", "-euc", prepared.text]
         if self._sandboxed:
@@ -265,6 +285,7 @@ class JobRunner:
     def _watch(self, record: JobRecord, watched: Watched | None, masking: Masking | None) -> None:
         task = asyncio.create_task(self._finish(record, watched, masking))
         self._tasks[record.key] = task
+        self._watching.begin()
         task.add_done_callback(lambda _: self._tasks.pop(record.key, None))
 
     async def _finish(
@@ -281,10 +302,29 @@ class JobRunner:
             await masking.end()
         if watched is not None:
             used = used.at_least(watched.usage)
-        outcome = self._judge(record, structs.replace(ended, usage=used))
-        shutil.rmtree(self._temporary(record.key), ignore_errors=True)
+        ended = structs.replace(ended, usage=used, filled=await self._filled(record, ended))
+        outcome = self._judge(record, ended)
+        await self._clear(record, ended)
         self._conclude(self._records[record.key], outcome)
         return outcome
+
+    async def _filled(self, record: JobRecord, ended: Ended) -> str:
+        """Say that a job has filled the disk, if it has and failed."""
+        now = room(self._layout.state)
+        if ended.exit_code == 0 or not now.is_low:
+            return ""
+        return blame(await asyncio.to_thread(used_bytes, places(self._layout, record)), now)
+
+    async def _clear(self, record: JobRecord, ended: Ended) -> None:
+        """Remove a job's temporary files; with the disk full its work tree, too, for the next job."""
+        temporary = self._layout.temporary(record.key)
+        try:
+            os.rmdir(temporary / "home")
+            os.rmdir(temporary)
+        except OSError:
+            await asyncio.to_thread(_remove, temporary)
+        if ended.filled or ended.ended_for == "disk":
+            await asyncio.to_thread(_remove, self._layout.work_tree(record.key))
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
         """Write down how a job ended."""
@@ -321,7 +361,7 @@ class JobRunner:
             return None
 
     def _ended(self, record: JobRecord, code: int | None, *, timed_out: bool) -> Ended:
-        notes = self._temporary(record.key) / FOLDER
+        notes = self._layout.temporary(record.key) / FOLDER
         return Ended(
             exit_code=code,
             seconds=max(0, self._clock.now() - record.started_at),
@@ -341,7 +381,7 @@ class JobRunner:
         )
         if not record.steps:
             return outcome
-        notes = self._temporary(record.key) / FOLDER / "steps"
+        notes = self._layout.temporary(record.key) / FOLDER / "steps"
         return structs.replace(outcome, steps=read_steps(notes, record.steps, outcome.state))
 
     def _save(self, record: JobRecord) -> JobRecord:
@@ -360,9 +400,15 @@ class JobRunner:
     def _exit_file(self, key: str) -> Path:
         return self._layout.jobs / f"{safe_name(key)}.exit"
 
-    def _temporary(self, key: str) -> Path:
-        work_tree = self._layout.work_tree(key)
-        return work_tree.with_name(f"{work_tree.name}.tmp")
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        remove_tree(folder)
+
+
+def _most_memory() -> int:
+    """Return nine tenths of the machine's memory: a job that takes more ends alone."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9
 
 
 def _has_network(action: RunJob) -> bool:

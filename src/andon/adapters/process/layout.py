@@ -33,6 +33,10 @@ class Layout:
         """Return a job's work tree, which the control plane fills."""
         return self.state / "work" / key.replace("/", "_")
 
+    def temporary(self, key: str) -> Path:
+        """Return a job's folder for temporary files, and for its home."""
+        return self.state / "work" / f"{key.replace('/', '_')}.tmp"
+
     def artifact(self, digest: str) -> Path:
         """Return an artifact's unpacked folder."""
         return self.state / "artifacts" / digest.removeprefix("sha256:")

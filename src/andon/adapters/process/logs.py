@@ -6,25 +6,28 @@ import os
 import shutil
 from pathlib import Path
 
+from andon.adapters.process.longlogs import extent
+
 ROTATE_BYTES = 16 * 1024 * 1024
 
 
 def read_chunk(path: Path, offset: int, max_bytes: int) -> tuple[bytes, int]:
-    """Read from a log.
+    """Read from a log; whoever lost the connection goes on from the offset it had.
 
     Args:
         path: The log.
-        offset: Where to begin; beyond the end means it was rotated: begin anew.
+        offset: Where to begin; beyond the end means it was rotated: begin anew. Where its middle was left
+            out, it goes on behind that.
         max_bytes: Read no more than this.
 
     Returns:
-        The bytes and the next offset.
+        The bytes and the next offset, which may be further on than there are bytes.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        start = offset if offset <= size else 0
+        start, end = extent(file.fileno(), offset if offset <= size else 0)
         file.seek(start)
-        data = file.read(max_bytes)
+        data = file.read(min(max_bytes, max(0, end - start)))
     return data, start + len(data)
 
 

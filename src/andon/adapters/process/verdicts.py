@@ -21,7 +21,7 @@ _MESSAGE_BYTES = 2000
 _UNSEEN = re.compile("\x1b\\[0Ksection_(start|end):[^\r\n]*(\r\x1b\\[0K)?\n?")
 """Marks of steps: for log pages, not for a message of a few lines."""
 
-EndedFor = Literal["", "cancelled", "shutdown"]
+EndedFor = Literal["", "cancelled", "shutdown", "disk"]
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -31,9 +31,10 @@ class Ended(Struct, frozen=True, kw_only=True):
         exit_code: As the shell tells it (128 + signal); None: nobody saw it.
         seconds: How long it ran.
         timeout_seconds: The time it was allowed, if it was ended for that.
-        ended_for: Why we ended it, if we did: ``cancelled`` or ``shutdown``.
+        ended_for: Why we ended it, if we did: ``cancelled``, ``shutdown`` or ``disk`` (it was full).
         out_of_memory: The kernel killed a process of it for memory.
         said: Why its own shell ended it, if it did: a service was not ready.
+        filled: That it filled the disk, in words; empty: it did not.
         died: Which service of it died.
         usage: What it used.
     """
@@ -44,6 +45,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     ended_for: EndedFor = ""
     out_of_memory: bool = False
     said: str = ""
+    filled: str = ""
     died: str = ""
     usage: Usage = Usage()
 
@@ -94,8 +96,10 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
         return "the agent was shut down"
     if not work_tree.is_dir():
         return "work tree deleted while the job ran"
-    if ended.timeout_seconds is not None or ended.out_of_memory:
+    if ended.timeout_seconds is not None or ended.out_of_memory or ended.filled:
         return ""
+    if ended.ended_for == "disk":
+        return f"ended to make room, as the disk of {work_tree} is nearly full"
     if _NO_SPACE in tail or shutil.disk_usage(work_tree).free < _LEAST_FREE_BYTES:
         return f"the disk of {work_tree} is full"
     if ended.said or ended.died:
@@ -109,6 +113,8 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
 
 def _reason(ended: Ended, tail: str) -> str:
     code = ended.exit_code
+    if ended.filled:
+        return ended.filled
     if ended.timeout_seconds is not None:
         also = f"; {ended.died}" if ended.died else ""
         return f"not done within {ended.timeout_seconds:g} s; ended with all its children{also}"

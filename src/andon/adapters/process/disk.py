@@ -1,0 +1,68 @@
+"""Room on the disk of the state folder, and which job took it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+
+_MOST_RESERVED_BYTES = 256 << 20
+_RESERVED_SHARE = 20
+"""One part in so many is Andon's own, on small disks."""
+
+
+class Room(Struct, frozen=True):
+    """What is free, and what jobs must leave so that Andon's own data goes on."""
+
+    free_bytes: int
+    reserved_bytes: int
+
+    @property
+    def is_low(self) -> bool:
+        """Whether somebody has to make room."""
+        return self.free_bytes < self.reserved_bytes
+
+
+def room(folder: Path) -> Room:
+    """Measure the disk of a folder; one that tells nothing has room."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return Room(1, 0)
+    reserved = min(_MOST_RESERVED_BYTES, facts.f_blocks * facts.f_frsize // _RESERVED_SHARE)
+    return Room(facts.f_bavail * facts.f_frsize, reserved)
+
+
+def used_bytes(places: Iterable[Path]) -> int:
+    """Return what files and folders with all below them take of the disk; links are not followed."""
+    total = 0
+    ahead = [os.fsencode(place) for place in places]
+    while ahead:
+        path = ahead.pop()
+        try:
+            facts = os.lstat(path)
+            total += facts.st_blocks * 512
+            if stat.S_ISDIR(facts.st_mode):
+                with os.scandir(path) as entries:
+                    ahead += [entry.path for entry in entries]
+        except OSError:
+            continue  # Gone by now, or deeper than a path can be long.
+    return total
+
+
+def blame(used: int, now: Room) -> str:
+    """Say that a job filled the disk; empty: others have taken more of it.
+
+    >>> blame(900 << 20, Room(50 << 20, 100 << 20))
+    'it filled the disk: 900 MiB are its own, and 50 MiB are left'
+    >>> blame(20 << 20, Room(50 << 20, 100 << 20))
+    ''
+    """
+    if used < now.free_bytes or used < now.reserved_bytes:
+        return ""
+    return (
+        f"it filled the disk: {used >> 20} MiB are its own, and {now.free_bytes >> 20} MiB are left"
+    )
