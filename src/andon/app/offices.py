@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.installation import InstallationSpec
 from andon.app.access.door import Door
 from andon.app.control_plane import ControlPlane
@@ -17,6 +18,7 @@ from andon.app.provider import provider_of
 from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
+from andon.app.suites.telling import Suites
 from andon.app.upkeep.admin import Admin
 from andon.ports.offices import Offices
 from andon.ports.store import Store
@@ -41,6 +43,7 @@ def open_offices(
         admin=admin,
         secrets=Secrets(store, parts.turns, parts.safe, parts.clock),
         hooks=hooks_of(settings, store, parts, door),
+        suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",

@@ -18,6 +18,7 @@ from andon.api.v1.control import Controller
 from andon.app.events.sinks import guard_of
 from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.settings import Settings
+from andon.app.suites.handing import handing
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
 from andon.app.workers.desk import Desk
 from andon.domains.delivery.change import ChangeController
@@ -117,7 +118,9 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
         here = performers(
-            executor=RoutedExecutor(executor, RemoteExecutor(desk, clock)),
+            executor=handing(
+                RoutedExecutor(executor, RemoteExecutor(desk, clock)), store, state, clock
+            ),
             artifacts=artifacts,
             desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),

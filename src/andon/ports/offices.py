@@ -11,6 +11,7 @@ from andon.ports.admin import AdminService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
+from andon.ports.suites import SuitesService
 from andon.ports.workers import WorkerService
 
 
@@ -23,6 +24,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         admin: Andon itself.
         secrets: The vault.
         hooks: Forges.
+        suites: How tests do.
         workers: Workers on other machines.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
@@ -33,6 +35,7 @@ class Offices(Struct, frozen=True, kw_only=True):
     admin: AdminService | None = None
     secrets: SecretService | None = None
     hooks: HookService | None = None
+    suites: SuitesService | None = None
     workers: WorkerService | None = None
     provider: Any = None
     url: str = ""

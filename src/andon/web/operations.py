@@ -23,6 +23,7 @@ from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
+from andon.ports.suites import SuitesService
 from andon.ports.workers import WorkerService
 
 T = TypeVar("T")
@@ -75,6 +76,11 @@ class Call(Struct, kw_only=True):
     def hooks(self) -> HookService:
         """Forges."""
         return _there(self.offices.hooks, self.request)
+
+    @property
+    def suites(self) -> SuitesService:
+        """How tests do."""
+        return _there(self.offices.suites, self.request)
 
     @property
     def workers(self) -> WorkerService:

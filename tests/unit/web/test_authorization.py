@@ -81,6 +81,8 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "watches_add": ("operate", EVERYWHERE, {"repository": "r"}),
     "watches_remove?repository=r&branch=main": ("operate", EVERYWHERE, None),
     "queue": ("view", EVERYWHERE, None),
+    "tests_report": ("view", SOMEWHERE, None),
+    "tests_history": ("view", SOMEWHERE, None),
     "queue_retry": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"}),
     "queue_drop": ("operate", EVERYWHERE, {"queue": "turns", "subject": "Run/one"} | REASON),
     "workers_list": ("view", EVERYWHERE, None),
@@ -196,7 +198,13 @@ def app(door: FixedDoor) -> Any:
     anybody: Any = Agreeable()
     return create_app(
         Offices(
-            line=line, access=door, admin=anybody, secrets=anybody, hooks=anybody, workers=anybody
+            line=line,
+            access=door,
+            admin=anybody,
+            secrets=anybody,
+            hooks=anybody,
+            workers=anybody,
+            suites=anybody,
         )
     )
 
@@ -303,9 +311,9 @@ def test_whatever_names_a_repository_asks_whether_it_is_known() -> None:
         for kind in (one.body, one.query)
         if kind is not None and "repository" in kind.__struct_fields__
     }
-    lifting = {"watches_remove", "hooks_add"}
-    """The first reads nothing, the second is an administrator's alone."""
-    assert {one.name for one in OPERATIONS if one.rule.reads} == named - lifting == set(READS)
+    harmless = {"watches_remove", "hooks_add", "tests_report", "tests_history"}
+    """The second is an administrator's alone; the others read no repository."""
+    assert {one.name for one in OPERATIONS if one.rule.reads} == named - harmless == set(READS)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer unknown", "Basic YTpi", "Bearer", "bearer  "])

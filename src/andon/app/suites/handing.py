@@ -11,34 +11,27 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.api.v1.records import ChangeSpec, JobPlan
 from andon.app.suites.reading import GetBlob, Reports, find
 from andon.app.suites.telling import history_of
 from andon.domains.pipelines.history import suite_name
+from andon.kernel.clock import Clock
+from andon.ports import Executor
 from andon.ports.store import Store, Tx
 
 PLACE = ".andon/tests.json"
 """Where the file is, in the work tree."""
 VARIABLE = "ANDON_TEST_DURATIONS"
 RUNS = 20
+KEPT_SECONDS = 14 * 86400.0
+"""The file is there for as long as a Run may wait and be tried again."""
 _WORDS = "andon tests"
-
-
-class Jobs(Protocol):
-    """Runs jobs."""
-
-    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
-        """Run a job to its end."""
-        ...
-
-    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
-        """End a job."""
-        ...
 
 
 class Handing:
@@ -52,7 +45,7 @@ class Handing:
     """
 
     def __init__(
-        self, inner: Jobs, store: Store, get: GetBlob, put: Callable[[bytes], str]
+        self, inner: Executor, store: Store, get: GetBlob, put: Callable[[bytes], str]
     ) -> None:
         self._inner = inner
         self._store = store
@@ -96,6 +89,18 @@ class Handing:
 
     def _keep(self, found: Reports, changed: tuple[str, ...], job: JobPlan) -> str:
         return self._put(archive(history_of(found, suite_name(job), self._get, changed)))
+
+
+def handing(inner: Executor, store: Store, state: Path, clock: Clock) -> Handing:
+    """Return an executor that hands jobs what is kept in a state folder."""
+    blobs = FileBlobs(state / "blobs")
+
+    def put(data: bytes) -> str:
+        digest = blobs.put(data)
+        blobs.keep_until(digest, clock.now() + KEPT_SECONDS)
+        return digest
+
+    return Handing(inner, store, blobs.get, put)
 
 
 def asks(job: JobPlan) -> bool:

@@ -19,6 +19,7 @@ from andon.web.api import (
     secrets,
     session,
     subscriptions,
+    suites,
     watches,
     workers,
 )
@@ -43,6 +44,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *ledger.OPERATIONS,
     *watches.OPERATIONS,
     *queue.OPERATIONS,
+    *suites.OPERATIONS,
     *workers.OPERATIONS,
     *subscriptions.OPERATIONS,
     *intake.OPERATIONS,
