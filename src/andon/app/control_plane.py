@@ -406,28 +406,36 @@ class ControlPlane:
         return await self._act(asked, end, ("Run", run))
 
     async def approve(
-        self, change: str, *, environment: str, asked: Asked, reason: str
+        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
     ) -> answers.Approval:
         """Record a person's consent."""
         now = self._clock.now()
 
         def consent(tx: Tx) -> answers.Approval:
             approval = commands.approve(
-                tx, self._turns, change, environment, asked=asked, reason=reason, now=now
+                *(tx, self._turns, change, environment),
+                asked=asked,
+                reason=reason,
+                now=now,
+                job=job,
             )
             return approval_json(approval)
 
         return await self._act(asked, consent)
 
     async def withdraw(
-        self, change: str, *, environment: str, asked: Asked, reason: str
+        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
     ) -> answers.Approval:
         """Take one's consent back."""
         now = self._clock.now()
 
         def take_back(tx: Tx) -> answers.Approval:
             approval = commands.withdraw(
-                tx, self._turns, change, environment, asked=asked, reason=reason, now=now
+                *(tx, self._turns, change, environment),
+                asked=asked,
+                reason=reason,
+                now=now,
+                job=job,
             )
             return approval_json(approval)
 

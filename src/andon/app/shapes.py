@@ -99,6 +99,11 @@ def step_json(row: StepRow) -> answers.Step:
         "position": row.position,
         "state": row.state,
         "attempt": row.attempt,
+        "failures": row.failures,
+        "rule": row.message if row.state == "skipped-by-rule" else "",
+        "flaky": "flaky" in row.figures,
+        "reused": str(row.figures.get("reused", "")),
+        "quarantined": list(row.figures.get("quarantined", ())),
         "fault": row.fault,
         "message": row.message,
         "log": row.log,
@@ -142,6 +147,7 @@ def approval_json(approval: Object) -> answers.Approval:
         "name": approval.name,
         "change": spec.subject.change,
         "environment": spec.subject.environment,
+        "job": spec.job,
         "by": spec.by,
         "reason": spec.reason,
         "approvedAt": spec.approved_at,
@@ -249,7 +255,17 @@ def _tell(row: LedgerRow) -> str:
             errors = f": {content['errors']}" if content.get("errors") else ""
             return f"{row.subject} ended with {content.get('outcome')}{errors}"
         case "taskrun", _:
-            return f"job {content.get('taskName')} ended with {content.get('outcome')}"
+            state = event_body(row).get("customData", {}).get("state") or content.get("outcome")
+            why = f": {content['errors']}" if content.get("errors") else ""
+            return f"job {content.get('taskName')} ended as {state}{why}"
+        case "andon-turn", _:
+            behind = f"{content.get('behind')}, one at a time in group {content.get('group')}"
+            return f"{row.subject} waits for {behind}"
+        case "andon-flake", _:
+            return (
+                f"job {content.get('taskName')} passed on attempt {content.get('attempts')} only; "
+                f"before: {content.get('failed')}"
+            )
         case "artifact", _:
             return f"artifact {row.subject} {verb}"
         case "andon-hold", "pulled":
@@ -270,11 +286,12 @@ def _tell(row: LedgerRow) -> str:
             return f"hold {row.subject} {verb}: {content.get('reason', '')}"
         case "andon-approval", "requested":
             given = f"{len(content.get('given', ()))} of {content.get('count')}"
-            return f"{row.subject} waits for people's approval ({given})"
+            job = f", job {content['job']}," if content.get("job") else ""
+            return f"{row.subject}{job} waits for people's approval ({given})"
         case "andon-approval", _:
             by = str(content.get("by", "")).removeprefix("person:")
             done = "approves" if verb == "given" else "no longer approves"
-            where = row.stream.removeprefix("env/")
+            where = content.get("job") or row.stream.removeprefix("env/")
             return f"{by} {done} {row.chain} for {where}: {content.get('reason', '')}"
         case "andon-secret", "released":
             return f"{row.subject} begins: {content.get('reason')}"

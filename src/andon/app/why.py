@@ -21,6 +21,8 @@ from andon.domains.delivery.rotation import (
 from andon.domains.line import events
 from andon.domains.line.approvals import CHECK
 from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
+from andon.domains.pipelines import consent as job_consent
+from andon.domains.pipelines.layout import layout_of
 from andon.kernel.errors import NotFound
 from andon.ports.news import Sees
 from andon.ports.store import Tx
@@ -230,8 +232,10 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
 
 
 def _missing(tx: Tx, run: Object, now: float) -> list[answers.Missing]:
-    if run.spec.rollout is None or run.status.phase in TERMINAL:
+    if run.status.phase in TERMINAL:
         return []
+    if run.spec.rollout is None:
+        return _people_missing(tx, run)
     approve = f"andon approve {run.spec.change} --environment {run.labels['environment']} -m REASON"
     if run.status.reason in {"NoVerdict", "NoTraffic"}:
         reason = str(run.status.message)
@@ -243,6 +247,24 @@ def _missing(tx: Tx, run: Object, now: float) -> list[answers.Missing]:
         if one.check == CHECK
         else _lack(run, one.check, one.reason, one.opens, person=False)
         for one in gate_of(tx, run, now).missing
+    ]
+
+
+def _people_missing(tx: Tx, run: Object) -> list[answers.Missing]:
+    """Say which jobs of a build wait for people, and for whom."""
+    if not run.status.started_at:
+        return []
+    states = {row.name: row for row in tx.steps(run.uid)}
+    approvals = tuple(tx.list(Selector(kind="Approval", labels={"change": run.spec.change})))
+    return [
+        _lack(
+            *(run, CHECK, f"job {job.name}: {lack}"),
+            f"andon approve {run.spec.change} --job {job.name} -m REASON",
+            person=True,
+        )
+        for job in layout_of(run.spec.build).consents
+        if states[job.name].state == "waiting" and states[job.name].started_at
+        if (lack := job_consent.lack(run, job, approvals))
     ]
 
 

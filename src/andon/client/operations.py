@@ -14,6 +14,8 @@ from andon.api.v1.answers import (
     Beat,
     Branch,
     CancelledRun,
+    CaseHistory,
+    CaseReport,
     Change,
     ChangeWithRuns,
     Checkpoint,
@@ -379,40 +381,54 @@ class Operations(Asking):
         )
 
     def approve(
-        self, *, change: str, environment: str, reason: str, idempotency_key: str = ""
+        self,
+        *,
+        change: str,
+        reason: str,
+        environment: str = "",
+        job: str = "",
+        idempotency_key: str = "",
     ) -> Approval:
-        """Consent to a Change in an environment; nobody approves their own.
+        """Consent to a Change in an environment, or to a job of it; nobody approves their own.
 
         Args:
             idempotency_key: Does it once, however often it is sent; empty: one is made.
             change: Name, or the beginning of a sha.
-            environment: Where.
+            environment: Where; empty with `job`.
+            job: The job, instead of an environment.
             reason: Why, for the people who will ask.
         """
         return self._ask(
             Approval,
             "POST",
             "/approvals",
-            body={"change": change, "environment": environment, "reason": reason},
+            body={"change": change, "environment": environment, "job": job, "reason": reason},
             key=idempotency_key,
         )
 
     def withdraw(
-        self, *, change: str, environment: str, reason: str, idempotency_key: str = ""
+        self,
+        *,
+        change: str,
+        reason: str,
+        environment: str = "",
+        job: str = "",
+        idempotency_key: str = "",
     ) -> Approval:
-        """Take one's own consent back, while the rollout has not begun.
+        """Take one's own consent back, while what it is for has not begun.
 
         Args:
             idempotency_key: Does it once, however often it is sent; empty: one is made.
             change: Name, or the beginning of a sha.
-            environment: Where.
+            environment: Where; empty with `job`.
+            job: The job, instead of an environment.
             reason: Why, for the people who will ask.
         """
         return self._ask(
             Approval,
             "POST",
             "/approvals/withdraw",
-            body={"change": change, "environment": environment, "reason": reason},
+            body={"change": change, "environment": environment, "job": job, "reason": reason},
             key=idempotency_key,
         )
 
@@ -608,6 +624,55 @@ class Operations(Asking):
             "/dead-letters/drop",
             body={"queue": queue, "subject": subject, "reason": reason},
             key=idempotency_key,
+        )
+
+    def tests_report(
+        self,
+        *,
+        repository: str = "",
+        pipeline: str = "",
+        runs: int = 100,
+        limit: int = 10,
+        owner: str = "",
+    ) -> CaseReport:
+        """Say how the tests of a Pipeline do: slowest, newly failing, flaky; pyramid and flake budget.
+
+        Args:
+            repository: Path or URL; empty: that of the newest Run.
+            pipeline: Its name; empty: that of the newest Run.
+            runs: So many of the newest Runs that ended.
+            limit: At most so many rows of a kind.
+            owner: Who is to mend what goes into quarantine.
+        """
+        return self._ask(
+            CaseReport,
+            "GET",
+            "/tests",
+            query={
+                "repository": repository,
+                "pipeline": pipeline,
+                "runs": runs,
+                "limit": limit,
+                "owner": owner,
+            },
+        )
+
+    def tests_history(
+        self, *, repository: str = "", pipeline: str = "", suite: str = "", runs: int = 100
+    ) -> CaseHistory:
+        """Say what splitting and selecting tests goes by: durations, failures, changes that broke tests.
+
+        Args:
+            repository: Path or URL; empty: that of the newest Run.
+            pipeline: Its name; empty: that of the newest Run.
+            suite: Only its tests; empty: those of all suites.
+            runs: So many of the newest Runs that ended.
+        """
+        return self._ask(
+            CaseHistory,
+            "GET",
+            "/tests/history",
+            query={"repository": repository, "pipeline": pipeline, "suite": suite, "runs": runs},
         )
 
     def workers_list(self) -> list[RemoteWorker]:

@@ -150,9 +150,16 @@ class LineService(Protocol):
         ...
 
     async def approve(
-        self, change: str, *, environment: str, asked: Asked, reason: str
+        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
     ) -> answers.Approval:
         """Record a person's consent; the same person consenting again changes nothing.
+
+        Args:
+            change: The Change.
+            environment: Where it may go; empty with ``job``.
+            asked: Who consents.
+            reason: What they looked at.
+            job: The job of its Pipeline that waits for it, instead of an environment.
 
         Raises:
             Denied: It is their own Change, or their consent does not count there.
@@ -160,9 +167,9 @@ class LineService(Protocol):
         ...
 
     async def withdraw(
-        self, change: str, *, environment: str, asked: Asked, reason: str
+        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
     ) -> answers.Approval:
-        """Take one's consent back while the rollout has not begun; returns the ``approval``."""
+        """Take one's consent back while what it is for has not begun; returns the ``approval``."""
         ...
 
     async def runs(

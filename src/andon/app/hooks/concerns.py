@@ -9,7 +9,14 @@ from msgspec import Struct
 from andon.api.v1.access import Identity, TeamSpec, UserSpec
 from andon.api.v1.control import Selector
 from andon.api.v1.definitions import Approvals
-from andon.api.v1.records import BUILD_ONLY, ChangeSpec, HoldSpec, Object, Subject
+from andon.api.v1.records import (
+    BUILD_ONLY,
+    PIPELINES,
+    ChangeSpec,
+    HoldSpec,
+    Object,
+    Subject,
+)
 from andon.app.hooks.words import change_url, title, why
 from andon.app.queries import active_runs
 from andon.app.shapes import event_body
@@ -126,13 +133,15 @@ def _requested(asking: Asking) -> Told:
     spec: ChangeSpec = change.spec
     rules = spec.environments.get(environment)
     rule = (rules.approvals if rules else None) or ONE
+    job = str(content.get("job", ""))
+    place, where = f"in {environment}", f"--environment {environment}"
+    if job:
+        rule = Approvals(count=content["count"], people=tuple(content["people"]))
+        place, where, environment = f"of job {job}", f"--job {job}", PIPELINES
     notice = Notice(
         id=asking.row.id,
-        subject=f"waits for your approval in {environment}: {title(change)}",
-        lines=(
-            f"by {spec.author}",
-            f"andon approve {change.name} --environment {environment} -m REASON",
-        ),
+        subject=f"waits for your approval {place}: {title(change)}",
+        lines=(f"by {spec.author}", f"andon approve {change.name} {where} -m REASON"),
         url=change_url(asking.url, change.name),
     )
     teams = list(asking.tx.list(Selector(kind="Team"), limit=MOST_PEOPLE))

@@ -49,6 +49,7 @@ def refuse_consent(
     by: str,
     teams: Iterable[str],
     emails: Iterable[str],
+    job: str = "",
 ) -> Refusal | None:
     """Say why somebody's consent to a Change does not count; None: it does.
 
@@ -63,6 +64,7 @@ def refuse_consent(
         by: Who consents.
         teams: Names of their teams.
         emails: Addresses that their commits are known by.
+        job: The job that asks, instead of an environment.
     """
     actor = as_actor(by)
     if not actor.startswith(PERSON):
@@ -76,9 +78,11 @@ def refuse_consent(
     if own is not None:
         return own
     if not rule.counts(actor, teams):
+        where = f"--job {job}" if job else f"--environment {environment}"
+        place = f"job {job}" if job else environment
         return Refusal(
-            reason=f"{actor} may not approve for {environment}: it asks for {' or '.join(rule.people)}",
-            hint=f"one of them: andon approve {change.name} --environment {environment} -m REASON",
+            reason=f"{actor} may not approve for {place}: it asks for {' or '.join(rule.people)}",
+            hint=f"one of them: andon approve {change.name} {where} -m REASON",
         )
     return None
 

@@ -45,6 +45,9 @@ class Turn:
         self.status: RunStatus = view.object.status
         self.memory: dict[str, Any] = dict(self.status.memory)
         self._rows = view.steps
+        self._by_step: dict[str, list[ActionRow]] = {}
+        for action in view.actions:
+            self._by_step.setdefault(action.step, []).append(action)
         self._changed: dict[str, StepRow] = {}
         self._asked: list[Ask] = []
         self._consumed: list[str] = []
@@ -172,8 +175,8 @@ class Turn:
     def do(self, step: str, action: AnyAction) -> AnyOutcome | None:
         """Return the action's outcome, once there is one; ask for it if nobody did."""
         attempt = self.attempt(step)
-        for row in self.view.actions:
-            if row.step == step and row.attempt == attempt and row.key not in self._consumed:
+        for row in self._by_step.get(step, ()):
+            if row.attempt == attempt and row.key not in self._consumed:
                 if row.outcome is not None:
                     self._consumed.append(row.key)
                 return row.outcome
@@ -242,7 +245,13 @@ class Turn:
     def known(self, step: str) -> bool:
         """Say whether the step's present attempt was asked for, with or without outcome yet."""
         attempt = self.attempt(step)
-        return any(row.step == step and row.attempt == attempt for row in self.view.actions)
+        return any(row.attempt == attempt for row in self._by_step.get(step, ()))
+
+    def under_way(self, step: str) -> bool:
+        """Say whether the step's present attempt has no outcome yet."""
+        attempt = self.attempt(step)
+        rows = self._by_step.get(step, ())
+        return any(row.attempt == attempt and row.outcome is None for row in rows)
 
     def forget(self, *steps: str) -> None:
         """Use up whatever outcomes of these steps there are: nobody wants to know any more."""

@@ -222,7 +222,7 @@ class Jobs(Taking):
         return Counter(jobs[name].group for name in running if name in jobs)
 
     def _advance_job(self, job: JobPlan) -> None:
-        if self.rows()[job.name].state != "running":
+        if self.rows()[job.name].state != "running" or self.under_way(job.name):
             return
         outcome = self.do(job.name, self._job_action(job))
         if outcome is not None:

@@ -104,7 +104,7 @@ class _Schedule:
         return replace(known, last_at=due, last_run=run)
 
     def _run(self, name: str, change: Object) -> NewObject:
-        plan = self.plan_build(replace(change.spec, event="schedule"))
+        plan = unattended(self.plan_build(replace(change.spec, event="schedule")))
         return NewObject(
             kind="Run",
             name=name,
@@ -139,6 +139,17 @@ class _Schedule:
             about=self.name,
             content={"entry": entry_key(entry), "at": _local(due, entry.timezone)},
         )
+
+
+def unattended(plan: BuildPlan) -> BuildPlan:
+    """Skip the jobs that wait for people: nobody is asked for what nobody asked for.
+
+    Args:
+        plan: What a Change's own Run would do.
+    """
+    rule = "a schedule asks nobody for consent"
+    jobs = (replace(job, skip=job.skip or rule) if job.approval else job for job in plan.jobs)
+    return replace(plan, jobs=tuple(jobs))
 
 
 def entry_key(entry: ScheduleEntry) -> str:

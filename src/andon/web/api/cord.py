@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from andon.api.v1.access import EVERYWHERE
 from andon.api.v1.answers import Approval, Hold, Lifted, Run, Shipped
-from andon.kernel.errors import Held, InvalidDocument
+from andon.api.v1.records import PIPELINES
+from andon.kernel.errors import Held, InvalidDocument, UsageError
 from andon.web.operations import (
     SOMEWHERE,
     Ask,
@@ -72,10 +73,11 @@ class RollbackAsk(Ask, kw_only=True, frozen=True):
 
 
 class ApproveAsk(Ask, kw_only=True, frozen=True):
-    """Consent to a Change in an environment."""
+    """Consent to a Change in an environment, or to a job of its Pipeline that waits for it."""
 
     change: Annotated[str, Meta(description="Name, or the beginning of a sha.")]
-    environment: Annotated[str, Meta(description="Where.", min_length=1)]
+    environment: Annotated[str, Meta(description="Where; empty with `job`.")] = ""
+    job: Annotated[str, Meta(description="The job, instead of an environment.")] = ""
     reason: Reason
 
 
@@ -141,19 +143,49 @@ async def _rollback(call: Call) -> Any:
 
 
 async def _approve(call: Call) -> Any:
-    """Consent to a Change in an environment; nobody approves their own."""
+    """Consent to a Change in an environment, or to a job of it; nobody approves their own."""
     ask: ApproveAsk = call.body
+    _refuse_unclear(ask)
     return await call.line.approve(
-        ask.change, environment=ask.environment, asked=call.asked, reason=ask.reason
+        ask.change,
+        environment=ask.environment,
+        asked=call.asked,
+        reason=ask.reason,
+        job=ask.job,
     )
+
+
+def _refuse_unclear(ask: ApproveAsk) -> None:
+    if bool(ask.environment) == bool(ask.job):
+        raise UsageError(
+            "consent is for an environment or for a job",
+            hint="say one of `environment` and `job`",
+        )
+
+
+async def _consented_where(call: Call) -> str:
+    ask: ApproveAsk = call.body
+    return ask.environment or (PIPELINES if ask.job else EVERYWHERE)
 
 
 async def _withdraw(call: Call) -> Any:
-    """Take one's own consent back, while the rollout has not begun."""
+    """Take one's own consent back, while what it is for has not begun."""
     ask: ApproveAsk = call.body
+    _refuse_unclear(ask)
     return await call.line.withdraw(
-        ask.change, environment=ask.environment, asked=call.asked, reason=ask.reason
+        ask.change,
+        environment=ask.environment,
+        asked=call.asked,
+        reason=ask.reason,
+        job=ask.job,
     )
+
+
+CONSENT = Rule(
+    verb="approve",
+    where=_consented_where,
+    place=f"in the environment of the body's `environment`; in `{PIPELINES}` for a job",
+)
 
 
 OPERATIONS = (
@@ -240,7 +272,7 @@ OPERATIONS = (
         name="approve",
         method="POST",
         path="/approvals",
-        rule=in_body("approve"),
+        rule=CONSENT,
         handler=_approve,
         answer=Approval,
         body=ApproveAsk,
@@ -251,7 +283,7 @@ OPERATIONS = (
         name="withdraw",
         method="POST",
         path="/approvals/withdraw",
-        rule=in_body("approve"),
+        rule=CONSENT,
         handler=_withdraw,
         answer=Approval,
         body=ApproveAsk,
