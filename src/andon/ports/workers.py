@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ LARGEST_PIECE_BYTES = 1 << 20
 """Of a log or blob, in one request, which may not be larger."""
 LEASE_SECONDS = 60.0
 """A worker that gives no sign for so long is lost, and so is what it runs."""
+FIRST_LEASE_SECONDS = 10.0
+"""A job that was offered and not begun within this time is offered to others."""
 
 
 class Hand(Struct, frozen=True, kw_only=True):
@@ -60,6 +62,7 @@ class WorkerService(Protocol):
         version: str,
         holding: Sequence[str],
         wait_seconds: float,
+        gone: Callable[[], Awaitable[bool]],
     ) -> answers.Offer:
         """Wait for a job that a worker can run, and lease it.
 
@@ -72,6 +75,7 @@ class WorkerService(Protocol):
             holding: Jobs that it knows to be its own: what is leased to it besides is offered again, as the
                 answer that said so was lost.
             wait_seconds: Longest wait.
+            gone: Says whether nobody hears the answer any more.
 
         Raises:
             Conflict: The name is another one's.

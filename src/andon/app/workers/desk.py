@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -142,12 +142,13 @@ class Desk:
         version: str,
         holding: Sequence[str],
         wait_seconds: float,
+        gone: Callable[[], Awaitable[bool]],
     ) -> answers.Offer:
         """Wait for a job that a worker can run, and lease it."""
         told = WorkerSpec(by=who.name, labels=tuple(labels), at_once=at_once, version=version)
         deadline = self._clock.now() + min(wait_seconds, LONGEST_WAIT_SECONDS)
         known = await self._store.transact(lambda tx: leases.greet(tx, worker, told, tx.now()))
-        while True:
+        while not await gone():
             if await self._store.read(lambda tx: _may_offer(tx, worker, holding)):
                 offered = await self._offer(worker, holding)
                 if offered is not None:
@@ -156,6 +157,7 @@ class Desk:
             if known.status.drained_by or self._clock.now() >= deadline:
                 return _nothing(draining=bool(known.status.drained_by))
             await self.news()
+        return _nothing(draining=False)
 
     async def _offer(self, worker: str, holding: Sequence[str]) -> Object | None:
         def write(tx: Tx) -> Object | None:

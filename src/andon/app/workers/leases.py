@@ -20,7 +20,7 @@ from andon.api.v1.records import (
 )
 from andon.kernel.errors import Conflict, Fenced, NotFound
 from andon.ports.store import Tx
-from andon.ports.workers import LEASE_SECONDS, Hand
+from andon.ports.workers import FIRST_LEASE_SECONDS, LEASE_SECONDS, Hand
 
 KEPT_SECONDS = 3 * 86400.0
 """So long an answer is kept for who asks again."""
@@ -130,7 +130,7 @@ def _lease(tx: Tx, job: Object, worker: Object, now: float) -> Object:
         holder=worker.spec.by,
         lease=job.status.lease + 1,
         taken_at=now,
-        until=now + LEASE_SECONDS,
+        until=now + FIRST_LEASE_SECONDS,
     )
     return tx.put_status(job, leased)
 
@@ -215,14 +215,17 @@ def lapse(tx: Tx, key: str, since: float, now: float) -> Object | None:
     job = tx.get("RemoteJob", job_name(key))
     if job is None or job.status.outcome or not job.status.worker:
         return job
-    if max(job.status.until, since + LEASE_SECONDS) > now:
-        return job
     worker = job.status.worker
     if not job.status.begun:
-        return tx.put_status(
-            job, replace(job.status, worker="", holder="", lease=job.status.lease + 1)
-        )
+        return _free(tx, job) if job.status.until <= now else job
+    if max(job.status.until, since + LEASE_SECONDS) > now:
+        return job
     return end(tx, job, _lost(f"worker {worker} gave no sign for {LEASE_SECONDS:g} s"), now)
+
+
+def _free(tx: Tx, job: Object) -> Object:
+    """Have a job that nobody has begun wait again; who had it is too late."""
+    return tx.put_status(job, replace(job.status, worker="", holder="", lease=job.status.lease + 1))
 
 
 def _lost(why: str) -> JobDone:

@@ -88,6 +88,7 @@ async def _take(call: Call) -> Any:
         version=ask.version,
         holding=ask.holding,
         wait_seconds=ask.wait_seconds,
+        gone=call.request.is_disconnected,
     )
     return _whole(offer)
 
