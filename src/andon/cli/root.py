@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Looking closer": {
         "runs": ("runs", "List, show and cancel Runs."),
         "logs": ("logs", "Read the log of a Run's step."),
+        "tests": ("tests", "See how tests do; split them, select them."),
         "schedules": ("schedules", "List what is built again, and when."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
