@@ -1,0 +1,1 @@
+"""What other engines say, in Andon's words; and what could not be said in them."""
