@@ -368,7 +368,7 @@ class CriticalPath(TypedDict):
     advice: list[Advice]
 
 
-class Verdict(TypedDict):
+class Wait(TypedDict):
     """How long a commit waited for its verdict."""
 
     arrivedAt: Time
@@ -394,7 +394,7 @@ class RunGraph(TypedDict):
     now: Time
     jobs: list[JobRow]
     path: CriticalPath
-    verdict: Verdict | None
+    verdict: Wait | None
     failures: Annotated[list[TestFailure], Meta(description="At most 200.")]
 
 

@@ -16,7 +16,7 @@ _SEQUENCE = re.compile(
     r"\x1b(?:"
     r"\[(?P<sgr>[0-9;:]{0,100})m"
     r"|\[[0-?]*[ -/]*[@-~]"  # other control sequences
-    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # titles, links: up to their end
+    r"|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|$|(?=\n))"  # titles, links: up to their end
     r"|[ -/]*[0-~]"
     r"|$)"
 )
@@ -132,14 +132,15 @@ def _nearest(red: int, green: int, blue: int) -> str:
 
 
 def spans(line: str, styles: Styles) -> list[Span]:
-    """Return a line as spans; what it switches on stays on in ``styles``.
+    r"""Return a line as spans; what it switches on stays on in ``styles``.
 
     Args:
         line: One line, without its end.
         styles: What is switched on at its beginning.
 
-    >>> spans("a \\x1b[31mred\\x1b[0m \\x1b]8;;http://x\\x07b", Styles())
-    [Span('a ', ''), Span('red', 'red'), Span(' b', '')]
+    >>> found = spans("a \x1b[31mred\x1b[0m \x1b]8;;http://x\x07b", Styles())
+    >>> [(one.text, one.style) for one in found]
+    [('a ', ''), ('red', 'red'), (' b', '')]
     """
     found: list[Span] = []
     at = 0
@@ -161,19 +162,19 @@ def _add(found: list[Span], text: str, styles: Styles) -> None:
         found.append(Span(text, words))
 
 
-def plain(line: str) -> str:
-    """Return a line as plain text.
+def plain(text: str) -> str:
+    r"""Return text as plain text; the ends of its lines stay.
 
-    >>> plain("\\x1b[1mno\\x1b[0mthing\\x07")
+    >>> plain("\x1b[1mno\x1b[0mthing\x07")
     'nothing'
     """
-    return _CONTROL.sub("", _SEQUENCE.sub("", line))
+    return _CONTROL.sub("", _SEQUENCE.sub("", text))
 
 
 def overwritten(line: str) -> str:
-    """Return what a terminal shows of a line in which a program went back to its beginning.
+    r"""Return what a terminal shows of a line in which a program went back to its beginning.
 
-    >>> overwritten("10 %\\r100 %\\r"), overwritten("as it is")
+    >>> overwritten("10 %\r100 %\r"), overwritten("as it is")
     ('100 %', 'as it is')
     """
     if "\r" not in line:

@@ -112,7 +112,7 @@ def critical_path(
     >>> [(one.job, one.waited_seconds, one.ran_seconds) for one in path.stretches]
     [('a', 0.0, 2), ('b', 1, 5)]
     >>> [(one.kind, one.job, one.saves_seconds) for one in path.advice]
-    [('instant', 'b', 4), ('instant', 'a', 2), ('places', '', 1)]
+    [('instant', 'b', 4.0), ('instant', 'a', 2.0), ('places', '', 1.0)]
     """
     known = {job.name: job for job in jobs if job.started_at}
     stretches = {name: _stretch(job, known, began_at, ended_at) for name, job in known.items()}
