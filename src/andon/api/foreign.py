@@ -123,7 +123,7 @@ class _Builder:
             self._anchors = {}
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _wrong(self._file, line, f"nothing is anchored as `{event.anchor[:60]}`")
+                raise _wrong(self._file, line, f"nothing is anchored as `{str(event.anchor)[:60]}`")
             self._put(self._anchors[event.anchor], line)
         elif isinstance(event, yaml.ScalarEvent):
             node = _scalar(event, line)

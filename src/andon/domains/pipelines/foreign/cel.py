@@ -36,7 +36,7 @@ TRUE, FALSE = Said("true"), Said("false")
 
 
 def literal(text: str) -> str:
-    """Write a text as CEL does.
+    r"""Write a text as CEL does.
 
     >>> literal('it is "so"')
     '"it is \\\\"so\\\\""'

@@ -108,21 +108,21 @@ class _Parser:
         return _compare(one, other, self._axes)
 
     def _single(self) -> _Value | Said:
-        token = self._next()
-        if token == "!":
+        word = self._next()
+        if word == "!":
             return negated(_condition(self._single()))
-        if token == "(":
+        if word == "(":
             found = self._or()
             self._expect(")")
             return found
-        if token.startswith("'"):
-            text = token[1:-1].replace("''", "'")
+        if word.startswith("'"):
+            text = word[1:-1].replace("''", "'")
             return _Value(literal(text), "literal", text=text)
-        if token in ("true", "false") or re.fullmatch(r"-?\d+(\.\d+)?", token):
-            return _Value(token, "literal", text=token)
+        if word in ("true", "false") or re.fullmatch(r"-?\d+(\.\d+)?", word):
+            return _Value(word, "literal", text=word)
         if self._peek() == "(":
-            return self._call(token)
-        return self._named(token)
+            return self._call(word)
+        return self._named(word)
 
     def _expect(self, sign: str) -> None:
         if self._next() != sign:

@@ -29,7 +29,7 @@ def matrix(draft: Draft, strategy: Node | None) -> None:
     include = _entries(draft, node.get("include"))
     exclude = [one for one in _entries(draft, node.get("exclude"), axes) if one]
     made = {"axes": axes, "exclude": exclude, "include": include}
-    document = {name: value for name, value in made.items() if value}
+    document: dict[str, object] = {name: value for name, value in made.items() if value}
     if not axes and not include:
         return
     _remember(draft, axes, include)

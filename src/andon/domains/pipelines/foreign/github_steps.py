@@ -15,7 +15,7 @@ from andon.domains.pipelines.foreign.shell import MISSING, for_sh, refusing, sub
 
 EXPRESSION = re.compile(r"\$\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 _SECRET = re.compile(r"\s*\$\{\{\s*secrets\.([A-Za-z_]\w*)\s*\}\}\s*")
-_FORGE_TOKEN = "GITHUB_TOKEN"
+_OF_THE_FORGE = "GITHUB_TOKEN"
 _OURS = {"GITHUB_ENV": "ANDON_ENV", "GITHUB_SHA": "ANDON_SHA", "GITHUB_WORKSPACE": "PWD"}
 _IN_RUN = {"github.sha": "ANDON_SHA", "github.workspace": "PWD"}
 _PLACE = "write it in `env`, or in the shell text by hand"
@@ -62,7 +62,7 @@ def variables(draft: Draft, node: Node | None, known: dict[str, str]) -> dict[st
         secret = _SECRET.fullmatch(value.typed)
         if value.text is None or not VARIABLE.fullmatch(name):
             carrying.lost(value, "no name or value of an environment variable")
-        elif secret and secret[1] == _FORGE_TOKEN:
+        elif secret and secret[1] == _OF_THE_FORGE:
             carrying.lost(value, "jobs get no token of the forge", "keep one: andon secret set")
         elif secret:
             if not draft.secret(value, name, secret[1]):
@@ -224,7 +224,7 @@ class Steps:
             missing = self.draft.axes[word[7:]] is None
             return f"MATRIX_{as_variable(word[7:]).upper()}{'-' if missing else ''}"
         secret = re.fullmatch(r"secrets\.([A-Za-z_]\w*)", word)
-        if secret and secret[1] != _FORGE_TOKEN and self.draft.secret(run, secret[1], secret[1]):
+        if secret and secret[1] != _OF_THE_FORGE and self.draft.secret(run, secret[1], secret[1]):
             return secret[1]
         code = expressions.value_of(word, self.draft.axes)
         name = as_variable(word.replace(".", "_")).upper()

@@ -50,7 +50,7 @@ def refusing(why: str) -> str:
 
 
 def substitute(text: str, pattern: re.Pattern[str], value: Callable[[str], str]) -> str:
-    """Put variables where a pattern fits, so that the shell expands them wherever they stand.
+    r"""Put variables where a pattern fits, so that the shell expands them wherever they stand.
 
     Args:
         text: The script.
@@ -58,7 +58,7 @@ def substitute(text: str, pattern: re.Pattern[str], value: Callable[[str], str])
         value: Returns the variable's name.
 
     >>> substitute("echo 'a @b@'", re.compile("@(.)@"), str.upper)
-    'echo \\'a \\'"${B}"\\'\\''
+    'echo \'a \'"${B}"\'\''
     """
     parts: list[str] = []
     last = 0
