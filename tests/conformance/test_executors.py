@@ -1,5 +1,6 @@
 import os
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,11 +8,14 @@ import pytest
 
 from andon.adapters.local import LocalExecutor
 from andon.adapters.process import cgroups, sandbox
-from andon.adapters.process.cgroups import Cgroups
+from andon.adapters.process.cgroups import Cgroups, Limits
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
+from andon.adapters.process.logs import read_chunk
+from andon.kernel.errors import Unavailable
 from andon.runtime.system import SystemClock
-from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.containment_suite import ContainmentSuite
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, run
 from andon.testing.files_suite import FilesSuite
 from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
@@ -26,7 +30,12 @@ class Local:
         self.files = Files()
         self.provide = self.files.provide
         self.runner = JobRunner(
-            self.layout, SystemClock(), groups, sandboxed=sandboxed, port_of=lambda *_: 4000
+            self.layout,
+            SystemClock(),
+            groups,
+            sandboxed=sandboxed,
+            port_of=lambda *_: 4000,
+            limits=Limits(processes=200, memory_bytes=256 << 20),
         )
         nothing = cast(Any, None)
         self.executor = LocalExecutor(
@@ -38,7 +47,13 @@ class Local:
         )
 
     def log(self, name: str) -> bytes:
-        return (self.layout.logs / name).read_bytes()
+        file, offset = self.layout.logs / name, 0
+        pieces = []
+        while True:
+            data, offset = read_chunk(file, offset, 1 << 20)
+            if not data:
+                return b"".join(pieces)
+            pieces.append(data)
 
 
 @pytest.fixture
@@ -46,7 +61,7 @@ def groups() -> Cgroups:
     return cgroups.detect(f"andon-suite-{os.getpid()}")
 
 
-class TestChildProcess(ExecutorSuite, FilesSuite):
+class TestChildProcess(ExecutorSuite, FilesSuite, ContainmentSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path, groups: Cgroups) -> AsyncIterator[Local]:
         local = Local(tmp_path, groups, sandboxed=False)
@@ -56,10 +71,69 @@ class TestChildProcess(ExecutorSuite, FilesSuite):
 
 
 @pytest.mark.skipif(not sandbox.works(), reason="bubblewrap makes no sandbox here")
-class TestSandbox(ExecutorSuite, FilesSuite, IsolationSuite):
+class TestSandbox(ExecutorSuite, FilesSuite, ContainmentSuite, IsolationSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path, groups: Cgroups) -> AsyncIterator[Local]:
         local = Local(tmp_path, groups, sandboxed=True)
         yield local
         await local.runner.close()
         groups.close()
+
+
+HUNGRY = "python3 -c 'x = bytearray(600 << 20); print(len(x))'"
+
+
+async def test_job_that_takes_too_much_memory_ends_alone_and_says_so(
+    tmp_path: Path, groups: Cgroups
+) -> None:
+    local = Local(tmp_path, groups, sandboxed=False)
+    done = await run(local, HUNGRY)
+    assert (done.state, done.fault, done.reason) == ("failed", "change", "out-of-memory")
+    assert (await run(local, "true")).state == "passed"
+    await local.runner.close()
+    groups.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "andon-suite", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs to be root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("while :; do head -c 1000000 /dev/zero >>big; sleep 0.01; done", id="slowly"),
+        pytest.param("yes | head -c 200000000 >big", id="at once"),
+        pytest.param("yes >$TMPDIR/big", id="elsewhere"),
+    ],
+)
+async def test_job_that_fills_the_disk_is_blamed_and_the_next_one_has_room(
+    small_disk: Path, groups: Cgroups, script: str
+) -> None:
+    local = Local(small_disk, groups, sandboxed=False)
+    done = await run(local, script)
+    assert (done.state, done.fault, done.reason) == ("failed", "change", "failure")
+    assert "filled the disk" in done.message
+    assert (await run(local, "head -c 50000000 /dev/zero >big")).state == "passed"
+    await local.runner.close()
+    groups.close()
+
+
+async def test_job_that_needs_room_when_others_took_it_is_the_machines_trouble(
+    small_disk: Path, groups: Cgroups
+) -> None:
+    local = Local(small_disk, groups, sandboxed=False)
+    (small_disk / "of-others").write_bytes(bytes(58 << 20))
+    done = await run(local, "yes >big")
+    assert (done.state, done.fault, done.reason) == ("interrupted", "machine", "machine")
+    (small_disk / "of-others").write_bytes(bytes(63 << 20))
+    with pytest.raises(Unavailable, match="MiB left"):
+        await run(local, "true")
+    await local.runner.close()
+    groups.close()

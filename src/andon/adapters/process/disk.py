@@ -12,13 +12,17 @@ from msgspec import Struct
 _MOST_RESERVED_BYTES = 256 << 20
 _RESERVED_SHARE = 20
 """One part in so many is Andon's own, on small disks."""
+_FAIR_BYTES = 1 << 30
+_FAIR_SHARE = 10
+"""A job that took less than this, or one part in so many of a small disk, did not fill it."""
 
 
 class Room(Struct, frozen=True):
-    """What is free, and what jobs must leave so that Andon's own data goes on."""
+    """What is free, what jobs must leave so that Andon's own data goes on, and what one may take."""
 
     free_bytes: int
     reserved_bytes: int
+    fair_bytes: int
 
     @property
     def is_low(self) -> bool:
@@ -31,9 +35,10 @@ def room(folder: Path) -> Room:
     try:
         facts = os.statvfs(folder)
     except OSError:
-        return Room(1, 0)
-    reserved = min(_MOST_RESERVED_BYTES, facts.f_blocks * facts.f_frsize // _RESERVED_SHARE)
-    return Room(facts.f_bavail * facts.f_frsize, reserved)
+        return Room(1, 0, 0)
+    total = facts.f_blocks * facts.f_frsize
+    reserved = min(_MOST_RESERVED_BYTES, total // _RESERVED_SHARE)
+    return Room(facts.f_bavail * facts.f_frsize, reserved, min(_FAIR_BYTES, total // _FAIR_SHARE))
 
 
 def used_bytes(places: Iterable[Path]) -> int:
@@ -56,12 +61,12 @@ def used_bytes(places: Iterable[Path]) -> int:
 def blame(used: int, now: Room) -> str:
     """Say that a job filled the disk; empty: others have taken more of it.
 
-    >>> blame(900 << 20, Room(50 << 20, 100 << 20))
+    >>> blame(900 << 20, Room(50 << 20, 100 << 20, 500 << 20))
     'it filled the disk: 900 MiB are its own, and 50 MiB are left'
-    >>> blame(20 << 20, Room(50 << 20, 100 << 20))
+    >>> blame(20 << 20, Room(50 << 20, 100 << 20, 500 << 20))
     ''
     """
-    if used < now.free_bytes or used < now.reserved_bytes:
+    if used < now.fair_bytes:
         return ""
     return (
         f"it filled the disk: {used >> 20} MiB are its own, and {now.free_bytes >> 20} MiB are left"

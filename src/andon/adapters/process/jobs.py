@@ -68,7 +68,7 @@ class JobRunner:
         sandboxed: Whether bubblewrap works here.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
         alone: Jobs end with this very process, and nobody takes them up again: a local run.
-        memory_bytes: The most one job may have, where control groups can limit it.
+        limits: What one job may use, where control groups can limit it; None: nearly all there is.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class JobRunner:
         sandboxed: bool,
         port_of: environment.PortOf,
         alone: Journal | None = None,
-        memory_bytes: int | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._layout = layout
         self._alone = alone
@@ -90,9 +90,7 @@ class JobRunner:
         self._cgroups = cgroups
         self._sandboxed = sandboxed
         self._port_of = port_of
-        self._limits = Limits(
-            processes=_MOST_PROCESSES, memory_bytes=memory_bytes or _most_memory()
-        )
+        self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=_most_memory())
         self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
         self._records: dict[str, JobRecord] = {}
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
@@ -323,7 +321,7 @@ class JobRunner:
             os.rmdir(temporary)
         except OSError:
             await asyncio.to_thread(_remove, temporary)
-        if ended.filled or ended.ended_for == "disk":
+        if ended.exit_code != 0 and room(self._layout.state).is_low:
             await asyncio.to_thread(_remove, self._layout.work_tree(record.key))
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
