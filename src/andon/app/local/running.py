@@ -31,6 +31,7 @@ from andon.app.local.place import held
 from andon.app.local.planning import Planned, plan_here
 from andon.app.local.secrets import GivenSecrets
 from andon.app.local.watching import Onlooker, Overheard
+from andon.app.suites.handing import handing
 from andon.app.work.queueing import place_of
 from andon.domains.line import cancellation
 from andon.domains.pipelines import consent
@@ -216,6 +217,7 @@ class _Here:
             self._wish.state / "work",
             secrets=GivenSecrets(self._wish.secrets),
         )
+        self._handing = handing(self._executor, self._store, self._wish.state, self._clock)
         artifacts = LazyArtifacts(self._wish.state, self._tree)
         performers: dict[type[actions.Action], Perform] = {
             actions.RunJob: self._run_job,
@@ -227,7 +229,7 @@ class _Here:
     async def _run_job(self, action: actions.RunJob, intent: actions.Intent) -> actions.JobDone:
         async with self._slots:
             self._onlooker.started(action)
-            outcome = await self._executor.run_job(action, intent)
+            outcome = await self._handing.run_job(action, intent)
             self._onlooker.done(action, outcome)
             return outcome
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.api.v1.records import ChangeSpec, JobPlan
-from andon.app.suites.reading import GetBlob, Reports, find
-from andon.app.suites.telling import history_of
-from andon.domains.pipelines.history import suite_name
 from andon.kernel.clock import Clock
 from andon.ports import Executor
 from andon.ports.store import Store, Tx
+
+if TYPE_CHECKING:  # What few jobs need is loaded for those alone.
+    from andon.app.suites.reading import GetBlob, Reports
 
 PLACE = ".andon/tests.json"
 """Where the file is, in the work tree."""
@@ -74,6 +74,8 @@ class Handing:
         )
 
     def _find(self, tx: Tx, action: RunJob) -> tuple[Reports, tuple[str, ...]]:
+        from andon.app.suites.reading import find
+
         run = tx.require("Run", action.run)
         known = tx.get("Change", run.spec.change)
         change: ChangeSpec | None = known.spec if known is not None else None
@@ -88,6 +90,9 @@ class Handing:
         return found, (change.paths or ()) if change is not None else ()
 
     def _keep(self, found: Reports, changed: tuple[str, ...], job: JobPlan) -> str:
+        from andon.app.suites.telling import history_of
+        from andon.domains.pipelines.history import suite_name
+
         return self._put(archive(history_of(found, suite_name(job), self._get, changed)))
 
 
@@ -114,6 +119,8 @@ def asks(job: JobPlan) -> bool:
 
 def archive(value: object) -> bytes:
     """Return a tar with nothing but the file, the same for the same value."""
+    import tarfile
+
     data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -89,9 +89,9 @@ def find(
     for run in _builds(tx):
         change = _change(tx, run, changes)
         ended = run.status.phase in ENDED and (not before or run.status.finished_at <= before)
-        if change is None or not ended or not _counts(run, change):
+        if not ended or not _counts(run, change):
             continue
-        which = change.repository, change.pipeline_name
+        which = run.spec.build.repository, change.pipeline_name if change is not None else ""
         found.others[which] = found.others.get(which, 0) + 1
         if _is_other(found, *which):
             continue
@@ -118,9 +118,10 @@ def _builds(tx: Tx) -> Iterator[Object]:
         after = page[-1].uid
 
 
-def _counts(run: Object, change: ChangeSpec) -> bool:
+def _counts(run: Object, change: ChangeSpec | None) -> bool:
     """Say whether a Run tells of the Pipeline: a stranger's does not, who may write what they like."""
-    return run.spec.build is not None and bool(run.spec.build.trusted) and change.trusted
+    known = change is None or change.trusted  # A local run has no Change.
+    return run.spec.build is not None and bool(run.spec.build.trusted) and known
 
 
 def _change(tx: Tx, run: Object, known: dict[str, ChangeSpec | None]) -> ChangeSpec | None:
@@ -136,10 +137,10 @@ def _verdict_run(run: Object) -> str:
     return run.spec.build.later_for or run.name
 
 
-def _take(tx: Tx, run: Object, change: ChangeSpec, found: Reports, get: GetBlob) -> None:
+def _take(tx: Tx, run: Object, change: ChangeSpec | None, found: Reports, get: GetBlob) -> None:
     spec: RunSpec = run.spec
     assert spec.build is not None
-    if change.paths is not None:
+    if change is not None and change.paths is not None:
         found.paths[spec.change] = change.paths
     name = _verdict_run(run)
     steps = {row.name: row for row in tx.steps(run.uid)}

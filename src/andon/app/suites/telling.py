@@ -65,7 +65,7 @@ class Suites:
         found = await self._store.read(
             lambda tx: find(tx, self._get, repository=repository, pipeline=pipeline, runs=runs)
         )
-        if found.newest is None:
+        if not found.runs:
             known = ", ".join(sorted(f"{name} of {where}" for where, name in found.others))
             raise NotFound(
                 "no build that ended tells of tests here",
