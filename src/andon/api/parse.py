@@ -148,6 +148,21 @@ def document_positions(data: bytes, line: int) -> dict[str, Place]:
     return {}
 
 
+def key_lines(data: bytes, line: int) -> dict[str, int]:
+    """Return the lines on which a document's fields are named, by name.
+
+    Args:
+        data: A file that was read without problems in this document.
+        line: The document's first line, as in its Definition.
+    """
+    text = data.decode(errors="replace").removeprefix("\ufeff")
+    for fragment in _fragments(text):
+        if fragment.first_line == line:
+            positions = locate(fragment.text, fragment.line_offset)
+            return {field_name(path): place.line for path, place in positions.keys.items()}
+    return {}
+
+
 def _at(file: str, place: Place, message: str, field: str = "", hint: str = "") -> Problem:
     return Problem(
         file=file, line=place.line, column=place.column, field=field, message=message, hint=hint
@@ -264,6 +279,9 @@ def _syntax_hint(said: str) -> str:
 
 
 def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
+    right = _read_at_once(value, fragment, file, kinds)
+    if right is not None:
+        return right
     wrong = list(itertools.islice(_check_document(value, kinds), MAX_PROBLEMS + 1))
     if not wrong:
         try:
@@ -277,6 +295,37 @@ def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) 
     )
     broken = _identity(value, kinds)
     return Parsed(problems=tuple(problems), broken=broken, complete=bool(broken))
+
+
+def _read_at_once(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed | None:
+    """Return a document in which nothing is wrong, without looking for what might be."""
+    match value:
+        case {"apiVersion": version, "kind": str(kind), "metadata": _, "spec": _, **more}:
+            if version != API_VERSION or kind not in kinds or more or MERGE_KEY in fragment.text:
+                return None
+            if _ends_a_line(value):
+                return None
+        case _:
+            return None
+    try:
+        return Parsed(definitions=(_convert(value, fragment, file, kinds),))
+    except (msgspec.ValidationError, TypeError):
+        return None
+
+
+def _ends_a_line(value: object) -> bool:
+    """Say whether a text but a shell's ends with a line break, which `$` in a pattern overlooks."""
+    match value:
+        case str():
+            return value.endswith("\n")
+        case dict():
+            return any(
+                _ends_a_line(key) or (key != "run" and _ends_a_line(one))
+                for key, one in value.items()
+            )
+        case list():
+            return any(map(_ends_a_line, value))
+    return False
 
 
 def _identity(value: object, kinds: Kinds) -> frozenset[tuple[str, str]]:

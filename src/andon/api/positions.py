@@ -99,10 +99,10 @@ def too_deep(text: str) -> bool:
 
     Asked before reading, because finding that out while reading takes time quadratic in the depth.
     """
-    import yaml
-
     if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return False
+    import yaml
+
     try:
         for _ in _events(text):
             pass
