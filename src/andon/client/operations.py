@@ -753,14 +753,20 @@ class Operations(Asking):
             f"/work/{part(name)}/blobs/{part(digest)}", query={"lease": lease, "offset": offset}
         )
 
-    def work_beat(self, name: str, *, lease: int) -> Beat:
+    def work_beat(self, name: str, *, lease: int, wait_seconds: float = 0) -> Beat:
         """Keep a lease, and hear whether the job is to end.
 
         Args:
             name: Its name.
             lease: Number of the lease.
+            wait_seconds: Longest wait for the word that the job is to end.
         """
-        return self._ask(Beat, "POST", f"/work/{part(name)}/beat", body={"lease": lease})
+        return self._ask(
+            Beat,
+            "POST",
+            f"/work/{part(name)}/beat",
+            body={"lease": lease, "waitSeconds": wait_seconds},
+        )
 
     def work_log(
         self, name: str, content: bytes, headers: Mapping[str, str], *, lease: int, offset: int = 0

@@ -98,8 +98,10 @@ class WorkerService(Protocol):
         """Return the next bytes of something that ``begin`` named; fewer than a piece at its end."""
         ...
 
-    async def beat(self, hand: Hand) -> answers.Beat:
-        """Keep a lease."""
+    async def beat(
+        self, hand: Hand, *, wait_seconds: float, gone: Callable[[], Awaitable[bool]]
+    ) -> answers.Beat:
+        """Keep a lease; says at once when its job is to end, else after that time."""
         ...
 
     async def write_log(self, hand: Hand, offset: int, data: bytes) -> answers.Written:

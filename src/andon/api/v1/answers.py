@@ -1188,7 +1188,6 @@ class Beat(TypedDict):
     """The lease goes on."""
 
     cancelled: Annotated[bool, Meta(description="The job is to end.")]
-    draining: bool
 
 
 class Written(TypedDict):

@@ -20,10 +20,10 @@ from andon.api.v1.answers import Kit
 from andon.api.v1.records import SecretRef
 from andon.app.elsewhere.talking import ControlPlane, Leased
 from andon.kernel.errors import AndonError, Fenced, NotFound
-from andon.ports.workers import LEASE_SECONDS
 from andon.runtime.performing import failure
 
-BEAT_SECONDS = LEASE_SECONDS / 6
+ENDING_SECONDS = 5.0
+"""Between two signs of life of a job that is being ended."""
 LOG_SECONDS = 0.3
 
 _log = logging.getLogger("andon.worker")
@@ -63,7 +63,6 @@ class Carrier:
         layout: Folder of this worker.
         runner: Runs jobs on this machine.
         plane: Who leased them.
-        beat_seconds: Pause between two signs of life.
     """
 
     def __init__(
@@ -71,12 +70,10 @@ class Carrier:
         layout: Layout,
         runner: JobAgent,
         plane: ControlPlane,
-        beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         self._layout = layout
         self._runner = runner
         self._plane = plane
-        self._beat_seconds = beat_seconds
         self._blobs = FileBlobs(layout.state / "blobs")
 
     async def carry(self, job: Leased) -> None:
@@ -106,7 +103,7 @@ class Carrier:
             beat = await self._plane.beat(job)
             if beat["cancelled"]:
                 await self._end_here(job)
-            await asyncio.sleep(self._beat_seconds)
+                await asyncio.sleep(ENDING_SECONDS)
 
     async def _end_here(self, job: Leased) -> None:
         intent = Intent(key=f"{job.key}/cancel", epoch=job.lease)

@@ -23,6 +23,8 @@ from andon.ports.workers import LARGEST_PIECE_BYTES
 T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+WAIT_SECONDS = 20.0
+"""For news, in one request: well within a lease."""
 _BYTES = {"Content-Type": "application/octet-stream"}
 
 _log = logging.getLogger("andon.worker")
@@ -85,8 +87,9 @@ class ControlPlane:
         return kit
 
     async def beat(self, job: Leased) -> Beat:
-        """Keep a lease."""
-        beat: Beat = await self._post(f"/work/{job.job}/beat", {"lease": job.lease})
+        """Keep a lease; answered at once when the job is to end, else after a while."""
+        body = {"lease": job.lease, "waitSeconds": WAIT_SECONDS}
+        beat: Beat = await self._post(f"/work/{job.job}/beat", body)
         return beat
 
     async def end(self, job: Leased, outcome: JobDone | ActionFailed) -> None:

@@ -16,13 +16,12 @@ from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.agent import lock
-from andon.app.elsewhere.carrying import BEAT_SECONDS, Carrier
-from andon.app.elsewhere.talking import ControlPlane, Leased
+from andon.app.elsewhere.carrying import Carrier
+from andon.app.elsewhere.talking import WAIT_SECONDS, ControlPlane, Leased
 from andon.client.wire import Client, Server
 from andon.kernel.errors import UsageError
 from andon.runtime.system import SystemClock
 
-WAIT_SECONDS = 20.0
 DRAINING_SECONDS = 1.0
 
 _log = logging.getLogger("andon.worker")
@@ -37,7 +36,6 @@ class Told(Struct, frozen=True, kw_only=True):
         name: What it is called.
         labels: What it has.
         at_once: So many jobs at a time.
-        beat_seconds: Pause between two signs of life.
     """
 
     server: Server
@@ -45,7 +43,6 @@ class Told(Struct, frozen=True, kw_only=True):
     name: str
     labels: tuple[str, ...]
     at_once: int
-    beat_seconds: float = BEAT_SECONDS
 
 
 async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
@@ -65,9 +62,7 @@ async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
         )
         await runner.open()
         plane = ControlPlane(Client(told.server))
-        await Worker(told, layout, plane, Carrier(layout, runner, plane, told.beat_seconds)).run(
-            ready
-        )
+        await Worker(told, layout, plane, Carrier(layout, runner, plane)).run(ready)
     finally:
         held.close()
 

@@ -33,6 +33,7 @@ LONGEST_WAIT_SECONDS = 25.0
 LOOK_SECONDS = 0.5
 _TREE = "tree.tar"
 
+Gone = Callable[[], Awaitable[bool]]
 Fill = Callable[[RunJob, Path], None]
 
 
@@ -142,12 +143,12 @@ class Desk:
         version: str,
         holding: Sequence[str],
         wait_seconds: float,
-        gone: Callable[[], Awaitable[bool]],
+        gone: Gone,
     ) -> answers.Offer:
         """Wait for a job that a worker can run, and lease it."""
         told = WorkerSpec(by=who.name, labels=tuple(labels), at_once=at_once, version=version)
         deadline = self._clock.now() + min(wait_seconds, LONGEST_WAIT_SECONDS)
-        known = await self._store.transact(lambda tx: leases.greet(tx, worker, told, tx.now()))
+        greeted = await self._store.transact(lambda tx: leases.greet(tx, worker, told, tx.now()))
         while not await gone():
             if await self._store.read(lambda tx: _may_offer(tx, worker, holding)):
                 offered = await self._offer(worker, holding)
@@ -157,6 +158,7 @@ class Desk:
             if known.status.drained_by or self._clock.now() >= deadline:
                 return _nothing(draining=bool(known.status.drained_by))
             await self.news()
+        await self._store.transact(lambda tx: leases.miss(tx, greeted))
         return _nothing(draining=False)
 
     async def _offer(self, worker: str, holding: Sequence[str]) -> Object | None:
@@ -211,16 +213,14 @@ class Desk:
             file = self._on_its_way / job.name / _TREE
         return await asyncio.to_thread(_read_piece, file, offset)
 
-    async def beat(self, hand: Hand) -> answers.Beat:
-        """Keep a lease."""
-
-        def write(tx: Tx) -> answers.Beat:
-            job = leases.keep(tx, hand, tx.now())
-            worker = tx.get("Worker", job.status.worker)
-            drained = bool(worker and worker.status.drained_by)
-            return {"cancelled": job.status.cancelled, "draining": drained}
-
-        return await self._store.transact(write)
+    async def beat(self, hand: Hand, *, wait_seconds: float, gone: Gone) -> answers.Beat:
+        """Keep a lease, and wait for what its worker should know."""
+        job = await self._store.transact(lambda tx: leases.keep(tx, hand, tx.now()))
+        deadline = self._clock.now() + min(wait_seconds, LONGEST_WAIT_SECONDS)
+        while not job.status.cancelled and self._clock.now() < deadline and not await gone():
+            await self.news()
+            job = await self._store.read(lambda tx: leases.held(tx, hand))
+        return {"cancelled": job.status.cancelled}
 
     async def write_log(self, hand: Hand, offset: int, data: bytes) -> answers.Written:
         """Add to a job's log."""

@@ -84,9 +84,14 @@ def greet(tx: Tx, worker: str, told: WorkerSpec, now: float) -> Object:
             f"the worker {worker} is {known.spec.by}'s", hint="`--name` gives this one another name"
         )
     known = tx.put_spec(known, told)
-    if known.status.seen_at + SEEN_EVERY_SECONDS <= now:
-        known = tx.put_status(known, replace(known.status, seen_at=now))
-    return known
+    return tx.put_status(known, replace(known.status, seen_at=now))
+
+
+def miss(tx: Tx, known: Object) -> None:
+    """Know that a worker has hung up, unless it has called again since."""
+    now = tx.get("Worker", known.name)
+    if now is not None and now.status.seen_at == known.status.seen_at:
+        tx.put_status(now, replace(now.status, seen_at=0))
 
 
 def is_there(worker: Object, now: float) -> bool:

@@ -42,6 +42,15 @@ class LeaseAsk(Ask, kw_only=True, frozen=True):
     lease: _Lease
 
 
+class BeatAsk(Ask, kw_only=True, frozen=True):
+    """Keep a lease."""
+
+    lease: _Lease
+    wait_seconds: Annotated[
+        float, Meta(ge=0, le=60, description="Longest wait for the word that the job is to end.")
+    ] = 0
+
+
 class EndAsk(Ask, kw_only=True, frozen=True):
     """Answer a job."""
 
@@ -107,7 +116,10 @@ async def _piece(call: Call) -> Response:
 
 async def _beat(call: Call) -> Any:
     """Keep a lease, and hear whether the job is to end."""
-    return await call.workers.beat(_hand(call, call.body.lease))
+    ask: BeatAsk = call.body
+    return await call.workers.beat(
+        _hand(call, ask.lease), wait_seconds=ask.wait_seconds, gone=call.request.is_disconnected
+    )
 
 
 async def _log(call: Call) -> Any:
@@ -220,7 +232,7 @@ OPERATIONS = (
         rule=_WORK,
         handler=_beat,
         answer=Beat,
-        body=LeaseAsk,
+        body=BeatAsk,
         refuses=(Fenced,),
     ),
     Operation(
