@@ -99,7 +99,7 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
     if ended.timeout_seconds is not None or ended.out_of_memory or ended.filled:
         return ""
     if ended.ended_for == "disk":
-        return f"ended to make room, as the disk of {work_tree} is nearly full"
+        return f"the disk of {work_tree} is full: ended to make room"
     if _NO_SPACE in tail or shutil.disk_usage(work_tree).free < _LEAST_FREE_BYTES:
         return f"the disk of {work_tree} is full"
     if ended.said or ended.died:
