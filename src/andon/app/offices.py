@@ -9,6 +9,7 @@ from msgspec import Struct
 from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.installation import InstallationSpec
 from andon.app.access.door import Door
+from andon.app.builds.desk import Builds
 from andon.app.control_plane import ControlPlane
 from andon.app.events.sinks import guard_of
 from andon.app.hooks.desk import Hooks
@@ -45,8 +46,10 @@ def open_offices(
         hooks=hooks_of(settings, store, parts, door),
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
+        builds=Builds(store, parts.agent.tail_log, FileBlobs(state / "blobs"), parts.clock),
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",
+        public_badges=settings.installation.badges == "public",
     )
     return Outside(offices=offices, door=door)
 

@@ -30,6 +30,7 @@ from andon.api.v1.answers import (
     Errand,
     Event,
     EventInFull,
+    Feedback,
     Health,
     Hold,
     Hook,
@@ -42,16 +43,21 @@ from andon.api.v1.answers import (
     Kit,
     Lifted,
     LoggedIn,
+    LogLines,
+    LogOutline,
     LogPiece,
+    LogSearch,
     NewWatch,
     Offer,
     Queue,
     ReleasedSecret,
     RemoteWorker,
+    RepositoryRow,
     Resumed,
     Retried,
     RotatedToken,
     Run,
+    RunGraph,
     RunWithSteps,
     ScheduleRow,
     Sealed,
@@ -262,6 +268,87 @@ class Operations(Asking):
             key=idempotency_key,
             expect=if_match,
         )
+
+    def runs_graph(self, name: str) -> RunGraph:
+        """Return a Run as its page shows it: jobs, critical path, failed tests.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(RunGraph, "GET", f"/runs/{part(name)}/graph")
+
+    def runs_log_outline(self, name: str, *, step: str) -> LogOutline:
+        """Say how long a step's log is, and what folds in it.
+
+        Args:
+            name: Its name.
+            step: Name of the step.
+        """
+        return self._ask(LogOutline, "GET", f"/runs/{part(name)}/log/outline", query={"step": step})
+
+    def runs_log_lines(self, name: str, *, step: str, first: int = 0, count: int = 500) -> LogLines:
+        """Return a page of a step's log as plain text in styles, secrets masked.
+
+        Who follows a log asks on from `next`; where the last line was `unfinished`, from that one.
+
+        Args:
+            name: Its name.
+            step: Name of the step.
+            first: Number of the first line, from 0; negative: so many before the end.
+            count: At most so many lines.
+        """
+        return self._ask(
+            LogLines,
+            "GET",
+            f"/runs/{part(name)}/log/lines",
+            query={"step": step, "first": first, "count": count},
+        )
+
+    def runs_log_search(self, name: str, *, step: str, text: str, first: int = 0) -> LogSearch:
+        """Find a text in a step's log, so much of it at a time; `next` says where to go on.
+
+        Args:
+            name: Its name.
+            step: Name of the step.
+            text: Whatever its case.
+            first: The line to begin at.
+        """
+        return self._ask(
+            LogSearch,
+            "GET",
+            f"/runs/{part(name)}/log/search",
+            query={"step": step, "text": text, "first": first},
+        )
+
+    def runs_log_raw(self, name: str, *, step: str, offset: int = 0) -> str:
+        """Return a step's log as it was written, secrets masked, as a file.
+
+        Args:
+            name: Its name.
+            step: Name of the step.
+            offset: Bytes from the beginning.
+        """
+        return self._text(f"/runs/{part(name)}/log/raw", query={"step": step, "offset": offset})
+
+    def repositories_list(self) -> list[RepositoryRow]:
+        """List repositories and how their branches stand."""
+        return self._ask(list[RepositoryRow], "GET", "/repositories")
+
+    def repositories_show(self, name: str) -> RepositoryRow:
+        """Say how a repository's branches stand.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(RepositoryRow, "GET", f"/repositories/{part(name)}")
+
+    def repositories_feedback(self, name: str) -> Feedback:
+        """Say how fast the feedback of a repository is, and what would make it faster.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(Feedback, "GET", f"/repositories/{part(name)}/feedback")
 
     def ship(
         self, *, repository: str, ref: str = "HEAD", until: str = "", idempotency_key: str = ""

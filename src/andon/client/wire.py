@@ -19,6 +19,7 @@ SOCKET = "control.sock"
 API = "/api/v1"
 _JSON = "application/json"
 _ANSWER_SECONDS = 120.0
+_PIECE_BYTES = 65536
 
 
 class Server:
@@ -155,6 +156,15 @@ class Client:
             if answer.status >= 400:
                 _read(answer.status, answer.read())
             yield from answer
+
+    def pieces(self, path: str, query: Mapping[str, Any]) -> Iterator[bytes]:
+        """Read an answer of any bytes, so many at a time; raises as ``get`` does."""
+        with self._connected(self._timeout_seconds) as connection:
+            answer = self._send(connection, "GET", path + _query(query), None, {})
+            if answer.status >= 400:
+                _read(answer.status, answer.read())
+            while piece := answer.read(_PIECE_BYTES):
+                yield piece
 
     def send(self, path: str, lines: Iterable[bytes]) -> Any:
         """Send many lines; raises as ``get`` does."""

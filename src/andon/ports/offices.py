@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
+from andon.ports.builds import BuildService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
@@ -26,8 +27,10 @@ class Offices(Struct, frozen=True, kw_only=True):
         hooks: Forges.
         suites: How tests do.
         workers: Workers on other machines.
+        builds: Builds as people look at them.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
+        public_badges: Whether anybody may see how a build stands, without a login.
     """
 
     line: LineService
@@ -37,5 +40,7 @@ class Offices(Struct, frozen=True, kw_only=True):
     hooks: HookService | None = None
     suites: SuitesService | None = None
     workers: WorkerService | None = None
+    builds: BuildService | None = None
     provider: Any = None
     url: str = ""
+    public_badges: bool = False

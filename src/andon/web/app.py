@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from andon.ports.offices import Offices
-from andon.web import oidc, page
+from andon.web import badges, oidc, page
 from andon.web.answers import endpoint, refused_route
 from andon.web.api import OPERATIONS
 from andon.web.bodies import LargeBodies
@@ -31,7 +31,7 @@ def create_app(offices: Offices) -> Starlette:
         Route(one.path, endpoint(one, offices, moments), methods=[one.method]) for one in OPERATIONS
     ]
     app = Starlette(
-        routes=[Mount(API, routes=routes), *oidc.routes(offices), *page.routes()],
+        routes=[Mount(API, routes=routes), *oidc.routes(offices), *badges.routes(offices), *page.routes()],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: refused_route},
     )

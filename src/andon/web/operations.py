@@ -19,6 +19,7 @@ from andon.kernel.errors import AndonError, NotFound, NotLoggedIn, UsageError
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
+from andon.ports.builds import BuildService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
@@ -86,6 +87,11 @@ class Call(Struct, kw_only=True):
     def workers(self) -> WorkerService:
         """Workers on other machines."""
         return _there(self.offices.workers, self.request)
+
+    @property
+    def builds(self) -> BuildService:
+        """Builds as people look at them."""
+        return _there(self.offices.builds, self.request)
 
     @property
     def caller(self) -> Identity:

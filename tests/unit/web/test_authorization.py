@@ -55,6 +55,14 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "runs_list": ("view", SOMEWHERE, None),
     "runs_show": ("view", PROD, None),
     "runs_log": ("view", PROD, None),
+    "runs_graph": ("view", PROD, None),
+    "runs_log_outline?step=x": ("view", PROD, None),
+    "runs_log_lines?step=x": ("view", PROD, None),
+    "runs_log_search?step=x&text=why": ("view", PROD, None),
+    "runs_log_raw?step=x": ("view", PROD, None),
+    "repositories_list": ("view", SOMEWHERE, None),
+    "repositories_show": ("view", SOMEWHERE, None),
+    "repositories_feedback": ("view", SOMEWHERE, None),
     "runs_cancel": ("operate", PROD, REASON),
     "ship": ("ship", EVERYWHERE, {"repository": "r"}),
     "ship until prod": ("ship", PROD, {"repository": "r", "until": "prod"}),
@@ -205,6 +213,7 @@ def app(door: FixedDoor) -> Any:
             hooks=anybody,
             workers=anybody,
             suites=anybody,
+            builds=anybody,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
@@ -91,6 +91,13 @@ class InstallationSpec(Spec, kw_only=True, frozen=True):
     oidc: OidcSpec | None = None
     secrets_key: SecretsKeySpec = SecretsKeySpec()
     mail: MailSpec | None = None
+    badges: Annotated[
+        Literal["private", "public"],
+        Meta(
+            description="`public`: whoever knows the name of a repository sees whether its build passes, "
+            "without a login."
+        ),
+    ] = "private"
 
 
 INSTALLATION: dict[str, type[InstallationSpec]] = {"Installation": InstallationSpec}

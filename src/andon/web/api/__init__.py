@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from andon.web.api import (
     admin,
+    builds,
     cord,
     hooks,
     intake,
@@ -40,6 +41,7 @@ def _written() -> bytes:
 OPERATIONS: tuple[Operation, ...] = (
     *reading.OPERATIONS,
     *runs.OPERATIONS,
+    *builds.OPERATIONS,
     *cord.OPERATIONS,
     *ledger.OPERATIONS,
     *watches.OPERATIONS,
