@@ -26,6 +26,7 @@ from andon.ports import Commit
 
 _FILE, _PROGRAM, _LINK, _SUBMODULE, _FOLDER = 0o100644, 0o100755, 0o120000, 0o160000, 0o040000
 _NOTHING = "0" * 40
+_FEW_FILES, _FEW_BYTES = 32, 1 << 20
 _LEFT_OUT = frozenset({".git", ".andon"})
 """Folders that are no content where there is no git to say so."""
 
@@ -134,9 +135,18 @@ class WorkingTree:
         for one in self._snapshot(sha).files:
             self._write(one, root, made)
 
+    def is_small(self, sha: str) -> bool:
+        """Say whether what was taken is written faster than it takes to ask a thread to do it."""
+        files = self._snapshot(sha).files
+        return len(files) <= _FEW_FILES and sum(one.size_bytes for one in files) <= _FEW_BYTES
+
     def heads(self, repository: str) -> Mapping[str, str]:
         """There is no other branch than what lies here."""
         return {}
+
+    def changed(self, repository: str, before: str, sha: str) -> tuple[str, ...] | None:
+        """Nothing came before what lies here."""
+        return None
 
     def sweep(self, keep: Iterable[str]) -> None:
         """Forget what no snapshot but these needs.

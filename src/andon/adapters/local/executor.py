@@ -42,6 +42,7 @@ class LocalExecutor:
         work: Folder of all work trees.
         secrets: Opens the secrets that a job names, when it begins.
         leavings: Artifacts, reports and caches; None: those of the state folder that ``work`` is in.
+        small: Writing a commit takes no longer than asking another thread to do it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class LocalExecutor:
         *,
         secrets: SecretReader,
         leavings: Leavings | None = None,
+        small: bool = False,
     ) -> None:
         self._agent = agent
         self._source = source
@@ -60,11 +62,15 @@ class LocalExecutor:
         self._work = work
         self._secrets = secrets
         self._leavings = leavings or Leavings(work.parent)
+        self._small = small
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Run a job to its end; the same key finds its work tree and the job again."""
         refuse_strangers(action)
-        await asyncio.to_thread(self._ensure_tree, action, intent.key)
+        if self._small and not (action.takes or action.digest or action.job.caches):
+            self._ensure_tree(action, intent.key)
+        else:
+            await asyncio.to_thread(self._ensure_tree, action, intent.key)
         values = await opened(action.job.secrets, self._secrets)
         done = await self._agent.run_job(action, intent, values)
         return await self._left(action, intent.key, done, values)
@@ -101,6 +107,10 @@ class LocalExecutor:
                 remove_abandoned(path)
             elif path.name.partition("_")[0] not in keep and path.stat().st_mtime < before:
                 remove_tree(path)
+
+    def drop_tree(self, key: str) -> None:
+        """Remove the work tree of a job that nobody needs any more."""
+        remove_tree(work_tree(self._work, key))
 
     def _ensure_tree(self, action: RunJob, key: str) -> None:
         tree = work_tree(self._work, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,26 @@ def write_json(path: Path, value: Any) -> None:
     except OSError as error:
         _discard(temporary)
         raise unwritable(path, error) from error
+
+
+def make_home(temporary: Path) -> None:
+    """Make a job's own folder for what is not kept, with its home in it."""
+    place = os.fspath(temporary)
+    try:
+        os.mkdir(place)
+        os.mkdir(f"{place}/home")
+    except OSError:
+        os.makedirs(f"{place}/home", exist_ok=True)
+
+
+def remove_home(temporary: Path) -> None:
+    """Remove it; mostly nothing was put there."""
+    place = os.fspath(temporary)
+    try:
+        os.rmdir(f"{place}/home")
+        os.rmdir(place)
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _discard(file: Path) -> None:

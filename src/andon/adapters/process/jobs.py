@@ -17,7 +17,7 @@ from andon.adapters.process import environment, sandbox
 from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.disk import blame, room, used_bytes
-from andon.adapters.process.files import safe_name, unwritable
+from andon.adapters.process.files import make_home, safe_name, unwritable
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import (
     Masking,
@@ -212,7 +212,7 @@ class JobRunner:
             )
         log = self._layout.job_log(action.run, action.job.name, key)
         try:
-            (temporary / "home").mkdir(parents=True, exist_ok=True)
+            make_home(temporary)
             return prepare(
                 action.job,
                 key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -123,15 +123,19 @@ def children(pid: int) -> list[int]:
     return [int(word) for words in lists for word in words.split()]
 
 
-def descendants(pid: int, spare: Container[int] = ()) -> set[int]:
-    """Return all processes below one.
+def own_children() -> list[int]:
+    """Return what the main thread started, and the orphans that came to this process."""
+    me = os.getpid()
+    try:
+        return [int(word) for word in _read(f"/proc/{me}/task/{me}/children").split()]
+    except OSError:
+        return []
 
-    Args:
-        pid: Where to begin.
-        spare: Children of it that are left out, with all below them.
-    """
+
+def with_descendants(pids: Iterable[int]) -> set[int]:
+    """Return these processes and all below them."""
     found: set[int] = set()
-    ahead = [child for child in children(pid) if child not in spare]
+    ahead = list(pids)
     while ahead:
         one = ahead.pop()
         if one not in found:

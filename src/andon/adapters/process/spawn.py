@@ -22,6 +22,8 @@ from andon.kernel.errors import Unavailable
 _POLL_SECONDS = 0.02
 _KILL_SECONDS = 10.0
 _SET_CHILD_SUBREAPER = 36  # prctl(2)
+_LEADERS: set[int] = set()
+"""Leaders that this process started and has not seen end: what they are, no orphan is."""
 
 
 def inherit_orphans() -> int:
@@ -56,23 +58,26 @@ class Group(Struct, frozen=True, kw_only=True):
 
     def members(self) -> set[int]:
         """Return the pids of all that run."""
+        if self.reaper == os.getpid() and not self.cgroup.folders:
+            return self._inherited()
         leader = {self.leader.pid} if self.leader and procfs.is_alive(self.leader) else set()
         if self.cgroup.folders:
             return leader | {pid for pid in self.cgroup.members() if procfs.identify(pid)}
-        if self.reaper == os.getpid():
-            return self._inherited()
         session = procfs.in_session(self.leader) if self.leader else set()
         return session | procfs.marked(self.marker)
 
     def _inherited(self) -> set[int]:
         """Look only among what is below this process, instead of at all of the machine."""
-        below = procfs.descendants(self.reaper)
+        mine = self.leader.pid if self.leader else 0
+        others = _LEADERS - {mine}
+        below = procfs.with_descendants(
+            child for child in procfs.own_children() if child not in others
+        )
         if not below:
             return below
         found = procfs.marked(self.marker, below)
         if self.leader and procfs.is_alive(self.leader):
-            family = procfs.descendants(self.leader.pid) | {self.leader.pid}
-            found |= {pid for pid in family if procfs.identify(pid)}
+            found |= {pid for pid in procfs.with_descendants([mine]) if procfs.identify(pid)}
             found |= procfs.in_session(self.leader, below)
         return found
 
@@ -178,6 +183,7 @@ class Watched:
             return None
         if self._child.returncode is None:
             self._child.returncode, self.usage = wait_and_measure(self._child.pid)
+            _LEADERS.discard(self._child.pid)
         return self._child.returncode
 
     @property
@@ -229,6 +235,7 @@ def spawn(
         raise Unavailable(
             f"cannot start a process in {folder}: {error.strerror}", hint="`andon doctor`"
         ) from error
+    _LEADERS.add(child.pid)
     identity = procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0)
     return Watched(identity, child)
 
@@ -238,9 +245,16 @@ def _opened(log: Path | int) -> Iterator[int]:
     if isinstance(log, int):
         yield log
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        yield file.fileno()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        descriptor = os.open(log, flags, 0o666)
+    except FileNotFoundError:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(log, flags, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _enter(cgroup: Cgroup, memory_bytes: int | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from andon.adapters.process.beside import log_name
-from andon.adapters.process.disk import blame, room, used_bytes
+from andon.adapters.process.disk import room, used_bytes
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.longlogs import shorten
 from andon.adapters.process.records import JobRecord

@@ -17,10 +17,11 @@ from andon.api.v1.records import (
     RunSpec,
     RunStatus,
 )
-from andon.app.shipping import Loaded, change_spec, read_definitions, slug
+from andon.app.shipping import Loaded, change_spec, read_whole, slug
 from andon.domains.pipelines.keys import with_keys
 from andon.domains.pipelines.plan import plan_build
 from andon.kernel.errors import NotFound
+from andon.ports import Source
 
 
 class Planned(Struct, frozen=True):
@@ -47,20 +48,24 @@ class Planned(Struct, frozen=True):
         )
 
 
-def plan_here(tree: WorkingTree, taken: Snapshot, names: Sequence[str]) -> Planned:
+def plan_here(
+    tree: WorkingTree, taken: Snapshot, names: Sequence[str], elsewhere: Source | None = None
+) -> Planned:
     """Plan what lies in a folder.
 
     Args:
         tree: The folder.
         taken: What was taken of it.
         names: The Pipeline, or jobs of it; empty: all.
+        elsewhere: Where Templates of other repositories and commits are read.
 
     Raises:
         InvalidDocument: The documents are missing or wrong.
         NotFound: No job has such a name.
     """
     repository = str(tree.folder)
-    own = read_definitions(tree, repository, taken.sha)
+    whole = read_whole(tree, repository, taken.sha, elsewhere=elsewhere, places=False)
+    own = whole.definitions
     loaded = Loaded(
         commit=tree.resolve(repository, taken.sha),
         repository=repository,

@@ -149,7 +149,7 @@ class _Here:
             raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
         planned = None if left else self._plan()
         run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
-        engine = self._engine(runner)
+        engine = self._engine(runner, run)
         unsubscribe = self._store.subscribe(self._listener())
         await engine.start()
         working = asyncio.create_task(engine.run())
@@ -208,14 +208,16 @@ class _Here:
 
     # --- carrying it out -------------------------------------------------------------------------
 
-    def _engine(self, runner: JobRunner) -> Engine:
+    def _engine(self, runner: JobRunner, run: Object) -> Engine:
         self._slots = asyncio.Semaphore(self._wish.jobs_at_once)
+        self._packed = {pack.job for pack in run.spec.build.packs}
         self._executor = LocalExecutor(
             runner,
             self._tree,
             LazyArtifacts(self._wish.state, self._tree),
             self._wish.state / "work",
             secrets=GivenSecrets(self._wish.secrets),
+            small=self._tree.is_small(run.spec.build.sha),
         )
         self._handing = handing(self._executor, self._store, self._wish.state, self._clock)
         artifacts = LazyArtifacts(self._wish.state, self._tree)
