@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from andon.adapters.process.beside import log_name
-from andon.adapters.process.disk import room, used_bytes
+from andon.adapters.process.disk import blame, room, used_bytes
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.longlogs import shorten
 from andon.adapters.process.records import JobRecord
@@ -57,12 +57,13 @@ class Watching:
         self.begin()
 
     async def _make_room(self, jobs: list[JobRecord]) -> None:
-        """End the job that takes most of the disk."""
+        """End the job that took most of the disk, if that is much; ending others makes no room."""
         used = [
             (await asyncio.to_thread(used_bytes, places(self._layout, job)), job) for job in jobs
         ]
-        _, largest = max(used, key=lambda one: one[0])
-        if any(job.key == largest.key for job in self._running()):
+        taken, largest = max(used, key=lambda one: one[0])
+        still_runs = any(job.key == largest.key for job in self._running())
+        if still_runs and blame(taken, room(self._layout.state)):
             await self._end(largest)
 
     def _made_room(self, _: asyncio.Task[None]) -> None:
