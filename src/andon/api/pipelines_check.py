@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -28,6 +29,7 @@ _OF_GROUPS: Names = {"change": expressions.CHANGE}
 
 Templates = Mapping[str, TemplateSpec]
 """Templates by ``template_key``; one that is not there could not be read here."""
+NO_TEMPLATES: Templates = MappingProxyType({})
 
 
 def check_template(spec: TemplateSpec) -> Iterator[Finding]:

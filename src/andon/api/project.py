@@ -10,6 +10,7 @@ from andon.api.circles import circles
 from andon.api.jobs_check import SOMEBODY
 from andon.api.parse import Parsed, document_positions, duplicates, read_documents
 from andon.api.pipelines_check import (
+    NO_TEMPLATES,
     Templates,
     all_jobs,
     check_pipeline,
@@ -78,18 +79,19 @@ def own_templates(definitions: Iterable[Definition]) -> dict[str, TemplateSpec]:
     return {f"#{d.metadata.name}": d.spec for d in definitions if isinstance(d.spec, TemplateSpec)}
 
 
-def check_project(files: Mapping[str, bytes]) -> Parsed:
+def check_project(files: Mapping[str, bytes], templates: Templates = NO_TEMPLATES) -> Parsed:
     """Read a project's files and check the references between their documents.
 
     Args:
         files: Content by file name.
+        templates: Templates of other files, by ``template_key``.
     """
     read = [read_documents(data, file) for file, data in files.items()]
     definitions = tuple(d for part in read for d in part.definitions)
     broken: Broken = frozenset().union(*(part.broken for part in read))
     complete = all(part.complete for part in read)
     own = [problem for part in read for problem in part.problems]
-    between = check_references(definitions, files, broken) if complete else ()
+    between = check_references(definitions, files, broken, templates) if complete else ()
     return Parsed(
         definitions=definitions, problems=(*own, *between), broken=broken, complete=complete
     )
@@ -111,6 +113,7 @@ def check_references(
     definitions: Sequence[Definition],
     sources: Mapping[str, bytes] | None = None,
     broken: Broken = frozenset(),
+    templates: Templates = NO_TEMPLATES,
 ) -> tuple[Problem, ...]:
     """Check what documents say about each other.
 
@@ -118,8 +121,9 @@ def check_references(
         definitions: All documents that are judged together.
         sources: Content by file name, to say line and column of the field; else the document's line.
         broken: Kind and name of documents that exist but have problems of their own.
+        templates: Templates of other files, by ``template_key``.
     """
-    names = _Names(definitions, broken)
+    names = _Names(definitions, broken, templates)
     found = [
         *duplicates(definitions),
         *_check_pipeline_count(definitions, broken),
@@ -132,6 +136,13 @@ def check_references(
     if sources is None:
         return tuple(found)
     return tuple(_placed(found, sources))
+
+
+def told(
+    definition: Definition, findings: Iterable[Finding], sources: Mapping[str, bytes]
+) -> tuple[Problem, ...]:
+    """Say where in the files what was found in a document stands."""
+    return tuple(_placed(_told(definition, findings), sources))
 
 
 def _placed(problems: Iterable[Problem], sources: Mapping[str, bytes]) -> Iterator[Problem]:
@@ -148,12 +159,14 @@ def _placed(problems: Iterable[Problem], sources: Mapping[str, bytes]) -> Iterat
 class _Names:
     """Names that may be referred to."""
 
-    def __init__(self, definitions: Sequence[Definition], broken: Broken) -> None:
+    def __init__(
+        self, definitions: Sequence[Definition], broken: Broken, templates: Templates
+    ) -> None:
         known = {(d.kind, d.metadata.name) for d in definitions} | broken
         self._by_kind: dict[str, set[str]] = {}
         for kind, name in known:
             self._by_kind.setdefault(kind, set()).add(name)
-        self.templates = own_templates(definitions)
+        self.templates = {**templates, **own_templates(definitions)}
         self.jobs = _known_jobs(definitions, self.templates)
 
     def of(self, kind: str) -> set[str]:

@@ -14,7 +14,7 @@ from andon.adapters.outbound import LOCAL, Guard
 from andon.api.overlay import merge_bases
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
-from andon.api.v1.records import ENDED_STEP, RolloutPlan
+from andon.api.v1.records import BUILD_ONLY, ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app.acting import Answer, act, note_privilege
 from andon.app.events.intake import Intake
@@ -50,6 +50,8 @@ from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
 from andon.store.transfer import links_of
 
+WATCH = "watch"
+"""Who ships what a watched branch brings."""
 SAME_MOMENT_SECONDS = 0.25
 """Within this time the agent is asked once, for everybody who looks."""
 
@@ -121,7 +123,8 @@ class ControlPlane:
         may: shipping.May = lambda place: True,
     ) -> answers.Shipped:
         """Take a commit onto the line."""
-        loaded = await self._load(repository, ref)
+        event = "push" if asked.by == WATCH else "manual"
+        loaded = await self._load(repository, ref, event=event, until=until)
         shipping.refuse_way(merge_bases(loaded.policy.environments), until, may)
 
         def put(tx: Tx) -> answers.Shipped:
@@ -157,13 +160,22 @@ class ControlPlane:
         return await self._store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
 
     async def _ship_seen(self, repository: str, branch: str) -> None:
-        await self.ship(repository=repository, ref=branch, until="", asked=Asked(by="watch"))
+        await self.ship(repository=repository, ref=branch, until="", asked=Asked(by=WATCH))
 
-    async def _load(self, repository: str, ref: str) -> shipping.Loaded:
-        key = shipping.policy_setting(repository)
-        adopted = await self._store.read(lambda tx: tx.get_setting(key))
+    async def _load(
+        self, repository: str, ref: str, *, event: str = "manual", until: str = ""
+    ) -> shipping.Loaded:
+        adopted, good = await self._store.read(
+            lambda tx: shipping.what_came_before(tx, repository, ref)
+        )
+        # What is only built, of a repository without rules in force, is what a stranger proposes.
+        trusted = adopted is not None or until != BUILD_ONLY
         return await asyncio.to_thread(
-            shipping.load, self._source, repository, ref, adopted, self._policy_branch
+            shipping.load,
+            *(self._source, repository, ref, adopted, self._policy_branch),
+            last_good=good,
+            event=event,
+            trusted=trusted,
         )
 
     async def diff(self, *, repository: str, ref: str, environment: str) -> answers.Diff:

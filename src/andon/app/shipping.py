@@ -10,12 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from andon.api.overlay import merge_bases
-from andon.api.project import Definitions, read_project
-from andon.api.v1.control import Decision, NewObject
+from andon.api.v1.control import Decision, NewObject, Selector
 from andon.api.v1.definitions import EnvironmentSpec
 from andon.api.v1.records import (
     BUILD_ONLY,
@@ -26,95 +24,41 @@ from andon.api.v1.records import (
     ScheduleSpec,
     ScheduleStatus,
 )
+from andon.app.loading import Loaded as Loaded
+from andon.app.loading import load as load
+from andon.app.loading import read_definitions as read_definitions
+from andon.app.loading import read_whole as read_whole
 from andon.domains.delivery.plan import environments_in_order
 from andon.domains.line import events
-from andon.kernel.errors import Denied, InvalidDocument, NotFound
-from andon.ports import Commit, Source
+from andon.kernel.errors import Denied, NotFound
 from andon.ports.store import Tx
 from andon.runtime.turns import Turns
 
-FILE = "andon.yaml"
-DEFAULT_BRANCH = "main"
+RECENT = 50
+"""So many of a repository's newest Changes are looked at for one that was built well."""
 May = Callable[[str], bool]
 OVER_AND_UNDONE = frozenset({"Failed", "RolledBack", "Cancelled"})
 
 
-class Loaded(Struct, frozen=True):
-    """A commit with its definitions, and the rules that hold for it."""
-
-    commit: Commit
-    repository: str
-    ref: str
-    own: Definitions
-    policy: Definitions
-    policy_revision: str
-    next_policy: str
-    """Policy revision that holds for the Changes after this one."""
-    next_rules: Definitions
-    """What that revision says."""
+def what_came_before(tx: Tx, repository: str, ref: str) -> tuple[str | None, str]:
+    """Return the policy revision in force, if there is one, and the last commit built well."""
+    return tx.get_setting(policy_setting(repository)), last_good(tx, repository, ref)
 
 
-def read_definitions(source: Source, repository: str, sha: str) -> Definitions:
-    """Read and check a commit's documents.
+def last_good(tx: Tx, repository: str, ref: str) -> str:
+    """Return the newest commit of a ref whose build passed; empty: there is none.
 
-    Raises:
-        InvalidDocument: They are missing or wrong; all problems at once.
+    What differs from it was never built well, so no rule about paths leaves out what a Change that
+    failed in between had touched.
     """
-    data = source.read(repository, sha, FILE)
-    if data is None:
-        raise InvalidDocument(
-            f"{repository} has no {FILE} at {sha[:12]}",
-            hint="`andon init` writes one; commit it and ship again",
-        )
-    return read_project({FILE: data})
-
-
-def load(
-    source: Source, repository: str, ref: str, adopted: str | None, policy_branch: str
-) -> Loaded:
-    """Read everything a Change is made of.
-
-    Args:
-        source: Where repositories are read.
-        repository: Path or URL.
-        ref: Branch, tag or sha.
-        adopted: Policy revision in force; None for the first Change of a repository.
-        policy_branch: Branch whose head becomes the next policy revision.
-    """
-    commit = source.resolve(repository, ref)
-    own = read_definitions(source, repository, commit.sha)
-    revision = adopted or commit.sha
-    policy = own if revision == commit.sha else read_definitions(source, repository, revision)
-    head = _policy_head(source.heads(repository), policy_branch)
-    known = {revision: policy, commit.sha: own}
-    next_policy, next_rules = _next_policy(source, repository, head or revision, revision, known)
-    return Loaded(
-        commit=commit,
-        repository=repository,
-        ref=ref,
-        own=own,
-        policy=policy,
-        policy_revision=revision,
-        next_policy=next_policy,
-        next_rules=next_rules,
-    )
-
-
-def _policy_head(heads: Mapping[str, str], branch: str) -> str | None:
-    """Return the policy branch's head; an older repository may call its main branch `master`."""
-    return heads.get(branch) or (heads.get("master") if branch == DEFAULT_BRANCH else None)
-
-
-def _next_policy(
-    source: Source, repository: str, head: str, revision: str, known: Mapping[str, Definitions]
-) -> tuple[str, Definitions]:
-    """Return the policy branch's head, unless its rules cannot be read: then the old ones stay."""
-    if head in known:
-        return head, known[head]
-    try:
-        return head, read_definitions(source, repository, head)
-    except InvalidDocument:
-        return revision, known[revision]
+    labels = {"repository": slug(repository)}
+    for change in reversed(tx.list(Selector(kind="Change", labels=labels, newest=RECENT))):
+        spec: ChangeSpec = change.spec
+        if (spec.repository, spec.ref) == (repository, ref):
+            run = tx.get("Run", f"build-{change.name}")
+            if run is not None and run.status.phase == "Succeeded":
+                return spec.sha
+    return ""
 
 
 def policy_setting(repository: str) -> str:
@@ -163,6 +107,11 @@ def change_spec(
         notify=notify,
         until=until,
         sequence=sequence,
+        event=loaded.event,
+        paths=loaded.paths,
+        trusted=loaded.trusted,
+        templates=loaded.own.templates,
+        origins=loaded.origins,
     )
 
 

@@ -74,6 +74,19 @@ class Source(Protocol):
         """Return the sha of every branch."""
         ...
 
+    def changed(self, repository: str, before: str, sha: str) -> tuple[str, ...] | None:
+        """Return the paths that differ between two commits; None where that cannot be known.
+
+        Args:
+            repository: Path or URL.
+            before: Full sha of the earlier commit; it need not be there any more.
+            sha: Full sha of the later one.
+
+        Raises:
+            NotFound: The later one is not there.
+        """
+        ...
+
 
 class ArtifactStore(Protocol):
     """Content-addressed artifacts."""

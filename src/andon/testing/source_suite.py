@@ -93,3 +93,20 @@ class SourceSuite:
 
     def test_heads_lists_branches_only(self, source: Source, sample: SourceSample) -> None:
         assert source.heads(sample.repository) == {"main": sample.second}
+
+    def test_paths_that_differ_are_those_of_either_commit(
+        self, source: Source, sample: SourceSample
+    ) -> None:
+        both = source.changed(sample.repository, sample.first, sample.second)
+        back = source.changed(sample.repository, sample.second, sample.first)
+        assert both is not None
+        assert back is not None
+        assert sorted(both) == sorted(back) == ["bin/run", "greeting.txt", "link"]
+        assert source.changed(sample.repository, sample.first, sample.first) == ()
+
+    def test_what_differs_from_a_commit_that_is_gone_is_not_known(
+        self, source: Source, sample: SourceSample
+    ) -> None:
+        assert source.changed(sample.repository, "0" * 39 + "1", sample.second) is None
+        with pytest.raises(NotFound):
+            source.changed(sample.repository, sample.first, "0" * 39 + "1")

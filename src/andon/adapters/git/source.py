@@ -21,6 +21,8 @@ from andon.ports import Commit
 _SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _LARGEST_FILE_BYTES = 16 << 20
 _LONGEST_REF = 1000
+_MOST_PATHS_BYTES = 1 << 20
+"""A change that touches more is known to touch anything."""
 _NO_REF = re.compile(r"[\x00-\x20\x7f:\ud800-\udfff]|[@^]\{")
 """What no ref holds, and what would search the history by a pattern of whoever asks."""
 
@@ -101,6 +103,28 @@ class GitSource:
         else:
             listing = _refs(git_dir_of(repository), "refs/heads/")
         return {name.removeprefix("refs/heads/"): sha for sha, name in _listed(listing)}
+
+    def changed(self, repository: str, before: str, sha: str) -> tuple[str, ...] | None:
+        """Return the paths that differ between two commits; None where that cannot be known.
+
+        It cannot where the earlier commit is gone, where too much differs, or where a path is no UTF-8.
+
+        Raises:
+            NotFound: The later commit is not there.
+        """
+        git_dir = self._holding(repository, _full(sha))
+        with objects(git_dir) as store:
+            if store.content(f"{sha}^{{commit}}") is None:
+                raise self._no_such_ref(git_dir, repository, sha)
+            if store.content(f"{_full(before)}^{{commit}}") is None:
+                return None
+        options = ["-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        arguments = [f"--git-dir={git_dir}", "diff-tree", *options, before, sha, "--"]
+        try:
+            listing = run(arguments, most_bytes=_MOST_PATHS_BYTES).decode()
+        except (Unavailable, UnicodeDecodeError):
+            return None
+        return tuple(path for path in listing.split("\0") if path)
 
     def _holding(self, repository: str, sha: str) -> Path:
         """Return a git folder that has a commit, if it can be had at all."""

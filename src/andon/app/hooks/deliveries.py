@@ -162,16 +162,18 @@ class Deliveries:
 
     async def _ship(self, hook: Object, wish: Wish, asked: Asked, mark: str) -> answers.Delivery:
         spec: HookSpec = hook.spec
-        key = shipping.policy_setting(spec.repository)
-        adopted = await self._store.read(lambda tx: tx.get_setting(key))
+        adopted, good = await self._store.read(
+            lambda tx: shipping.what_came_before(tx, spec.repository, wish.branch)
+        )
+        proposed = wish.until == BUILD_ONLY
         # A tag may have the branch's name, so the branch is named in full.
         loaded = await asyncio.to_thread(
             shipping.load,
-            self._source,
-            spec.repository,
-            f"refs/heads/{wish.branch}",
-            adopted,
-            self._policy_branch,
+            *(self._source, spec.repository, f"refs/heads/{wish.branch}"),
+            *(adopted, self._policy_branch),
+            last_good=good,
+            event="pull-request" if proposed else "push",
+            trusted=not proposed,
         )
         loaded = replace(loaded, ref=wish.branch)
         now = self._clock.now()

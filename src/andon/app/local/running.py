@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from andon.adapters.git.source import GitSource
 from andon.adapters.git.working import WorkingTree
 from andon.adapters.local import LocalExecutor
 from andon.adapters.process.cgroups import Cgroups
@@ -170,7 +171,8 @@ class _Here:
         taken = self._tree.take()
         if self._tree.git_dir is None:
             self._onlooker.say(f"{self._wish.folder} is no git repository: all its files are taken")
-        return plan_here(self._tree, taken, self._wish.names)
+        elsewhere = GitSource(self._wish.state / "repositories")
+        return plan_here(self._tree, taken, self._wish.names, elsewhere)
 
     def _begin(self, tx: Tx, left: Object | None, planned: Planned | None) -> Object:
         """Take up a Run that did not end, or make a new one; a Run of other content ends."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Set
-
-from msgspec.structs import replace
+from collections.abc import Callable, Mapping, Set
 
 from andon.api.expressions import Wrong
-from andon.api.v1.pipelines import ChangeFacts
+from andon.api.pipelines_check import Templates
+from andon.api.v1.pipelines import ChangeFacts, PipelineSpec
 from andon.api.v1.records import (
     ENDED_STEP,
     BuildPlan,
@@ -20,7 +19,7 @@ from andon.api.v1.records import (
 from andon.domains.pipelines.conditions import Situation
 from andon.domains.pipelines.expand import Typed, expand, no_typed_steps
 from andon.domains.pipelines.keys import with_keys
-from andon.domains.pipelines.rules import branch_of
+from andon.domains.pipelines.rules import branch_name
 from andon.kernel.errors import InvalidDocument
 
 BuildPlanner = Callable[[ChangeSpec], BuildPlan]
@@ -43,7 +42,7 @@ def build_planner(typed: Typed = no_typed_steps) -> BuildPlanner:
         group = change.pipeline.concurrency
         try:
             jobs = expand_change(change, typed)
-            word = group_of(change)
+            word = group_of(change.pipeline, facts_of(change))
         except InvalidDocument as error:
             jobs, word = (_refused(error),), ""
         packed = {pack.job for pack in packs}
@@ -66,15 +65,14 @@ def facts_of(change: ChangeSpec) -> ChangeFacts:
 
     Its paths tell nothing of a Run that a schedule asks for: all of it runs.
     """
-    facts = ChangeFacts(
-        branch=change.ref,
+    return ChangeFacts(
+        branch=branch_name(change.ref),
         event=change.event,
         author=change.author,
         message=change.message,
         paths=None if change.event == "schedule" else change.paths,
         trusted=change.trusted,
     )
-    return replace(facts, branch=branch_of(facts))
 
 
 def expand_change(change: ChangeSpec, typed: Typed = no_typed_steps) -> tuple[JobPlan, ...]:
@@ -86,19 +84,30 @@ def expand_change(change: ChangeSpec, typed: Typed = no_typed_steps) -> tuple[Jo
     return expand(change.pipeline, facts_of(change), change.templates, change.origins, typed)
 
 
-def group_of(change: ChangeSpec) -> str:
+def check_plannable(
+    pipeline: PipelineSpec, facts: ChangeFacts, templates: Templates, origins: Mapping[str, str]
+) -> None:
+    """Refuse a Pipeline whose expressions come to nothing for a change, before it is on the line.
+
+    Raises:
+        InvalidDocument: One cannot be evaluated.
+    """
+    expand(pipeline, facts, templates, origins, lambda name, settings: name)
+    group_of(pipeline, facts)
+
+
+def group_of(pipeline: PipelineSpec, facts: ChangeFacts) -> str:
     """Return the word of which one build runs at a time; empty: none.
 
     Raises:
         InvalidDocument: An expression in it cannot be evaluated.
     """
-    group = change.pipeline.concurrency
-    if group is None:
+    if pipeline.concurrency is None:
         return ""
     try:
-        return Situation(facts_of(change)).filled(group.name)
+        return Situation(facts).filled(pipeline.concurrency.name)
     except Wrong as wrong:
-        message = f"Pipeline {change.pipeline_name}: concurrency: {wrong.message}"
+        message = f"the Pipeline's concurrency: {wrong.message}"
         raise InvalidDocument(message, hint=wrong.hint) from None
 
 

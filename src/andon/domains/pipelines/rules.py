@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from andon.api.v1.pipelines import ChangeFacts, Triggers
+from andon.api.v1.pipelines import Triggers
 from andon.kernel.patterns import matches_any
 
 _SHOWN = 3
@@ -69,16 +69,13 @@ def by_need(name: str, rule: str) -> str:
     return f"needs {name}, which was skipped: {first}"
 
 
-def branch_of(facts: ChangeFacts) -> str:
+def branch_name(ref: str) -> str:
     """Return a branch or tag without the folder git keeps it in.
 
-    >>> branch_of(ChangeFacts(branch="refs/heads/feature/a"))
+    >>> branch_name("refs/heads/feature/a")
     'feature/a'
     """
-    name = facts.branch
-    for folder in ("refs/heads/", "refs/tags/"):
-        name = name.removeprefix(folder)
-    return name
+    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
 def _touches(patterns: Sequence[str], paths: Sequence[str]) -> bool:
