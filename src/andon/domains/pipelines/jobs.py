@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from andon.api.v1.actions import RunJob
 from andon.api.v1.control import View
 from andon.api.v1.records import (
+    ENDED_STEP,
     JobPlan,
     StepRow,
     StepState,
 )
 from andon.domains.line import cancellation
 from andon.domains.pipelines import consent, groups
-from andon.domains.pipelines.plan import may_begin
+from andon.domains.pipelines.plan import LETS_ON, may_begin
 from andon.domains.pipelines.results import known_result
 from andon.domains.pipelines.taking import Taking
 
@@ -141,8 +142,13 @@ class Jobs(Taking):
         spared = self._goes_on_regardless(failed)
         for row in list(self.rows().open("waiting")):
             job = self.layout.by_name.get(row.name)
-            if job is None or not (job.always or job.group == spared != ""):
+            if job is None or not (job.always or self._goes_on(job, spared)):
                 self._close(row, ended.get(job.group, "") if job else "", failed[0].name)
+
+    def _goes_on(self, job: JobPlan, spared: str) -> bool:
+        """Say whether a job of the one group that goes on can still have what it needs."""
+        ended = (self.state(need) for need in job.needs if self.state(need) in ENDED_STEP)
+        return job.group == spared != "" and all(state in LETS_ON for state in ended)
 
     def _close(self, row: StepRow, ended: str, broken: str) -> None:
         if ended:
