@@ -123,8 +123,8 @@ plan_build = build_planner()
 def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState]) -> bool:
     """Say whether a job that waits may begin.
 
-    A job begins when its needs have passed, but for quarantined tests; a clean-up job when they have ended, however that was, and
-    if it names none, when all ordinary jobs have.
+    A job begins when its needs have passed, but for quarantined tests; a clean-up job when they have
+    ended, however that was, and if it names none, when all ordinary jobs have.
 
     Args:
         job: The job.
