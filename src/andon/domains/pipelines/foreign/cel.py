@@ -39,7 +39,7 @@ def literal(text: str) -> str:
     r"""Write a text as CEL does.
 
     >>> literal('it is "so"')
-    '"it is \\\\"so\\\\""'
+    '"it is \\"so\\""'
     """
     return json.dumps(text, ensure_ascii=False)
 

@@ -46,6 +46,8 @@ class Draft:
         """Fields that stand before what runs."""
         self.tail: Document = {}
         """Fields that stand after it."""
+        self.runs = True
+        """Whether it runs anything; an approval does not."""
         self.refused = ""
         """Why the job must not run as it is."""
 
@@ -96,7 +98,8 @@ class Draft:
             "caches": self.caches,
             "artifacts": without_empty(kept),
         }
-        return without_empty(body | {"network": True} | tail | self.tail)
+        reach = {"network": True} if self.runs else {}
+        return without_empty(body | reach | tail | self.tail)
 
 
 def refuses_path(pattern: str) -> str:
