@@ -153,9 +153,9 @@ def making(place: Path) -> Iterator[Path]:
     It is locked while it is made; what a killed process left there is not, and is removed.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    for path in place.parent.iterdir():
-        if path.name.startswith(f".{place.name}."):
-            remove_abandoned(path)
+    for name in os.listdir(place.parent):
+        if name.startswith(f".{place.name}."):
+            remove_abandoned(place.with_name(name))
     lock, made = _locked_folder(place)
     try:
         made.chmod(0o755)

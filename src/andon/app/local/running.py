@@ -19,7 +19,7 @@ from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.records import Journal
 from andon.api.v1 import actions
-from andon.api.v1.control import Decision, Selector
+from andon.api.v1.control import Decision
 from andon.api.v1.records import (
     TERMINAL,
     BuildPlan,
@@ -27,6 +27,14 @@ from andon.api.v1.records import (
     Object,
     RunStatus,
     StepRow,
+)
+from andon.app.local.keeping import (
+    clear,
+    clear_work,
+    forget_old,
+    forget_results,
+    free_name,
+    left_over,
 )
 from andon.app.local.place import held
 from andon.app.local.planning import Planned, plan_here
@@ -47,7 +55,6 @@ from andon.runtime.together import end, until_one_ends
 from andon.runtime.turns import Turns
 from andon.store import open_store
 
-KEPT_RUNS = 20
 WORKER = "local"
 SOURCE = "/andon/local"
 
@@ -145,11 +152,12 @@ class _Here:
 
     async def _carry_out(self, runner: JobRunner) -> Ended:
         self._loop = asyncio.get_running_loop()
-        left = await self._store.read(_left_over) if self._wish.resume else None
+        left = await self._store.read(left_over) if self._wish.resume else None
         if self._wish.resume and left is None:
             raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
         planned = None if left else self._plan()
         run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
+        clear_work(self._wish.state / "work", run.uid)
         engine = self._engine(runner, run)
         unsubscribe = self._store.subscribe(self._listener())
         await engine.start()
@@ -165,6 +173,8 @@ class _Here:
             await engine.leave()
         ended = await self._store.read(lambda tx: _ended(tx, run.name))
         self._onlooker.ended(ended.run, ended.status, ended.rows)
+        stay, gone = await self._store.transact(forget_old)
+        clear(self._wish.state, self._tree, stay, gone)
         return ended
 
     def _plan(self) -> Planned:
@@ -176,7 +186,7 @@ class _Here:
 
     def _begin(self, tx: Tx, left: Object | None, planned: Planned | None) -> Object:
         """Take up a Run that did not end, or make a new one; a Run of other content ends."""
-        found = left or _left_over(tx)
+        found = left or left_over(tx)
         if planned is None or (found and found.spec.build == planned.plan):
             assert found is not None
             self._announce(tx, found)
@@ -184,10 +194,10 @@ class _Here:
         if found is not None:
             self._end_in(tx, found, "what lies in the folder has changed since it was interrupted")
         if self._wish.fresh:
-            _forget_results(tx, planned.plan)
+            forget_results(tx, planned.plan)
         sequence = int(tx.get_setting("sequence") or "0") + 1
         tx.put_setting("sequence", str(sequence))
-        new = planned.run(_free_name(tx, planned.name), sequence)
+        new = planned.run(free_name(tx, planned.name), sequence)
         self._turns.create(tx, Decision(create=(new,)), tx.now())
         run = tx.require("Run", new.name)
         self._run = run.name
@@ -235,6 +245,8 @@ class _Here:
             self._onlooker.started(action)
             outcome = await self._handing.run_job(action, intent)
             self._onlooker.done(action, outcome)
+            if outcome.state == "passed" and action.job.name not in self._packed:
+                self._executor.drop_tree(intent.key)
             return outcome
 
     async def _watch(self, run: Object) -> None:
@@ -244,7 +256,7 @@ class _Here:
             self._over.clear()
 
     def _goes_on(self, tx: Tx, name: str) -> bool:
-        run = _left_over(tx)
+        run = left_over(tx)
         if run is not None and run.status.reason == consent.REASON and run.name == name:
             raise Held(run.status.message, hint="`andon ship` builds where people can consent")
         return run is not None
@@ -332,27 +344,6 @@ class LazyArtifacts:
         from andon.adapters.oci import OciArtifactStore
 
         return OciArtifactStore(self._state / "oci", self._source, self._state / "work")
-
-
-def _left_over(tx: Tx) -> Object | None:
-    """Return the newest Run that has not ended: its process did."""
-    runs = tx.list(Selector(kind="Run"), limit=KEPT_RUNS, newest_first=True)
-    return next((run for run in runs if run.status.phase not in TERMINAL), None)
-
-
-def _free_name(tx: Tx, base: str) -> str:
-    name, number = base, 1
-    while tx.get("Run", f"build-{name}") is not None:
-        number += 1
-        name = f"{base}-{number}"
-    return name
-
-
-def _forget_results(tx: Tx, plan: BuildPlan) -> None:
-    for job in plan.jobs:
-        if job.key:
-            for found in tx.list(Selector(kind="JobResult", labels={"key": job.key})):
-                tx.forget(found)
 
 
 def _ended(tx: Tx, name: str) -> Ended:
