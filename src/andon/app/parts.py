@@ -19,13 +19,13 @@ from andon.app.events.sinks import guard_of
 from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.settings import Settings
 from andon.app.suites.handing import handing
+from andon.app.typed import plan_build
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
 from andon.app.workers.desk import Desk
 from andon.domains.delivery.change import ChangeController
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
 from andon.domains.pipelines.controller import BuildController
-from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
 from andon.ports import ArtifactStore, Executor, Source

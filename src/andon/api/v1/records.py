@@ -207,6 +207,14 @@ class CachePlan(Record, kw_only=True, frozen=True):
     nearest: bool = False
 
 
+class TypedStep(Record, kw_only=True, frozen=True):
+    """What a step that a plugin knows comes to."""
+
+    run: str
+    env: dict[str, str] = {}
+    caches: tuple[CachePlan, ...] = ()
+
+
 class BesidePlan(Record, kw_only=True, frozen=True):
     """A program that a job needs beside it: a process in its sandbox, or a container."""
 

@@ -18,8 +18,8 @@ from andon.api.v1.records import (
     RunStatus,
 )
 from andon.app.shipping import Loaded, change_spec, read_whole, slug
+from andon.app.typed import plan_build
 from andon.domains.pipelines.keys import with_keys
-from andon.domains.pipelines.plan import plan_build
 from andon.kernel.errors import NotFound
 from andon.ports import Source
 

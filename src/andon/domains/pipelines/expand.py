@@ -29,6 +29,7 @@ from andon.api.v1.records import (
     RetryPlan,
     SecretRef,
     StepPlan,
+    TypedStep,
 )
 from andon.domains.pipelines import rules
 from andon.domains.pipelines.conditions import Situation
@@ -36,8 +37,8 @@ from andon.domains.pipelines.templates import Written, unfold
 from andon.kernel.errors import InvalidDocument
 
 Settings = Mapping[str, Scalar | tuple[Scalar, ...]]
-Typed = Callable[[str, Settings], str]
-"""Turns a typed step and its settings into shell text."""
+Typed = Callable[[str, Settings], TypedStep]
+"""Says what a typed step and its settings come to."""
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -51,7 +52,7 @@ class _Member(Struct, frozen=True):
     skip: str
 
 
-def no_typed_steps(name: str, settings: Settings) -> str:
+def no_typed_steps(name: str, settings: Settings) -> TypedStep:
     """Know no typed step."""
     raise InvalidDocument(f"no typed step is called `{name}`", hint="write it as `run`")
 
@@ -70,7 +71,7 @@ def expand(
         facts: What is known of the change.
         templates: By ``template_key``.
         origins: Where jobs are written.
-        typed: Turns typed steps into shell text.
+        typed: Says what typed steps come to.
 
     Raises:
         InvalidDocument: An expression cannot be evaluated for this change.
@@ -186,6 +187,7 @@ class _Expansion:
     def _plan(self, one: Written, member: _Member, needs: tuple[str, ...], many: bool) -> JobPlan:
         job = one.job
         fill = _Filler(self._situation, one, member)
+        steps = [self._typed_step(step) for step in job.steps]
         return JobPlan(
             name=member.name,
             run=job.run or "",
@@ -199,7 +201,10 @@ class _Expansion:
             secrets=self._secrets(job),
             group=one.name if many else "",
             values={name: written(value) for name, value in member.values.items()},
-            steps=tuple(self._step(number, step, fill) for number, step in enumerate(job.steps)),
+            steps=tuple(
+                _step(number, step, typed, fill)
+                for number, (step, typed) in enumerate(zip(job.steps, steps, strict=True))
+            ),
             approval=_consent(job),
             skip=member.skip,
             fail_fast=job.matrix is not None and job.matrix.fail_fast,
@@ -213,7 +218,7 @@ class _Expansion:
             if job.retry
             else None,
             inputs=job.inputs,
-            caches=_caches(job, fill),
+            caches=_joined(_caches(job, fill), *(typed.caches for typed in steps)),
             artifacts=job.artifacts.paths if job.artifacts else (),
             keep_artifacts_seconds=(job.artifacts.keep_days if job.artifacts else 14) * 86400.0,
             reports=_reports(job),
@@ -241,10 +246,24 @@ class _Expansion:
             for variable, secret in job.secrets.items()
         }
 
-    def _step(self, number: int, step: Step, fill: _Filler) -> StepPlan:
-        run = step.run if step.run is not None else self._typed(step.uses or "", step.settings)
-        name = step.name or step.uses or f"step {number + 1}"
-        return StepPlan(name=name, run=run, env=fill.all(step.env, f"steps[{number}].env"))
+    def _typed_step(self, step: Step) -> TypedStep:
+        if step.run is not None:
+            return TypedStep(run=step.run)
+        return self._typed(step.uses or "", step.settings)
+
+
+def _step(number: int, step: Step, typed: TypedStep, fill: _Filler) -> StepPlan:
+    name = step.name or step.uses or f"step {number + 1}"
+    env = {**typed.env, **fill.all(step.env, f"steps[{number}].env")}
+    return StepPlan(name=name, run=typed.run, env=env)
+
+
+def _joined(*caches: Iterable[CachePlan]) -> tuple[CachePlan, ...]:
+    """Join caches; of two with one name the first counts: it is the job's own."""
+    found: dict[str, CachePlan] = {}
+    for cache in (one for several in caches for one in several):
+        found.setdefault(cache.name, cache)
+    return tuple(found.values())
 
 
 class _Filler:

@@ -15,6 +15,7 @@ from andon.api.v1.records import (
     JobPlan,
     PackPlan,
     StepState,
+    TypedStep,
 )
 from andon.domains.pipelines.conditions import Situation
 from andon.domains.pipelines.expand import Typed, expand, no_typed_steps
@@ -31,7 +32,7 @@ def build_planner(typed: Typed = no_typed_steps) -> BuildPlanner:
     """Return what plans builds.
 
     Args:
-        typed: Turns typed steps into shell text.
+        typed: Says what typed steps come to.
     """
 
     def plan(change: ChangeSpec) -> BuildPlan:
@@ -92,7 +93,7 @@ def check_plannable(
     Raises:
         InvalidDocument: One cannot be evaluated.
     """
-    expand(pipeline, facts, templates, origins, lambda name, settings: name)
+    expand(pipeline, facts, templates, origins, lambda name, settings: TypedStep(run=name))
     group_of(pipeline, facts)
 
 
