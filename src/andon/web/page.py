@@ -14,6 +14,9 @@ _TYPES = {
     "andon.css": "text/css; charset=utf-8",
     "door.js": "text/javascript; charset=utf-8",
     "andon.js": "text/javascript; charset=utf-8",
+    "run.js": "text/javascript; charset=utf-8",
+    "log.js": "text/javascript; charset=utf-8",
+    "run.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {

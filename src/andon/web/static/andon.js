@@ -119,7 +119,7 @@ function change(one) {
   const state = STATE[one.phase] || "wait";
   const word = one.phase === "Running" || one.phase === "Pending" ? "on the line" : one.phase === "Succeeded" ? "done" : SAID[one.phase];
   return make("li", {},
-    make("div", {}, make("span", { class: "message" }, firstLine(one.message)), make("span", { class: "word", "data-state": state }, word || one.phase)),
+    make("div", {}, make("span", { class: "message" }, linkTo(firstLine(one.message), "changes", one.name)), make("span", { class: "word", "data-state": state }, word || one.phase)),
     make("p", { class: "note" }, make("span", { class: "sha" }, short(one.sha)), ` by ${one.author}`, one.statusMessage ? `: ${firstLine(one.statusMessage)}` : ""));
 }
 
@@ -225,6 +225,8 @@ async function showSubject() {
   if (!found) return;
   const name = decodeURIComponent(found[1]);
   byId("subject-title").textContent = name;
+  byId("subject-runs").replaceChildren();
+  get(`/runs?change=${encodeURIComponent(name)}`).then((runs) => byId("subject-runs").replaceChildren(...runs.map((one) => make("li", {}, linkTo(one.name, "runs", one.name), ` ${one.phase}`)))).catch(() => {});
   try {
     const why = await get(`/why?subject=${encodeURIComponent(name)}`);
     byId("subject-summary").textContent = why.summary;
@@ -240,7 +242,9 @@ let timer = null;
 function begin() {
   refresh().then(tellRecent).catch(() => {}).finally(follow);
   showSubject();
-  addEventListener("hashchange", showSubject);
+  route();
+  listRepositories().catch(() => {});
+  addEventListener("hashchange", () => { showSubject(); route(); });
   timer = timer || setInterval(refresh, REFRESH_MS);
 }
 
