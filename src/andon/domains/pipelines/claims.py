@@ -15,7 +15,14 @@ from andon.api.v1.actions import JobDone
 from andon.api.v1.control import NewObject
 from andon.api.v1.records import JobPlan, StepRow, Subject, Verdict
 from andon.domains.line.evidence import claim
+from andon.domains.pipelines.evidence import (
+    coverage_value,
+    looked_at,
+    nothing_ran,
+    tests_value,
+)
 
+_MOST_NAMED = 5
 WELL = frozenset({"passed", "quarantined", "skipped-by-rule"})
 """States in which a job may be when its Run succeeds."""
 
@@ -67,11 +74,12 @@ def _found(jobs: list[tuple[JobPlan, StepRow]]) -> Finding:
             source=job.name,
         )
     value = _figures([row for _, row in jobs])
+    nothing = nothing_ran(value.get("tests", {}))
     return Finding(
-        verdict="Pass",
-        message=_remark(value),
+        verdict="Inconclusive" if nothing else "Pass",
+        message=nothing or _remark(value),
         value=value,
-        coverage=_coverage(value),
+        coverage=looked_at(value.get("tests", {}), len(value.get("quarantined", ()))),
         observed_at=min(row.figures.get("looked_at", 0) or row.finished_at for _, row in jobs),
         source=jobs[0][0].name,
     )
@@ -107,15 +115,9 @@ def _remark(value: Mapping[str, Any]) -> str:
         parts.append(f"in quarantine: {', '.join(value['quarantined'])}")
     if value.get("flaky"):
         parts.append(f"passed on another attempt only: {', '.join(value['flaky'])}")
+    if tests := value.get("tests", {}).get("flaky"):
+        parts.append(f"tests that passed at another try only: {', '.join(tests[:_MOST_NAMED])}")
     return "; ".join(parts)
-
-
-def _coverage(value: Mapping[str, Any]) -> float | None:
-    """Return the share of tests whose result counts, where some do not."""
-    excused = len(value.get("quarantined", ()))
-    tests = value.get("tests", {})
-    ran = tests.get("passed", 0) + tests.get("failed", 0)
-    return 1 - excused / max(ran, excused) if excused else None
 
 
 def figures_of(outcome: JobDone) -> dict[str, Any]:
@@ -123,20 +125,9 @@ def figures_of(outcome: JobDone) -> dict[str, Any]:
     found: dict[str, Any] = {}
     tests, coverage = outcome.tests, outcome.coverage
     if tests is not None:
-        found["tests"] = {
-            "passed": tests.passed,
-            "failed": tests.failed,
-            "skipped": tests.skipped,
-            "cases": [tests.cases] if tests.cases else [],
-        }
+        found["tests"] = tests_value(tests)
     if coverage is not None:
-        found["coverage"] = {
-            "lines": coverage.lines,
-            "covered": coverage.covered,
-            "branches": coverage.branches,
-            "branchesCovered": coverage.branches_covered,
-            "files": [coverage.files] if coverage.files else [],
-        }
+        found["coverage"] = coverage_value(coverage)
     if outcome.benchmarks:
         found["benchmarks"] = outcome.benchmarks
     return found
