@@ -12,7 +12,7 @@ from andon.api.problems import invalid
 from andon.api.project import Definitions, check_project, group, read_project
 from andon.api.templates import template_key
 from andon.api.v1.pipelines import ChangeFacts
-from andon.app.templates import origins_of, read_templates
+from andon.app.templates import Files, origins_of, read_templates
 from andon.domains.pipelines.conditions import MOST_PATHS
 from andon.domains.pipelines.plan import check_plannable
 from andon.domains.pipelines.rules import branch_name
@@ -76,7 +76,7 @@ def read_whole(
     repository: str,
     sha: str,
     *,
-    elsewhere: Source | None = None,
+    elsewhere: Files | None = None,
     allowed: Collection[str] | None = None,
     places: bool = True,
 ) -> Whole:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -21,17 +22,29 @@ from andon.api.templates import Finding, template_key
 from andon.api.v1.definitions import Definition
 from andon.api.v1.pipelines import PipelineSpec, TemplateSpec, TemplateUse
 from andon.kernel.errors import NotFound, UsageError
-from andon.ports import Source
 
 MOST_REPOSITORIES = 10
 """So many other repositories a Pipeline may read Templates from."""
 
 
+class Files(Protocol):
+    """Where files of commits are read; any Source."""
+
+    def read(self, repository: str, sha: str, path: str) -> bytes | None:
+        """Return a file's content at a commit; None if it is not there."""
+        ...
+
+
 class Read(Struct, frozen=True):
     """Templates of a Pipeline besides those of its own file, and where they are written."""
 
-    templates: dict[str, TemplateSpec]
-    origins: dict[str, str]
+    templates: dict[str, TemplateSpec] = {}
+    origins: dict[str, str] = {}
+    lines: dict[str, tuple[str, dict[str, int]]] = {}
+    """File of each Template, and the lines of its fields."""
+
+
+NOWHERE = Read()
 
 
 class Refused(Exception):
@@ -43,13 +56,13 @@ class Refused(Exception):
 
 
 def read_templates(
-    source: Source,
+    source: Files,
     repository: str,
     sha: str,
     definitions: Collection[Definition],
     files: Mapping[str, bytes],
     *,
-    elsewhere: Source | None = None,
+    elsewhere: Files | None = None,
     allowed: Collection[str] | None = None,
 ) -> Read:
     """Read the Templates that a Pipeline uses and that stand in no file of its own.
@@ -83,7 +96,7 @@ def read_templates(
     problems = [*told(pipeline, findings, files), *found]
     if problems:
         raise invalid(problems)
-    return Read(reader.templates, reader.origins)
+    return Read(reader.templates, reader.origins, reader.lines)
 
 
 def origins_of(definitions: Collection[Definition], files: Mapping[str, bytes]) -> dict[str, str]:
@@ -111,8 +124,8 @@ def _jobs_of(one: Definition, data: bytes, prefix: str, file: str) -> dict[str, 
 class _Reader:
     def __init__(
         self,
-        source: Source,
-        elsewhere: Source,
+        source: Files,
+        elsewhere: Files,
         repository: str,
         sha: str,
         allowed: Collection[str] | None,
@@ -124,6 +137,7 @@ class _Reader:
         self._elsewhere: set[str] = set()
         self.templates: dict[str, TemplateSpec] = {}
         self.origins: dict[str, str] = {}
+        self.lines: dict[str, tuple[str, dict[str, int]]] = {}
 
     def read(self, use: TemplateUse) -> Iterator[Problem]:
         """Take a Template; yield what is wrong with it.
@@ -148,6 +162,7 @@ class _Reader:
         (template,) = named
         assert isinstance(template.spec, TemplateSpec)
         self.templates[key] = template.spec
+        self.lines[key] = where, key_lines(data, template.line)
         self._place(f"template/{key}", template, data, where)
         return iter(told(template, check_template(template.spec), {where: data}))
 

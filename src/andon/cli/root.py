@@ -21,6 +21,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "why": ("why", "Explain what holds a subject and what would open it."),
         "diff": ("diff", "Show what a ship would change in an environment."),
         "validate": ("validate", "Check documents, without a control plane."),
+        "pipeline": ("pipeline", "Show what the Pipeline comes to, and what is wrong with it."),
         "doctor": ("doctor", "Check this machine and say how to mend it."),
         "demo": ("demo", "Watch one good and one bad change go to production."),
     },
