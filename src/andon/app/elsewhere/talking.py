@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from andon.adapters.apart import apart
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
 from andon.api.v1.answers import Beat, Kit, Offer, Package
 from andon.client.wire import Client
@@ -153,7 +152,7 @@ class ControlPlane:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                answer = await _apart(ask)
+                answer = await apart(ask)
             except AndonError as error:
                 if not error.retry:
                     raise
@@ -165,30 +164,3 @@ class ControlPlane:
                 return answer
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-async def _apart(ask: Callable[[], T]) -> T:
-    """Ask in a thread that nobody waits for when this process is told to end."""
-    loop = asyncio.get_running_loop()
-    answered: asyncio.Future[T] = loop.create_future()
-
-    def give(answer: T | None, error: BaseException | None) -> None:
-        if answered.done():
-            return
-        if error is not None:
-            answered.set_exception(error)
-        else:
-            answered.set_result(cast(T, answer))
-
-    def run() -> None:
-        answer: T | None = None
-        failed: BaseException | None = None
-        try:
-            answer = ask()
-        except BaseException as error:
-            failed = error
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            loop.call_soon_threadsafe(give, answer, failed)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await answered

@@ -1,0 +1,302 @@
+"""Jobs in containers: one each, found again by its key, exactly one outcome, and nothing of it left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from andon.adapters.apart import apart
+from andon.adapters.container import plan, values
+from andon.adapters.container.engine import Engine
+from andon.adapters.container.services import Services
+from andon.adapters.filetree import remove_tree
+from andon.adapters.process.beside import died
+from andon.adapters.process.files import read_json, safe_name, unwritable, write_json
+from andon.adapters.process.layout import Layout
+from andon.adapters.process.masked import expect_values
+from andon.adapters.process.prepared import prepare, step_names
+from andon.adapters.process.script import FOLDER
+from andon.adapters.process.steps import read_note, read_steps
+from andon.adapters.process.verdicts import Ended, EndedFor, judge
+from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
+from andon.kernel.clock import Clock
+from andon.kernel.errors import NotFound, StepFailed, Unavailable
+from andon.kernel.masking import Masker
+
+_GRACE_SECONDS = 3
+_NO_SECRETS: Mapping[str, str] = {}
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """What is written down of a job in a container.
+
+    Args:
+        key: Of its intent.
+        started_at: When.
+        began: Its container may have run: it is not made again.
+        ended_for: Why we ended it, if we did.
+        outcome: How it ended.
+    """
+
+    key: str
+    started_at: float
+    began: bool = False
+    ended_for: EndedFor = ""
+    outcome: JobDone | None = None
+
+
+class ContainerRunner:
+    """Runs jobs that name an image; a ``JobAgent`` as the host's agent is.
+
+    Args:
+        layout: The state folder.
+        clock: For deadlines that hold over a restart.
+        engine: The container engine.
+        bounds: What a container may use.
+        allow_tags: Whether images need not be pinned by digest.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        engine: Engine,
+        *,
+        bounds: plan.Bounds | None = None,
+        allow_tags: bool = False,
+    ) -> None:
+        self._layout = layout
+        self._clock = clock
+        self._engine = engine
+        self._bounds = bounds or plan.Bounds(memory_bytes=_most_memory())
+        self._allow_tags = allow_tags
+        self._tasks: dict[str, asyncio.Task[JobDone]] = {}
+
+    async def run_job(
+        self, action: RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
+    ) -> JobDone:
+        """Run a job to its end; the same key finds the one that runs or ended."""
+        key = intent.key
+        kept = self._read(key)
+        if kept is not None and kept.outcome is not None:
+            return kept.outcome
+        if key not in self._tasks:
+            expect_values(action.job.secrets, secrets)
+            for image in (action.job.image, *(one.image for one in action.job.services)):
+                if image and not self._allow_tags:
+                    plan.expect_pinned(image)
+            task = asyncio.create_task(_Job(self, action, key, secrets).run())
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        return await asyncio.shield(self._tasks[key])
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        """End a job's container; one not seen yet will not start."""
+        key = action.job_key
+        kept = self._read(key)
+        if kept is None:
+            outcome = JobDone(state="cancelled", message="cancelled before it started")
+            self._write(Kept(key=key, started_at=self._clock.now(), outcome=outcome))
+        elif kept.outcome is None:
+            self._write(structs.replace(kept, ended_for="cancelled"))
+            await apart(lambda: self._engine.stop(self._name(key), _GRACE_SECONDS))
+            if key in self._tasks:
+                await asyncio.shield(self._tasks[key])
+        return Done()
+
+    def _name(self, key: str) -> str:
+        return plan.container_name(key, self._layout.state)
+
+    def _read(self, key: str) -> Kept | None:
+        return read_json(self._file(key), Kept)
+
+    def _write(self, kept: Kept) -> Kept:
+        self._file(kept.key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(self._file(kept.key), kept)
+        return kept
+
+    def _file(self, key: str) -> Path:
+        return self._layout.agent / "containers" / f"{safe_name(key)}.json"
+
+
+class _Job:
+    """One job on its way."""
+
+    def __init__(
+        self, runner: ContainerRunner, action: RunJob, key: str, secrets: Mapping[str, str]
+    ) -> None:
+        self._runner = runner
+        self._engine = runner._engine
+        self._layout = runner._layout
+        self._action = action
+        self._key = key
+        self._secrets = secrets
+        self._name = runner._name(key)
+        self._tree = self._layout.work_tree(key)
+        self._temporary = self._layout.temporary(key)
+        self._log = self._layout.job_log(action.run, action.job.name, key)
+        images = tuple(one for one in action.job.services if one.image)
+        self._services = Services(self._engine, key, self._layout.state, images, runner._bounds)
+        self._connected = bool(images) or action.job.network
+
+    async def run(self) -> JobDone:
+        runner, key = self._runner, self._key
+        kept = runner._read(key) or runner._write(Kept(key=key, started_at=runner._clock.now()))
+        try:
+            await apart(lambda: self._begin(kept))
+        except StepFailed as error:
+            ended = Ended(exit_code=1, seconds=self._seconds(kept), said=error.message)
+            self._append(f"andon: {error.message}\n".encode())
+        else:
+            ended = await self._end_of(kept)
+        return await self._conclude(ended)
+
+    async def _conclude(self, ended: Ended) -> JobDone:
+        latest = self._runner._read(self._key) or Kept(key=self._key, started_at=0)
+        ended = structs.replace(ended, ended_for=latest.ended_for)
+        outcome = self._judged(ended)
+        self._runner._write(structs.replace(latest, outcome=outcome))
+        await apart(self._clear)
+        return outcome
+
+    def _clear(self) -> None:
+        self._engine.remove(self._name)
+        if self._connected:
+            self._services.remove()
+        with contextlib.suppress(OSError):
+            remove_tree(self._temporary)
+
+    # --- beginning -------------------------------------------------------------------------------
+
+    def _begin(self, kept: Kept) -> None:
+        if kept.began:
+            return
+        if not self._tree.is_dir():
+            raise Unavailable(
+                f"job {self._action.job.name} of run {self._action.run}: work tree deleted",
+                hint="the next attempt checks it out again",
+            )
+        config = self._config()
+        self._ensure_image(self._action.job.image)
+        if self._connected:
+            self._services.start(self._ensure_image, internal=not self._action.job.network)
+        self._engine.create(self._name, config)
+        self._runner._write(structs.replace(kept, began=True))
+
+    def _config(self) -> plan.Json:
+        job = self._action.job
+        inside = structs.replace(job, services=tuple(one for one in job.services if not one.image))
+        try:
+            (self._temporary / "home").mkdir(parents=True, exist_ok=True)
+            log = self._layout.logs / self._log
+            prepared = prepare(
+                inside, self._key, temporary=self._temporary, log=log, own_network=True
+            )
+            if self._secrets:
+                values.lay(self._temporary)
+        except OSError as error:
+            raise unwritable(self._temporary, error) from error
+        return plan.of_job(
+            self._action,
+            prepared.text,
+            key=self._key,
+            tree=self._tree,
+            temporary=self._temporary,
+            env={**prepared.env, **self._services.env},
+            network=self._services.network if self._connected else "none",
+            bounds=self._runner._bounds,
+        )
+
+    def _ensure_image(self, image: str) -> None:
+        if not self._engine.has_image(image):
+            self._engine.pull(image)
+
+    # --- its end ---------------------------------------------------------------------------------
+
+    async def _end_of(self, kept: Kept) -> Ended:
+        try:
+            await apart(lambda: self._engine.start(self._name))
+        except NotFound:  # Somebody has removed it.
+            return Ended(exit_code=None, seconds=self._seconds(kept))
+        handing = asyncio.create_task(
+            apart(lambda: values.hand_over(self._temporary, self._secrets))
+        )
+        telling = asyncio.create_task(apart(self._tell))
+        try:
+            code, timed_out = await self._wait(kept)
+            await telling
+        finally:
+            handing.cancel()
+            telling.cancel()
+        try:
+            found = await apart(lambda: self._engine.inspect(self._name))
+        except NotFound:
+            return Ended(exit_code=None, seconds=self._seconds(kept))
+        notes = self._temporary / FOLDER
+        return Ended(
+            exit_code=code,
+            seconds=self._seconds(kept),
+            timeout_seconds=self._action.job.timeout_seconds if timed_out else None,
+            out_of_memory=bool(found["State"].get("OOMKilled")),
+            said=read_note(notes / "said").strip(),
+            died=died(notes, [one.name for one in self._action.job.services if not one.image]),
+            usage=plan.read_usage(read_note(self._temporary / plan.USED)),
+        )
+
+    async def _wait(self, kept: Kept) -> tuple[int, bool]:
+        """Wait for the end, or for the end of its time; return its exit code and which it was."""
+        waiting = asyncio.create_task(apart(lambda: self._engine.wait(self._name)))
+        left = kept.started_at + self._action.job.timeout_seconds - self._runner._clock.now()
+        done, _ = await asyncio.wait((waiting,), timeout=max(0, left))
+        if not done:
+            await apart(lambda: self._engine.stop(self._name, _GRACE_SECONDS))
+        return await waiting, not done
+
+    def _seconds(self, kept: Kept) -> float:
+        return max(0, self._runner._clock.now() - kept.started_at)
+
+    def _judged(self, ended: Ended) -> JobDone:
+        outcome = judge(
+            ended, log=self._log, log_file=self._layout.logs / self._log, work_tree=self._tree
+        )
+        names = step_names(self._action.job)
+        if not names:
+            return outcome
+        notes = self._temporary / FOLDER / "steps"
+        return structs.replace(outcome, steps=read_steps(notes, names, outcome.state))
+
+    # --- its log ---------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Write what it prints into its log, masked; what an earlier process wrote is not written again."""
+        file = self._layout.logs / self._log
+        file.parent.mkdir(parents=True, exist_ok=True)
+        masker = Masker(self._secrets.values())
+        with file.open("ab") as log:
+            there = log.tell()
+
+            def write(text: bytes) -> None:
+                nonlocal there
+                known = min(there, len(text))
+                there -= known
+                log.write(text[known:])
+                log.flush()
+
+            for piece in self._engine.output(self._name):
+                write(masker.feed(piece))
+            write(masker.close())
+
+    def _append(self, text: bytes) -> None:
+        file = self._layout.logs / self._log
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as log:
+            log.write(Masker(self._secrets.values()).feed(text))
+
+
+def _most_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9

@@ -1,0 +1,153 @@
+"""A container engine of the tests' own: a private folder, a Unix socket, no rule in the firewall.
+
+Images come from this machine, as no registry is reached: busybox, and the interpreter that runs the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from andon.adapters.container import Engine
+from andon.testing.postgres import _die_with_parent
+
+START_SECONDS = 60
+_LEFT_OUT = ("test", "tests", "idlelib", "__pycache__", "site-packages", "dist-packages", "ensurepip")
+
+
+def can_run() -> bool:
+    """Say whether an engine can be started here."""
+    programs = all(map(shutil.which, ("dockerd", "docker", "busybox")))
+    return programs and os.geteuid() == 0
+
+
+class RunningEngine:
+    """An engine that runs.
+
+    Args:
+        socket_path: Where it listens.
+        image: An image with a shell and Python, by digest.
+    """
+
+    def __init__(self, socket_path: Path, image: str) -> None:
+        self.socket_path = socket_path
+        self.image = image
+        self.engine = Engine(socket_path)
+
+    def containers(self) -> list[str]:
+        """Return the ids of all containers there are."""
+        return _docker(self.socket_path, "ps", "-aq").split()
+
+    def networks(self) -> set[str]:
+        """Return the names of the networks that somebody made."""
+        names = _docker(self.socket_path, "network", "ls", "--format", "{{.Name}}").split()
+        return set(names) - {"bridge", "host", "none"}
+
+
+@contextlib.contextmanager
+def running_engine() -> Iterator[RunningEngine]:
+    """Start an engine with one image, and stop it in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="andon-engine-"))  # Socket paths have 107 characters.
+    socket_path = folder / "docker.sock"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "dockerd",
+                *("--data-root", str(folder / "data"), "--exec-root", str(folder / "run")),
+                *("--host", f"unix://{socket_path}", "--pidfile", str(folder / "pid")),
+                *("--bridge", "none", "--iptables=false", "--ip-forward=false"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        _wait(Engine(socket_path), process, folder / "log")
+        made = _docker(socket_path, "import", "-", given=_image())
+        yield RunningEngine(socket_path, made.strip())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(START_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not engine.ping():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.05)
+
+
+def _docker(socket_path: Path, *words: str, given: bytes = b"") -> str:
+    command = ["docker", "--host", f"unix://{socket_path}", *words]
+    return subprocess.run(command, input=given, capture_output=True, check=True).stdout.decode()
+
+
+# --- an image -----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _image() -> bytes:
+    """Return a tar with busybox and Python."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        _add_folders(tar)
+        _add_busybox(tar)
+        _add_python(tar)
+    return written.getvalue()
+
+
+def _add_folders(tar: tarfile.TarFile) -> None:
+    for name in ("bin", "tmp", "etc", "proc", "dev", "sys", "work", "usr", "usr/bin"):
+        member = tarfile.TarInfo(name)
+        member.type, member.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(member)
+
+
+def _add_busybox(tar: tarfile.TarFile) -> None:
+    tar.add(str(shutil.which("busybox")), "bin/busybox")
+    listed = subprocess.run(["busybox", "--list"], capture_output=True, check=True)
+    for name in listed.stdout.decode().split():
+        if name != "busybox":
+            _link(tar, f"bin/{name}", "busybox")
+
+
+def _link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    tar.addfile(member)
+
+
+def _add_python(tar: tarfile.TarFile) -> None:
+    program = os.path.realpath(sys.executable)
+    library = sysconfig.get_path("stdlib")
+    tar.add(program, program.lstrip("/"))
+    if program != "/usr/bin/python3":
+        _link(tar, "usr/bin/python3", program)
+    tar.add(library, library.lstrip("/"), filter=_wanted)
+    extensions = [str(one) for one in Path(library, "lib-dynload").glob("*.so")]
+    for path in sorted({one for file in (program, *extensions) for one in _libraries(file)}):
+        tar.add(os.path.realpath(path), path.lstrip("/"))
+
+
+def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if set(member.name.split("/")) & set(_LEFT_OUT) else member
+
+
+def _libraries(file: str) -> list[str]:
+    listed = subprocess.run(["ldd", file], capture_output=True, check=False).stdout.decode()
+    return [word for word in listed.split() if word.startswith("/") and not word.endswith(":")]

@@ -1,0 +1,200 @@
+"""Jobs in containers of a real engine: the contract of executors, and what only containers do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from msgspec import structs
+
+from andon.adapters.container import ContainerRunner, Engine
+from andon.adapters.container.plan import Bounds
+from andon.adapters.local import LocalExecutor
+from andon.adapters.process.layout import Layout
+from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
+from andon.api.v1.records import BesidePlan
+from andon.kernel.errors import StepFailed, Unavailable
+from andon.runtime.system import SystemClock
+from andon.testing.containers import RunningEngine, can_run, running_engine
+from andon.testing.executor_suite import (
+    SECRETS,
+    ExecutorSuite,
+    Files,
+    asleep,
+    fresh_key,
+    plan,
+    run,
+    sleeper,
+    until,
+)
+from andon.testing.isolation_suite import IsolationSuite
+from andon.testing.secrets import FixedSecrets
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="no dockerd can be started here")
+
+
+class InImage:
+    """Runs every job in an image that names none."""
+
+    def __init__(self, executor: LocalExecutor, image: str) -> None:
+        self._executor = executor
+        self._image = image
+
+    async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
+        if not action.job.image:
+            action = structs.replace(action, job=structs.replace(action.job, image=self._image))
+        return await self._executor.run_job(action, intent)
+
+    async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
+        return await self._executor.cancel_job(action, intent)
+
+
+class Contained:
+    """Jobs in containers."""
+
+    def __init__(self, state: Path, engine: RunningEngine, **more: Any) -> None:
+        self.engine = engine
+        self.layout = Layout(state)
+        self.layout.make()
+        self.files = Files()
+        self.provide = self.files.provide
+        self.state = state
+        self.more = more
+        self.executor = self.again()
+
+    def again(self) -> InImage:
+        """Return an executor that knows nothing but what is written down."""
+        self.runner = ContainerRunner(
+            self.layout, SystemClock(), Engine(self.engine.socket_path), **self.more
+        )
+        nothing = cast(Any, None)
+        local = LocalExecutor(
+            self.runner,
+            cast(Any, self.files),
+            nothing,
+            self.state / "work",
+            secrets=FixedSecrets(SECRETS),
+        )
+        return InImage(local, self.engine.image)
+
+    def log(self, name: str) -> bytes:
+        return (self.layout.logs / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RunningEngine]:
+    with running_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+async def contained(tmp_path: Path, engine: RunningEngine) -> AsyncIterator[Contained]:
+    yield Contained(tmp_path, engine)
+    assert engine.containers() == [], "nothing is left of a job"
+    assert engine.networks() == set()
+
+
+class TestContainer(ExecutorSuite, IsolationSuite):
+    @pytest.fixture
+    def bench(self, contained: Contained) -> Contained:
+        return contained
+
+    async def test_it_has_no_network_unless_it_asks(self, bench: Contained) -> None:
+        listed = "ls /sys/class/net"
+        assert bench.log((await run(bench, listed)).log) == b"lo\n"
+        asking = await run(bench, plan(listed, network=True))
+        assert b"eth0" in bench.log(asking.log)
+
+
+def test_image_that_is_not_pinned_is_refused_unless_tags_are_allowed(
+    contained: Contained, tmp_path: Path
+) -> None:
+    async def go() -> None:
+        with pytest.raises(StepFailed, match="not pinned"):
+            await run(contained, plan("true", image="python:3.12"))
+
+    asyncio.run(go())
+    assert contained.engine.containers() == []
+
+
+async def test_what_runs_is_found_again_by_its_key_and_its_log_goes_on(
+    contained: Contained,
+) -> None:
+    key = fresh_key()
+    job = plan('echo "one $TOKEN"; until [ -e go ]; do sleep 0.05; done; echo two', secrets=_npm())
+    first = asyncio.create_task(run(contained, job, key=key))
+    log = contained.layout.logs / contained.layout.job_log(key.partition("/")[0], "unit", key)
+    await until(lambda: log.exists() and log.read_bytes() == b"one ***\n")
+    assert len(contained.engine.containers()) == 1
+    contained.executor = contained.again()
+    again = asyncio.create_task(run(contained, job, key=key))
+    await until(lambda: len(contained.runner._tasks) == 1)
+    (contained.layout.work_tree(key) / "go").touch()
+    done = await again
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (done.state, contained.log(done.log)) == ("passed", b"one ***\ntwo\n")
+
+
+async def test_secrets_are_nowhere_in_what_the_engine_keeps(contained: Contained) -> None:
+    key = fresh_key()
+    job = plan('test -n "$TOKEN"; until [ -e go ]; do sleep 0.05; done', secrets=_npm())
+    task = asyncio.create_task(run(contained, job, key=key))
+    await until(contained.engine.containers)
+    found = contained.engine.engine.inspect(contained.engine.containers()[0])
+    assert SECRETS["pipelines/npm"] not in str(found)
+    (contained.layout.work_tree(key) / "go").touch()
+    assert (await task).state == "passed"
+
+
+async def test_container_has_limits_and_few_rights(
+    tmp_path: Path, engine: RunningEngine
+) -> None:
+    bounds = Bounds(memory_bytes=64 << 20, processes=50, cpus=0.5)
+    bench = Contained(tmp_path, engine, bounds=bounds)
+    nap, key = sleeper(), fresh_key()
+    task = asyncio.create_task(run(bench, f"sleep {nap}", key=key))
+    await until(lambda: asleep(nap))
+    host = engine.engine.inspect(engine.containers()[0])["HostConfig"]
+    assert host["Memory"] == 64 << 20
+    assert host["PidsLimit"] == 50
+    assert host["NanoCpus"] == 500_000_000
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert not host["Privileged"]
+    await bench.executor.cancel_job(CancelJob(job_key=key), Intent(key="c", epoch=1))
+    await task
+    hungry = "python3 -c 'x = bytearray(200 << 20)'"
+    done = await run(bench, hungry)
+    assert (done.state, done.reason) == ("failed", "out-of-memory")
+
+
+async def test_container_beside_the_job_is_on_a_network_of_theirs_alone(
+    contained: Contained,
+) -> None:
+    web = BesidePlan(name="my-web", image=contained.engine.image, port=8000)
+    job = plan("true", services=(web,))
+    done = await run(contained, job)
+    assert (done.state, done.fault) == ("failed", "change"), "the image has no program of its own"
+    assert "my-web" in done.message
+
+
+async def test_engine_that_does_not_answer_is_the_machines_trouble(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.make()
+    runner = ContainerRunner(layout, SystemClock(), Engine(tmp_path / "no.sock"))
+    job = plan("true", image=f"sha256:{'0' * 64}")
+    key = fresh_key()
+    layout.work_tree(key).mkdir(parents=True)
+    action = RunJob(run="r", repository="shop", sha="0" * 40, job=job)
+    with pytest.raises(Unavailable, match="no container engine answers"):
+        await runner.run_job(action, Intent(key=key, epoch=1))
+
+
+def _npm() -> Any:
+    from andon.testing.executor_suite import _npm as npm
+
+    return npm()
