@@ -154,11 +154,10 @@ def _asked(session: Session, query: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def _changed(handed: dict[str, Any] | None) -> list[str]:
-    changed = list(handed.get("changed", [])) if handed is not None else []
-    if not changed:
+def _changed(handed: dict[str, Any] | None) -> list[str] | None:
+    if handed is None:
         raise UsageError("since when is not said", hint="andon tests select --since main")
-    return changed
+    return list(handed.get("changed", [])) or None
 
 
 def _given(tests: tuple[str, ...]) -> list[str]:

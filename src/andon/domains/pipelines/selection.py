@@ -83,7 +83,7 @@ class Risk(Struct, frozen=True, kw_only=True):
 
 def select(
     tests: Sequence[str],
-    changed: Iterable[str],
+    changed: Iterable[str] | None,
     imports: Imports,
     *,
     covered: frozenset[str] = frozenset(),
@@ -93,14 +93,16 @@ def select(
 
     Args:
         tests: Files of tests, or tests in files (``file::test``).
-        changed: Paths the change touches.
+        changed: Paths the change touches; None: not known, and then everything may be affected.
         imports: The graph of imports.
         covered: Files that the suite went through when coverage was last recorded.
         past: What is known of tests, by what ``tests`` calls them.
     """
     tests = list(dict.fromkeys(tests))
     past = past or {}
-    near, why = _near(tests, sorted(set(changed)), imports, covered)
+    near, why = _near(tests, sorted(set(changed or ())), imports, covered)
+    if changed is None:
+        why = "what the change touches is not known"
 
     def by_past(test: str) -> tuple[bool, int, float]:
         known = past.get(test, Past())
