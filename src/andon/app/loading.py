@@ -13,6 +13,7 @@ from andon.api.project import Definitions, check_project, group, read_project
 from andon.api.templates import template_key
 from andon.api.v1.pipelines import ChangeFacts
 from andon.app.templates import Files, origins_of, read_templates
+from andon.app.typed import typed_step
 from andon.domains.pipelines.conditions import MOST_PATHS
 from andon.domains.pipelines.plan import check_plannable
 from andon.domains.pipelines.rules import branch_name
@@ -159,7 +160,7 @@ def load(
         paths=paths,
         trusted=trusted,
     )
-    check_plannable(own.pipeline, facts, own.templates, whole.origins)
+    check_plannable(own.pipeline, facts, own.templates, whole.origins, typed_step)
     return Loaded(
         commit=commit,
         repository=repository,

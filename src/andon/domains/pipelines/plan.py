@@ -15,7 +15,6 @@ from andon.api.v1.records import (
     JobPlan,
     PackPlan,
     StepState,
-    TypedStep,
 )
 from andon.domains.pipelines.conditions import Situation
 from andon.domains.pipelines.expand import Typed, expand, no_typed_steps
@@ -86,14 +85,18 @@ def expand_change(change: ChangeSpec, typed: Typed = no_typed_steps) -> tuple[Jo
 
 
 def check_plannable(
-    pipeline: PipelineSpec, facts: ChangeFacts, templates: Templates, origins: Mapping[str, str]
+    pipeline: PipelineSpec,
+    facts: ChangeFacts,
+    templates: Templates,
+    origins: Mapping[str, str],
+    typed: Typed = no_typed_steps,
 ) -> None:
-    """Refuse a Pipeline whose expressions come to nothing for a change, before it is on the line.
+    """Refuse a Pipeline that comes to nothing for a change, before it is on the line.
 
     Raises:
-        InvalidDocument: One cannot be evaluated.
+        InvalidDocument: One cannot be evaluated, or a typed step is not known.
     """
-    expand(pipeline, facts, templates, origins, lambda name, settings: TypedStep(run=name))
+    expand(pipeline, facts, templates, origins, typed)
     group_of(pipeline, facts)
 
 
