@@ -12,6 +12,7 @@ from andon.adapters.process.cgroups import Cgroups, Limits
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import read_chunk
+from andon.adapters.process.records import Journal
 from andon.kernel.errors import Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containment_suite import ContainmentSuite
@@ -24,7 +25,9 @@ from andon.testing.secrets import FixedSecrets
 class Local:
     """Jobs on this machine, run by this process."""
 
-    def __init__(self, state: Path, groups: Cgroups, *, sandboxed: bool) -> None:
+    def __init__(
+        self, state: Path, groups: Cgroups, *, sandboxed: bool, alone: bool = False
+    ) -> None:
         self.layout = Layout(state)
         self.layout.make()
         self.files = Files()
@@ -35,6 +38,7 @@ class Local:
             groups,
             sandboxed=sandboxed,
             port_of=lambda *_: 4000,
+            alone=Journal(self.layout.jobs) if alone else None,
             limits=Limits(processes=200, memory_bytes=256 << 20),
         )
         nothing = cast(Any, None)
@@ -68,6 +72,19 @@ class TestChildProcess(ExecutorSuite, FilesSuite, ContainmentSuite):
         yield local
         await local.runner.close()
         groups.close()
+
+
+class TestLocalRun(ExecutorSuite, FilesSuite, ContainmentSuite):
+    """As `andon run` does it: no agent, no control groups."""
+
+    measures_memory = False
+
+    @pytest.fixture
+    async def bench(self, tmp_path: Path) -> AsyncIterator[Local]:
+        local = Local(tmp_path, Cgroups({}, ()), sandboxed=False, alone=True)
+        await local.runner.open()
+        yield local
+        await local.runner.close()
 
 
 @pytest.mark.skipif(not sandbox.works(), reason="bubblewrap makes no sandbox here")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from andon.api.v1.actions import RunJob
+
 PortOf = Callable[[str, str], int]
 """Gateway port of (environment, service)."""
 
@@ -27,4 +29,27 @@ def addresses(environment: str, needs: Iterable[str], port_of: PortOf) -> dict[s
             f"http://127.0.0.1:{port_of(environment, name)}"
         )
         for name in needs
+    }
+
+
+def of_job(action: RunJob, root: str, port_of: PortOf) -> dict[str, str]:
+    """Return what a job gets.
+
+    Args:
+        action: The job.
+        root: Its folder for temporary files, as it sees it.
+        port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+    """
+    return {
+        **base(),
+        "CI": "true",
+        "HOME": f"{root}/home",
+        "TMPDIR": root,
+        **addresses(action.environment, action.needs, port_of),
+        **action.env,
+        **action.job.env,
+        "ANDON_SHA": action.sha,
+        "ANDON_RUN": action.run,
+        "ANDON_JOB": action.job.name,
+        "ANDON_ENVIRONMENT": action.environment,
     }

@@ -37,6 +37,7 @@ from andon.adapters.process.records import (
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.steps import read_note, read_steps
+from andon.adapters.process.strays import end_strays
 from andon.adapters.process.usage import of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.adapters.process.watching import Watching, places
@@ -248,7 +249,8 @@ class JobRunner:
     ) -> tuple[Watched, Masking | None]:
         work_tree = self._layout.work_tree(record.key)
         temporary = self._layout.temporary(record.key)
-        env = self._environment(action, temporary) | prepared.env
+        root = "/tmp" if self._sandboxed else str(temporary)  # noqa: S108 - the sandbox's own
+        env = environment.of_job(action, root, self._port_of) | prepared.env
         inner = ["/bin/sh", "-euc", prepared.text]
         if self._sandboxed:
             network = _has_network(action)
@@ -263,22 +265,6 @@ class JobRunner:
             env=env,
             secrets=secrets,
         )
-
-    def _environment(self, action: RunJob, temporary: Path) -> dict[str, str]:
-        root = "/tmp" if self._sandboxed else str(temporary)  # noqa: S108 - the sandbox's own
-        return {
-            **environment.base(),
-            "CI": "true",
-            "HOME": f"{root}/home",
-            "TMPDIR": root,
-            **environment.addresses(action.environment, action.needs, self._port_of),
-            **action.env,
-            **action.job.env,
-            "ANDON_SHA": action.sha,
-            "ANDON_RUN": action.run,
-            "ANDON_JOB": action.job.name,
-            "ANDON_ENVIRONMENT": action.environment,
-        }
 
     def _watch(self, record: JobRecord, watched: Watched | None, masking: Masking | None) -> None:
         task = asyncio.create_task(self._finish(record, watched, masking))
@@ -298,6 +284,8 @@ class JobRunner:
         await record.group.kill()
         if masking is not None:
             await masking.end()
+        if self._alone is not None and len(self._tasks) == 1:
+            await end_strays()
         if watched is not None:
             used = used.at_least(watched.usage)
         ended = structs.replace(ended, usage=used, filled=await self._filled(record, ended))

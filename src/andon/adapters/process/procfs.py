@@ -78,6 +78,11 @@ def _environment(pid: int) -> bytes:
         return b""
 
 
+def has_environment(pid: int) -> bool:
+    """Say whether a process has any environment variable."""
+    return bool(_environment(pid))
+
+
 def marked(marker: str, among: Iterable[int] | None = None) -> set[int]:
     """Find the running processes started with this marker, and their descendants.
 
