@@ -6,13 +6,22 @@ from pathlib import Path
 
 from andon.kernel.clock import Clock
 from andon.ports.store import Finding, Store, Verification
+from andon.store.alone import LoneDatabase
 from andon.store.database import Database
 from andon.store.dialect import Dialect
 from andon.store.parallel import verify_ledger
 from andon.store.postgres import IDLE_SECONDS, Postgres
 from andon.store.sqlite import Sqlite
 
-__all__ = ["Finding", "Verification", "dialect_of", "is_postgres", "open_store", "verify_ledger"]
+__all__ = [
+    "Finding",
+    "Verification",
+    "dialect_of",
+    "is_postgres",
+    "open_alone",
+    "open_store",
+    "verify_ledger",
+]
 
 
 def open_store(
@@ -31,6 +40,16 @@ def open_store(
         Conflict: A newer program made it.
     """
     return Database(dialect_of(url, idle_seconds), source, clock)
+
+
+def open_alone(path: Path, *, source: str, clock: Clock) -> LoneDatabase:
+    """Open the SQLite store of a process that nobody shares it with, for one loop and no threads.
+
+    Raises:
+        Unavailable: It cannot be written.
+        Conflict: A newer program made it.
+    """
+    return LoneDatabase(Sqlite(path), source, clock)
 
 
 def dialect_of(url: str, idle_seconds: float = IDLE_SECONDS) -> Dialect:

@@ -58,9 +58,12 @@ class Database:
         """Nobody comes in once ``close`` has begun, so nobody waits for ever."""
         self._closed = False
         self._frozen: AndonError | None = None
+        self._deafen = dialect.listen(self._tell)
+        self._begin_to_write()
+
+    def _begin_to_write(self) -> None:
         self._writer = threading.Thread(target=self._write, name="andon-writer", daemon=True)
         self._writer.start()
-        self._deafen = dialect.listen(self._tell)
 
     @property
     def dialect(self) -> Dialect:
@@ -148,8 +151,11 @@ class Database:
                 return
             self._closed = True
             self._queue.put(None)
-        self._deafen()
         self._writer.join()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._deafen()
         self._readers.shutdown(wait=True)
         self._claimer.shutdown(wait=True)
         for connection in self._open:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -47,15 +47,18 @@ from andon.domains.pipelines import consent
 from andon.domains.pipelines.controller import BuildController
 from andon.kernel.errors import Held, NotFound, Unavailable
 from andon.ports import ArtifactStore
-from andon.ports.store import Store, Tx
+from andon.ports.store import Tx
 from andon.runtime.engine import Engine
 from andon.runtime.performing import Perform
 from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.together import end, until_one_ends
 from andon.runtime.turns import Turns
-from andon.store import open_store
+from andon.store import open_alone
+from andon.store.alone import LoneDatabase
 
 WORKER = "local"
+GATHER_SECONDS = 0.01
+"""So long an outcome waits for others to be committed with it, while nobody waits for it."""
 SOURCE = "/andon/local"
 
 
@@ -108,7 +111,7 @@ async def run_here(wish: Wish, onlooker: Onlooker) -> Ended:
         Unavailable: Something this machine should have or do is missing.
     """
     with held(wish.state):
-        store = open_store(str(wish.state / "runs.db"), source=SOURCE, clock=SystemClock())
+        store = open_alone(wish.state / "runs.db", source=SOURCE, clock=SystemClock())
         try:
             return await _Here(wish, store, onlooker).run()
         finally:
@@ -116,7 +119,7 @@ async def run_here(wish: Wish, onlooker: Onlooker) -> Ended:
 
 
 class _Here:
-    def __init__(self, wish: Wish, store: Store, onlooker: Onlooker) -> None:
+    def __init__(self, wish: Wish, store: LoneDatabase, onlooker: Onlooker) -> None:
         self._wish = wish
         self._store = store
         self._onlooker = onlooker
@@ -128,6 +131,8 @@ class _Here:
         self._over = asyncio.Event()
         self._asked_to_end = 0
         self._run = ""
+        self._waiting = 0
+        store.patience = self._patience
 
     async def run(self) -> Ended:
         self._expect_shell()
@@ -241,13 +246,29 @@ class _Here:
         return Engine(self._store, self._turns, performers, WORKER)
 
     async def _run_job(self, action: actions.RunJob, intent: actions.Intent) -> actions.JobDone:
-        async with self._slots:
+        async with self._slot():
             self._onlooker.started(action)
             outcome = await self._handing.run_job(action, intent)
             self._onlooker.done(action, outcome)
             if outcome.state == "passed" and action.job.name not in self._packed:
-                self._executor.drop_tree(intent.key)
+                self._loop.run_in_executor(None, self._executor.drop_tree, intent.key)
             return outcome
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _patience(self) -> float:
+        """Let outcomes gather while jobs stand in line: none of them waits for a commit."""
+        return GATHER_SECONDS if self._waiting >= self._wish.jobs_at_once else 0.0
 
     async def _watch(self, run: Object) -> None:
         """Wait until all Runs are over that this one led to."""
