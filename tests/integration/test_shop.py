@@ -18,10 +18,14 @@ from random import Random
 
 import pytest
 import ryaml
+from msgspec import to_builtins
 
+from andon.api.project import read_project
+from andon.api.v1.pipelines import ChangeFacts
 from andon.cli.demo.load import Planned, plan_requests
 from andon.cli.demo.shop import FAULT_PERCENT_LIMIT, SERVICES, ShopRepository, make_repository
 from andon.cli.demo.wire import Wire
+from andon.domains.pipelines.expand import expand
 
 DEADLINE_SECONDS = 20.0
 REQUESTS = 1500
@@ -56,9 +60,10 @@ def run_job(folder: Path, job: dict, **environment: str) -> None:
 
 
 def run_jobs(folder: Path, *names: str) -> None:
-    jobs = documents(folder)["Pipeline", "shop"]["jobs"]
+    read = read_project({"andon.yaml": (folder / "andon.yaml").read_bytes()})
+    jobs = {job.name: job for job in expand(read.pipeline, ChangeFacts(), read.templates)}
     for name in names:
-        run_job(folder, jobs[name])
+        run_job(folder, to_builtins(jobs[name]))
 
 
 def built(folder: Path) -> dict[str, bytes]:
