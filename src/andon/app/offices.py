@@ -46,7 +46,7 @@ def open_offices(
         hooks=hooks_of(settings, store, parts, door),
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
-        builds=Builds(store, parts.agent.tail_log, FileBlobs(state / "blobs"), parts.clock),
+        builds=Builds(store, parts.agent.tail_log, parts.clock),
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",
         public_badges=settings.installation.badges == "public",

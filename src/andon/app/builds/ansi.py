@@ -15,7 +15,7 @@ COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _SEQUENCE = re.compile(
     r"\x1b(?:"
     r"\[(?P<sgr>[0-9;:]{0,100})m"
-    r"|\[[0-?]*[ -/]*[@-~]"  # other control sequences
+    r"|\[[0-?]*[ -/]*(?:[@-~]|$|(?=\n))"  # other control sequences
     r"|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|$|(?=\n))"  # titles, links: up to their end
     r"|[ -/]*[0-~]"
     r"|$)"

@@ -1,42 +1,19 @@
-"""Builds as people look at them: ``BuildService`` over the store, the agent's logs and the blobs."""
+"""Builds as people look at them: ``BuildService`` over the store and the agent's logs."""
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-import io
-import zlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
-from itertools import islice
-from typing import Protocol
-
-import msgspec
+from collections.abc import AsyncIterator
 
 from andon.api.v1 import answers
-from andon.api.v1.actions import CaseDone
-from andon.api.v1.records import ENDED_STEP, StepRow
+from andon.api.v1.records import ENDED_STEP
 from andon.app import queries
 from andon.app.builds import speed, states
 from andon.app.builds.graph import graph
 from andon.app.builds.logs import FoundLog, Logs, Read
+from andon.app.builds.outcomes import Outcomes
 from andon.kernel.clock import Clock
-from andon.kernel.errors import AndonError, NotFound
+from andon.kernel.errors import NotFound
 from andon.ports.store import Store, Tx
-
-MOST_FAILURES = 200
-_MOST_CASES = 200_000
-_MOST_KEPT = 256
-_LONGEST_LINE_BYTES = 64 * 1024
-_BAD = frozenset({"failed", "error"})
-
-
-class Blobs(Protocol):
-    """Where results of tests are kept."""
-
-    def get(self, digest: str) -> bytes:
-        """Return a blob."""
-        ...
 
 
 class Builds:
@@ -45,53 +22,26 @@ class Builds:
     Args:
         store: The durable store.
         read: Reads a piece of a log: name, offset, most bytes.
-        blobs: Where results of tests are kept.
         clock: The time.
     """
 
-    def __init__(self, store: Store, read: Read, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, store: Store, read: Read, clock: Clock) -> None:
         self._store = store
         self._logs = Logs(read)
-        self._blobs = blobs
         self._clock = clock
-        self._failed: OrderedDict[str, tuple[CaseDone, ...]] = OrderedDict()
+        self._outcomes = Outcomes()
 
     async def graph(self, run: str) -> answers.RunGraph:
         """Return a Run with its jobs, its critical path and what failed."""
         now = self._clock.now()
 
-        def look(tx: Tx) -> tuple[answers.RunGraph, list[StepRow]]:
+        def look(tx: Tx) -> answers.RunGraph:
             found = queries.run(tx, run)
             rows = tx.steps(found.uid)
             change = tx.get("Change", found.spec.change) if found.spec.change else None
-            return graph(found, rows, change, now), rows
+            return graph(found, rows, self._outcomes.of(tx, found, rows), change, now)
 
-        told, rows = await self._store.read(look)
-        told["failures"] = await asyncio.to_thread(self._failures, rows)
-        return told
-
-    def _failures(self, rows: Sequence[StepRow]) -> list[answers.TestFailure]:
-        """Return the failed tests of jobs that did not pass."""
-        bad = [row for row in rows if row.state in ("failed", "quarantined")]
-        return list(islice((one for row in bad for one in self._failures_of(row)), MOST_FAILURES))
-
-    def _failures_of(self, row: StepRow) -> Iterable[answers.TestFailure]:
-        for blob in (row.figures.get("tests") or {}).get("cases", ()):
-            for case in self._bad_cases(blob):
-                yield {
-                    "job": row.name,
-                    "id": case.id,
-                    "message": case.message,
-                    "file": case.file,
-                    "line": case.line,
-                }
-
-    def _bad_cases(self, blob: str) -> tuple[CaseDone, ...]:
-        if blob not in self._failed:
-            self._failed[blob] = _read_bad(self._blobs, blob)
-            while len(self._failed) > _MOST_KEPT:
-                self._failed.popitem(last=False)
-        return self._failed[blob]
+        return await self._store.read(look)
 
     async def outline(self, run: str, *, step: str) -> answers.LogOutline:
         """Say how long a step's log is, and what folds in it."""
@@ -115,7 +65,9 @@ class Builds:
     async def feedback(self, repository: str) -> answers.Feedback:
         """Say how fast the feedback of a repository is."""
         now = self._clock.now()
-        return await self._store.read(lambda tx: speed.feedback(tx, repository, now))
+        return await self._store.read(
+            lambda tx: speed.feedback(tx, self._outcomes, repository, now)
+        )
 
     async def repositories(self) -> list[answers.RepositoryRow]:
         """List repositories and how their branches stand."""
@@ -146,21 +98,3 @@ def find_log(tx: Tx, run: str, step: str) -> FoundLog:
     job = step if found.spec.rollout is None else step.partition("-")[2] or step
     file = row.log or f"{found.name}/{job}-{row.attempt}.log"
     return FoundLog(found.name, step, file, row.state in ENDED_STEP)
-
-
-def _read_bad(blobs: Blobs, digest: str) -> tuple[CaseDone, ...]:
-    """Return the tests that failed; what cannot be read tells nothing."""
-    found: list[CaseDone] = []
-    decoder = msgspec.json.Decoder(CaseDone)
-    try:
-        with gzip.open(io.BytesIO(blobs.get(digest))) as lines:
-            for _ in range(_MOST_CASES):
-                line = lines.readline(_LONGEST_LINE_BYTES)
-                if not line or len(found) >= MOST_FAILURES:
-                    break
-                case = decoder.decode(line)
-                if case.state in _BAD:
-                    found.append(case)
-    except (AndonError, OSError, EOFError, zlib.error, msgspec.DecodeError):
-        pass
-    return tuple(found)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 from andon.api.v1 import answers
+from andon.api.v1.actions import JobDone
 from andon.api.v1.records import (
     TERMINAL,
     BuildPlan,
@@ -26,25 +28,31 @@ from andon.domains.pipelines.feedback import (
 )
 from andon.kernel.duration import format_duration
 
+MOST_FAILURES = 200
 _RAN = frozenset({"running", "passed", "failed", "interrupted", "quarantined", "cancelled"})
 Kind = Literal["job", "approval", "pack"]
 
 
 def graph(
-    run: Object, rows: Sequence[StepRow], change: Object | None, now: float
+    run: Object,
+    rows: Sequence[StepRow],
+    outcomes: Mapping[str, JobDone],
+    change: Object | None,
+    now: float,
 ) -> answers.RunGraph:
-    """Show a Run; its failed tests are added by who can read them.
+    """Show a Run.
 
     Args:
         run: The Run.
         rows: Its steps.
+        outcomes: How its jobs ended, by step.
         change: What it builds, if that is still known.
         now: Seconds since the Unix epoch.
     """
     spec: RunSpec = run.spec
     status: RunStatus = run.status
     commit: ChangeSpec | None = change.spec if change else None
-    path = path_of(run, rows, now)
+    path = path_of(run, rows, outcomes, now)
     critical = {one.job for one in path.stretches}
     jobs = {job.name: job for job in spec.build.jobs} if spec.build else {}
     return {
@@ -59,21 +67,46 @@ def graph(
         "startedAt": status.started_at,
         "finishedAt": status.finished_at,
         "now": now,
-        "jobs": [_job_row(row, jobs.get(row.name), row.name in critical) for row in rows],
+        "jobs": [
+            _job_row(row, jobs.get(row.name), outcomes.get(row.name), row.name in critical)
+            for row in rows
+        ],
         "path": path_json(path),
         "verdict": verdict(run, change, now),
-        "failures": [],
+        "failures": list(islice(_failures(rows, outcomes), MOST_FAILURES)),
     }
 
 
-def path_of(run: Object, rows: Sequence[StepRow], now: float) -> CriticalPath:
+def _failures(
+    rows: Sequence[StepRow], outcomes: Mapping[str, JobDone]
+) -> Iterator[answers.TestFailure]:
+    """Yield the failed tests of jobs that did not pass."""
+    for row in rows:
+        done = outcomes.get(row.name)
+        if row.state not in ("failed", "quarantined") or done is None or done.tests is None:
+            continue
+        for case in done.tests.failures:
+            yield {
+                "job": row.name,
+                "id": case.id,
+                "message": case.message,
+                "file": case.file,
+                "line": case.line,
+            }
+
+
+def path_of(
+    run: Object, rows: Sequence[StepRow], outcomes: Mapping[str, JobDone], now: float
+) -> CriticalPath:
     """Return the critical path of a Run as far as it has come."""
     status: RunStatus = run.status
     ended = status.finished_at if status.phase in TERMINAL else now
-    return critical_path(timed_jobs(run, rows), status.started_at or ended, ended)
+    return critical_path(timed_jobs(run, rows, outcomes), status.started_at or ended, ended)
 
 
-def timed_jobs(run: Object, rows: Sequence[StepRow]) -> list[TimedJob]:
+def timed_jobs(
+    run: Object, rows: Sequence[StepRow], outcomes: Mapping[str, JobDone]
+) -> list[TimedJob]:
     """Return the jobs of a Run with their times and what each came after."""
     plan: BuildPlan | None = run.spec.build
     if plan is None:
@@ -82,13 +115,13 @@ def timed_jobs(run: Object, rows: Sequence[StepRow]) -> list[TimedJob]:
     ordinary = tuple(name for name, job in jobs.items() if not job.always)
     found = []
     for row in rows:
-        job = jobs.get(row.name)
+        job, done = jobs.get(row.name), outcomes.get(row.name)
         if job is None:
             found.append(_timed(row, ordinary))
         else:
             after_all = job.always and not job.needs
             needs = ordinary if after_all else job.needs
-            found.append(_timed(row, needs, job))
+            found.append(_timed(row, needs, job, done))
     return found
 
 
@@ -96,9 +129,15 @@ def _in_turn(row: StepRow, before: StepRow | None) -> TimedJob:
     return _timed(row, (before.name,) if before else ())
 
 
-def _timed(row: StepRow, needs: tuple[str, ...], job: JobPlan | None = None) -> TimedJob:
+def _timed(
+    row: StepRow,
+    needs: tuple[str, ...],
+    job: JobPlan | None = None,
+    done: JobDone | None = None,
+) -> TimedJob:
     awaits, awaited = _awaited(job) if job else ("place", "")
-    seconds = row.figures.get("seconds") if not row.attempt else None
+    # Earlier attempts ran, too, and nobody knows how long.
+    seconds = done.seconds if done is not None and not row.attempt else None
     return TimedJob(
         name=row.name,
         needs=tuple(need for need in needs if need != row.name),
@@ -120,7 +159,9 @@ def _awaited(job: JobPlan) -> tuple[Awaited, str]:
     return ("matrix", job.group) if job.at_once else ("place", "")
 
 
-def _job_row(row: StepRow, job: JobPlan | None, critical: bool) -> answers.JobRow:
+def _job_row(
+    row: StepRow, job: JobPlan | None, done: JobDone | None, critical: bool
+) -> answers.JobRow:
     figures = row.figures
     kind: Kind = "pack" if row.name.startswith("pack-") and job is None else "job"
     flaky = figures.get("flaky")
@@ -140,7 +181,7 @@ def _job_row(row: StepRow, job: JobPlan | None, critical: bool) -> answers.JobRo
         "critical": critical and row.state in _RAN,
         "tests": _tests(figures.get("tests")),
         "coverage": _coverage(figures.get("coverage")),
-        "caches": dict(figures.get("caches", {})),
+        "caches": dict(done.caches) if done else {},
         "reused": str(figures.get("reused", "")),
         "flaky": str(flaky.get("failed", "")) or "failed before" if flaky else "",
         "quarantined": list(figures.get("quarantined", ())),

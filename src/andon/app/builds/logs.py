@@ -218,10 +218,11 @@ class Logs:
         self, file: str, index: LogIndex, first: int
     ) -> AsyncIterator[tuple[Place, bytes]]:
         """Yield whole lines with the place of the first, and of long ones the beginning."""
-        place, carried = index.before(first), b""
+        place, carried, end = index.before(first), b"", index.size
         offset = place.offset
-        while True:
-            data = (await self._read(file, offset, CHUNK_BYTES)).data
+        while first < index.count:
+            most = min(CHUNK_BYTES, end - offset)
+            data = (await self._read(file, offset, most)).data if most > 0 else b""
             offset += len(data)
             carried += data
             cut = carried.rfind(b"\n") + 1 if data else len(carried)

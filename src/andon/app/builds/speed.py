@@ -15,6 +15,7 @@ from andon.api.v1.records import (
     RunStatus,
 )
 from andon.app.builds.graph import path_json, path_of
+from andon.app.builds.outcomes import Outcomes
 from andon.domains.delivery.plan import environments_in_order
 from andon.domains.pipelines.feedback import (
     WINDOW,
@@ -49,7 +50,7 @@ def deployable(change: Object) -> bool:
     return bool(change.spec.until != BUILD_ONLY)
 
 
-def feedback(tx: Tx, name: str, now: float) -> answers.Feedback:
+def feedback(tx: Tx, outcomes: Outcomes, name: str, now: float) -> answers.Feedback:
     """Say how fast the feedback of a repository is.
 
     Raises:
@@ -81,13 +82,18 @@ def feedback(tx: Tx, name: str, now: float) -> answers.Feedback:
             "slowest": told.slowest,
             "slowestSeconds": told.slowest_seconds,
         },
-        "path": path_json(path_of(decided, tx.steps(decided.uid), now)) if decided else None,
+        "path": _path(tx, outcomes, decided, now) if decided else None,
         "batches": _batches(tx, newest, trunk, now) if newest else [],
         "branches": [
             {"ref": one.ref, "change": one.change, "ageSeconds": one.age_seconds}
             for one in branch_ages(_proposals(changes, now), now)[:MOST_BRANCHES]
         ],
     }
+
+
+def _path(tx: Tx, outcomes: Outcomes, run: Object, now: float) -> answers.CriticalPath:
+    rows = tx.steps(run.uid)
+    return path_json(path_of(run, rows, outcomes.of(tx, run, rows), now))
 
 
 def _decided(run: Object) -> bool:
