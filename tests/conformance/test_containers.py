@@ -102,6 +102,11 @@ class TestContainer(ExecutorSuite, IsolationSuite):
     def bench(self, contained: Contained) -> Contained:
         return contained
 
+    async def test_it_cannot_turn_the_switches_of_the_machine(self, bench: Contained) -> None:
+        switches = "/proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger"
+        tries = f"for f in {switches}; do ( : >>$f ) 2>/dev/null && echo turned; done; echo fine"
+        assert bench.log((await run(bench, tries)).log) == b"fine\n"
+
     async def test_it_has_no_network_unless_it_asks(self, bench: Contained) -> None:
         listed = "ls /sys/class/net"
         assert bench.log((await run(bench, listed)).log) == b"lo\n"
@@ -150,9 +155,7 @@ async def test_secrets_are_nowhere_in_what_the_engine_keeps(contained: Contained
     assert (await task).state == "passed"
 
 
-async def test_container_has_limits_and_few_rights(
-    tmp_path: Path, engine: RunningEngine
-) -> None:
+async def test_container_has_limits_and_few_rights(tmp_path: Path, engine: RunningEngine) -> None:
     bounds = Bounds(memory_bytes=64 << 20, processes=50, cpus=0.5)
     bench = Contained(tmp_path, engine, bounds=bounds)
     nap, key = sleeper(), fresh_key()
@@ -172,14 +175,40 @@ async def test_container_has_limits_and_few_rights(
     assert (done.state, done.reason) == ("failed", "out-of-memory")
 
 
-async def test_container_beside_the_job_is_on_a_network_of_theirs_alone(
+ASK = """
+wget -q -O - "http://$MY_WEB_HOST:$MY_WEB_PORT/hello"; ls /sys/class/net
+until [ -e go ]; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize(
+    "ready", [{}, {"ready_path": "/hello"}, {"ready_command": "test -e /www/hello"}]
+)
+async def test_container_beside_the_job_is_there_when_it_begins_on_a_network_of_theirs_alone(
+    contained: Contained, ready: dict[str, str]
+) -> None:
+    web = BesidePlan(name="my-web", image=contained.engine.server, port=8000, **ready)
+    key = fresh_key()
+    task = asyncio.create_task(run(contained, plan(ASK, services=(web,)), key=key))
+    log = contained.layout.logs / contained.layout.job_log(key.partition("/")[0], "unit", key)
+    await until(lambda: task.done() or (log.exists() and log.read_bytes() == b"hello\neth0\nlo\n"))
+    (network,) = contained.engine.networks()
+    assert contained.engine.is_internal(network), "no way out"
+    (contained.layout.work_tree(key) / "go").touch()
+    assert (await task).state == "passed"
+
+
+async def test_container_beside_the_job_that_ends_is_the_changes_failure(
     contained: Contained,
 ) -> None:
-    web = BesidePlan(name="my-web", image=contained.engine.image, port=8000)
-    job = plan("true", services=(web,))
-    done = await run(contained, job)
+    web = BesidePlan(name="db", image=contained.engine.image, port=5432, env={"A": "1"})
+    done = await run(contained, plan("echo never", services=(web,)))
     assert (done.state, done.fault) == ("failed", "change"), "the image has no program of its own"
-    assert "my-web" in done.message
+    assert "the service db" in done.message
+    never = BesidePlan(name="db", image=contained.engine.server, port=1, ready_within_seconds=0.3)
+    done = await run(contained, plan("echo never", services=(never,)))
+    assert "the service db was not ready within 0.3 s" in done.message
+    assert b"never" not in contained.log(done.log)
 
 
 async def test_engine_that_does_not_answer_is_the_machines_trouble(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,16 @@ from andon.adapters.container import Engine
 from andon.testing.postgres import _die_with_parent
 
 START_SECONDS = 60
-_LEFT_OUT = ("test", "tests", "idlelib", "__pycache__", "site-packages", "dist-packages", "ensurepip")
+_SERVER = ["sh", "-c", "cd /www && echo hello >hello && exec busybox httpd -f -p 8000"]
+_LEFT_OUT = (
+    "test",
+    "tests",
+    "idlelib",
+    "__pycache__",
+    "site-packages",
+    "dist-packages",
+    "ensurepip",
+)
 
 
 def can_run() -> bool:
@@ -39,11 +49,13 @@ class RunningEngine:
     Args:
         socket_path: Where it listens.
         image: An image with a shell and Python, by digest.
+        server: One whose own program answers ``GET /hello`` on port 8000.
     """
 
-    def __init__(self, socket_path: Path, image: str) -> None:
+    def __init__(self, socket_path: Path, image: str, server: str) -> None:
         self.socket_path = socket_path
         self.image = image
+        self.server = server
         self.engine = Engine(socket_path)
 
     def containers(self) -> list[str]:
@@ -54,6 +66,11 @@ class RunningEngine:
         """Return the names of the networks that somebody made."""
         names = _docker(self.socket_path, "network", "ls", "--format", "{{.Name}}").split()
         return set(names) - {"bridge", "host", "none"}
+
+    def is_internal(self, network: str) -> bool:
+        """Say whether a network leads nowhere."""
+        shown = _docker(self.socket_path, "network", "inspect", "-f", "{{.Internal}}", network)
+        return shown.strip() == "true"
 
 
 @contextlib.contextmanager
@@ -76,8 +93,10 @@ def running_engine() -> Iterator[RunningEngine]:
         )
     try:
         _wait(Engine(socket_path), process, folder / "log")
-        made = _docker(socket_path, "import", "-", given=_image())
-        yield RunningEngine(socket_path, made.strip())
+        made = _docker(socket_path, "import", "-", given=_image(python=True)).strip()
+        serve = ("--change", f"CMD {json.dumps(_SERVER)}")
+        server = _docker(socket_path, "import", *serve, "-", given=_image(python=False)).strip()
+        yield RunningEngine(socket_path, made, server)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(START_SECONDS)
@@ -101,18 +120,19 @@ def _docker(socket_path: Path, *words: str, given: bytes = b"") -> str:
 
 
 @functools.cache
-def _image() -> bytes:
-    """Return a tar with busybox and Python."""
+def _image(*, python: bool) -> bytes:
+    """Return a tar with busybox, and with Python."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as tar:
         _add_folders(tar)
         _add_busybox(tar)
-        _add_python(tar)
+        if python:
+            _add_python(tar)
     return written.getvalue()
 
 
 def _add_folders(tar: tarfile.TarFile) -> None:
-    for name in ("bin", "tmp", "etc", "proc", "dev", "sys", "work", "usr", "usr/bin"):
+    for name in ("bin", "tmp", "etc", "proc", "dev", "sys", "work", "www", "usr", "usr/bin"):
         member = tarfile.TarInfo(name)
         member.type, member.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(member)

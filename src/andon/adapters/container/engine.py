@@ -127,7 +127,7 @@ class Engine:
         """Remove a container, with what it wrote outside of its folders; one that is gone is fine."""
         try:
             self._ask("DELETE", f"/containers/{container}?force=true&v=true")
-        except NotFound:
+        except (NotFound, Conflict):  # Gone, or somebody else is removing it.
             pass
 
     def output(self, container: str) -> Iterator[bytes]:

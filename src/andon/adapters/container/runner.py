@@ -273,23 +273,20 @@ class _Job:
     # --- its log ---------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Write what it prints into its log, masked; what an earlier process wrote is not written again."""
+        """Write what it prints into its log, masked, each byte at its place.
+
+        The engine tells it from the beginning: whoever does this again writes the same once more.
+        """
         file = self._layout.logs / self._log
         file.parent.mkdir(parents=True, exist_ok=True)
-        masker = Masker(self._secrets.values())
-        with file.open("ab") as log:
-            there = log.tell()
-
-            def write(text: bytes) -> None:
-                nonlocal there
-                known = min(there, len(text))
-                there -= known
-                log.write(text[known:])
-                log.flush()
-
+        masker, at = Masker(self._secrets.values()), 0
+        log = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
             for piece in self._engine.output(self._name):
-                write(masker.feed(piece))
-            write(masker.close())
+                at += os.pwrite(log, masker.feed(piece), at)
+            os.pwrite(log, masker.close(), at)
+        finally:
+            os.close(log)
 
     def _append(self, text: bytes) -> None:
         file = self._layout.logs / self._log

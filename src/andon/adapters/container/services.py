@@ -63,7 +63,10 @@ class Services:
         for plan in self._plans:
             ensure_image(plan.image)
             config = of_service(plan, self._key, self.network, self._bounds)
-            self._engine.start(self._engine.create(self._name(plan), config))
+            try:
+                self._engine.start(self._engine.create(self._name(plan), config))
+            except StepFailed as error:
+                raise StepFailed(f"the service {plan.name}: {error.message}") from None
         for plan in self._plans:
             self._await(plan)
 
