@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
 from andon.adapters.git import GitDesiredState, GitSource
-from andon.adapters.local import LocalExecutor, LocalTarget
+from andon.adapters.local import Leavings, LocalExecutor, LocalTarget
 from andon.adapters.oci import OciArtifactStore
 from andon.adapters.remote import RemoteExecutor, RoutedExecutor
 from andon.adapters.webhook import WebhookNotifier
@@ -110,7 +110,10 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
     secrets = Reader(store, safe)
-    executor = LocalExecutor(agent, source, artifacts, state / "work", secrets=secrets)
+    leavings = Leavings(state, settings.cache_bytes)
+    executor = LocalExecutor(
+        agent, source, artifacts, state / "work", secrets=secrets, leavings=leavings
+    )
     desk = Desk(store, state, filling(source, artifacts), secrets, clock)
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))

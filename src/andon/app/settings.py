@@ -27,6 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         lease_seconds: Within this time a dead worker's work goes on elsewhere.
         jobs_at_once: Jobs that go on at the same time, over all workers; 0: any number.
         keep_days: How long ended Changes and what belongs to them are kept; 0: for ever.
+        cache_bytes: The most that caches of jobs may have together.
         archive_after_days: When events move from the database into the archive; 0: never.
         agentless: Take turns and tell people only, as the agent is on another machine.
         take_over: Become the database's home, because the former one is lost.
@@ -42,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_seconds: float = LEASE_SECONDS
     jobs_at_once: int = JOBS_AT_ONCE
     keep_days: float = KEEP_DAYS
+    cache_bytes: int = 10 << 30
     archive_after_days: float = 0.0
     agentless: bool = False
     take_over: bool = False

@@ -94,12 +94,13 @@ class LocalExecutor:
         return await self._agent.cancel_job(action, intent)
 
     def sweep_work(self, keep: Collection[str], before: float) -> None:
-        """Remove work trees that nobody needs any more, and what killed workers left.
+        """Remove work trees that nobody needs any more, what killed workers left, and old artifacts.
 
         Args:
             keep: Uids of Runs whose trees stay.
             before: Only trees that were begun before this, in seconds since the Unix epoch.
         """
+        self._leavings.sweep()
         if not self._work.is_dir():
             return
         for path in self._work.iterdir():

@@ -149,9 +149,9 @@ class Leavings:
             log.write(f"andon: the cache {plan.name} was not kept: {problem}\n".encode())
         return ""
 
-    def sweep(self, now: float) -> int:
+    def sweep(self) -> int:
         """Remove artifacts and reports that nobody need keep any longer; return how many."""
-        return self._blobs.sweep(now)
+        return self._blobs.sweep(self._now())
 
     def _notes(self, key: str) -> Path:
         tree = work_tree(self._work, key)

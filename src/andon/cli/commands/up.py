@@ -54,6 +54,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long ended changes are kept besides the ledger; 0: for ever.",
 )
+@click.option(
+    "--cache-gib",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Room for the caches of jobs; what was used least recently goes first.",
+)
 @click.option("--take-over", is_flag=True, help="Become the home of a database whose home is lost.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground (always so today).")
 @flags
@@ -68,6 +75,7 @@ def command(
     policy_branch: str,
     engine: dict[str, Any],
     keep_days: float,
+    cache_gib: float,
     take_over: bool,
     foreground: bool,
 ) -> None:
@@ -84,6 +92,7 @@ def command(
                 notify=notify,
                 policy_branch=policy_branch,
                 keep_days=keep_days,
+                cache_bytes=int(cache_gib * 2**30),
                 take_over=take_over,
                 installation=installation,
                 **engine,
