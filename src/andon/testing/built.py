@@ -77,7 +77,7 @@ async def put_change(store: Store, number: int, **different: Any) -> None:
     """Write a Change that came ``number`` minutes after the first."""
     at = BEGAN + 60 * number
     spec = ChangeSpec(
-        repository="/srv/shop",
+        repository=different.pop("repository", "/srv/shop"),
         sha=f"{number:040x}",
         ref=different.pop("ref", "main"),
         author="Ada <ada@example.com>",
