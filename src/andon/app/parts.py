@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
+from andon.adapters.container import ByImage, ContainerRunner, find_socket
+from andon.adapters.container import Engine as ContainerEngine
 from andon.adapters.git import GitDesiredState, GitSource
-from andon.adapters.local import Leavings, LocalExecutor, LocalTarget
+from andon.adapters.local import LocalExecutor, LocalTarget
+from andon.adapters.local.leavings import Leavings
 from andon.adapters.oci import OciArtifactStore
+from andon.adapters.process.layout import Layout
 from andon.adapters.remote import RemoteExecutor, RoutedExecutor
 from andon.adapters.webhook import WebhookNotifier
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller
+from andon.api.v1.installation import ContainersSpec
 from andon.app.events.sinks import guard_of
 from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.settings import Settings
@@ -28,6 +34,7 @@ from andon.domains.delivery.environment import EnvironmentController
 from andon.domains.pipelines.controller import BuildController
 from andon.domains.pipelines.schedule import ScheduleController
 from andon.domains.response.controller import IncidentController
+from andon.kernel.clock import Clock
 from andon.ports import ArtifactStore, Executor, Source
 from andon.ports.store import Store
 from andon.runtime.engine import Engine
@@ -90,6 +97,12 @@ class Parts(Struct, frozen=True, kw_only=True):
     desk: Desk
 
 
+def containers(told: ContainersSpec, state: Path, clock: Clock) -> ContainerRunner:
+    """Return what runs jobs in containers of this machine's engine."""
+    engine = ContainerEngine(Path(told.socket) if told.socket else find_socket(os.environ))
+    return ContainerRunner(Layout(state), clock, engine, allow_tags=told.allow_tags)
+
+
 def filling(source: Source, artifacts: ArtifactStore) -> Callable[[actions.RunJob, Path], None]:
     """Return what writes the work tree of a job that runs elsewhere."""
 
@@ -112,7 +125,12 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     secrets = Reader(store, safe)
     leavings = Leavings(state, settings.cache_bytes)
     executor = LocalExecutor(
-        agent, source, artifacts, state / "work", secrets=secrets, leavings=leavings
+        ByImage(agent, containers(settings.installation.containers, state, clock)),
+        source,
+        artifacts,
+        state / "work",
+        secrets=secrets,
+        leavings=leavings,
     )
     desk = Desk(store, state, filling(source, artifacts), secrets, clock)
     desired = GitDesiredState(state / "desired.git", clock)

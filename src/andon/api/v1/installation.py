@@ -68,6 +68,23 @@ class MailSpec(Spec, kw_only=True, frozen=True):
     password_file: FilePath | None = None
 
 
+class ContainersSpec(Spec, kw_only=True, frozen=True):
+    """The container engine of this machine, for jobs that name an image."""
+
+    socket: Annotated[
+        FilePath | None,
+        Meta(
+            description="Where it listens; unset: `$DOCKER_HOST`, or where Docker or podman does."
+        ),
+    ] = None
+    allow_tags: Annotated[
+        bool,
+        Meta(
+            description="Images need not be pinned by digest: what a tag names may be another tomorrow."
+        ),
+    ] = False
+
+
 class InstallationSpec(Spec, kw_only=True, frozen=True):
     """How Andon itself is reached, and what it relies on."""
 
@@ -91,6 +108,7 @@ class InstallationSpec(Spec, kw_only=True, frozen=True):
     oidc: OidcSpec | None = None
     secrets_key: SecretsKeySpec = SecretsKeySpec()
     mail: MailSpec | None = None
+    containers: ContainersSpec = ContainersSpec()
     badges: Annotated[
         Literal["private", "public"],
         Meta(

@@ -11,13 +11,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from andon import __version__
+from andon.adapters.container import ByImage
 from andon.adapters.process import cgroups, sandbox
 from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.agent import lock
+from andon.api.v1.installation import ContainersSpec
 from andon.app.elsewhere.carrying import Carrier
 from andon.app.elsewhere.talking import WAIT_SECONDS, ControlPlane, Leased
+from andon.app.parts import containers
 from andon.client.wire import Client, Server
 from andon.kernel.errors import UsageError
 from andon.runtime.system import SystemClock
@@ -36,6 +39,7 @@ class Told(Struct, frozen=True, kw_only=True):
         name: What it is called.
         labels: What it has.
         at_once: So many jobs at a time.
+        containers: Its container engine.
     """
 
     server: Server
@@ -43,6 +47,7 @@ class Told(Struct, frozen=True, kw_only=True):
     name: str
     labels: tuple[str, ...]
     at_once: int
+    containers: ContainersSpec = ContainersSpec()
 
 
 async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
@@ -61,8 +66,9 @@ async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
             layout, SystemClock(), groups, sandboxed=sandbox.works(), port_of=_no_gateway
         )
         await runner.open()
+        jobs = ByImage(runner, containers(told.containers, layout.state, SystemClock()))
         plane = ControlPlane(Client(told.server))
-        await Worker(told, layout, plane, Carrier(layout, runner, plane)).run(ready)
+        await Worker(told, layout, plane, Carrier(layout, jobs, plane)).run(ready)
     finally:
         held.close()
 

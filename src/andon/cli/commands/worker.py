@@ -68,7 +68,7 @@ def command(
     """
     if session.given_server:
         secret = _token(token, token_file)
-        told = _told(session, secret, labels, name, engine["jobs_at_once"])
+        told = _told(session, secret, labels, name, engine)
         _work(session, lambda ready: _elsewhere(told, ready), "stopped; what runs here goes on")
         return
     if labels or name or token_file:
@@ -112,7 +112,9 @@ async def _elsewhere(told: Told, ready: Callable[[str], None]) -> None:
     await run_elsewhere(told, ready)
 
 
-def _told(session: Session, token: str, labels: tuple[str, ...], name: str, at_once: int) -> Told:
+def _told(
+    session: Session, token: str, labels: tuple[str, ...], name: str, engine: dict[str, Any]
+) -> Told:
     from andon.app.elsewhere.worker import Told
     from andon.client.wire import Server
 
@@ -122,7 +124,8 @@ def _told(session: Session, token: str, labels: tuple[str, ...], name: str, at_o
         state=_folder(session, known),
         name=known,
         labels=tuple(_checked(label, "--label") for label in labels),
-        at_once=at_once or 1,
+        at_once=engine["jobs_at_once"] or 1,
+        containers=engine["installation"].containers,
     )
 
 
