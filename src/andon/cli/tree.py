@@ -319,8 +319,10 @@ class JsonLines:
         _emit({"event": "started", "job": job.job.name})
 
     def done(self, job: RunJob, outcome: JobDone) -> None:
-        """Note it."""
+        """Note it, and tell what the machine interrupted."""
         self.story.done(job, outcome)
+        if outcome.state == "interrupted":
+            _emit({"event": "interrupted", "job": job.job.name, "message": outcome.message})
 
     def stepped(self, run: str, rows: Sequence[StepRow]) -> None:
         """Tell what ended."""
