@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from andon.adapters.agentclient import AgentClient, ensure_agent
 from andon.adapters.container import ByImage, ContainerRunner, find_socket
 from andon.adapters.container import Engine as ContainerEngine
+from andon.adapters.filetree import making, settle, work_tree
 from andon.adapters.git import GitDesiredState, GitSource
 from andon.adapters.local import LocalExecutor, LocalTarget
 from andon.adapters.local.leavings import Leavings
@@ -115,6 +117,25 @@ def filling(source: Source, artifacts: ArtifactStore) -> Callable[[actions.RunJo
     return fill
 
 
+def arriving(
+    source: Source, artifacts: ArtifactStore, leavings: Leavings, work: Path
+) -> Callable[[actions.RunJob, str, actions.JobDone], None]:
+    """Return what makes the work tree of a job that left files elsewhere."""
+    fill = filling(source, artifacts)
+
+    def arrive(action: actions.RunJob, key: str, done: actions.JobDone) -> None:
+        tree = work_tree(work, key)
+        if not done.artifact or tree.is_dir():
+            return
+        with making(tree) as made:
+            fill(action, made)
+            left = replace(action, takes=(done.artifact,), job=replace(action.job, caches=()))
+            leavings.bring(left, key, made)
+            settle(made, tree)
+
+    return arrive
+
+
 def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Parts:
     """Put a worker together; nothing is started."""
     clock = SystemClock()
@@ -140,7 +161,15 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     if not settings.agentless:
         here = performers(
             executor=handing(
-                RoutedExecutor(executor, RemoteExecutor(desk, clock)), store, state, clock
+                RoutedExecutor(
+                    executor,
+                    RemoteExecutor(
+                        desk, clock, arriving(source, artifacts, leavings, state / "work")
+                    ),
+                ),
+                store,
+                state,
+                clock,
             ),
             artifacts=artifacts,
             desired=desired,

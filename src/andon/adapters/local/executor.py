@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from andon.adapters.filetree import making, remove_abandoned, remove_tree, settle, work_tree
-from andon.adapters.local.leavings import Leavings, leaves
 from andon.adapters.local.opening import opened
 from andon.adapters.process.masked import refuse_strangers
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
+from andon.api.v1.records import JobPlan, ReportsPlan
 from andon.kernel.errors import Unavailable
 from andon.ports import ArtifactStore, Source
 from andon.ports.secrets import SecretReader
+
+if TYPE_CHECKING:
+    from andon.adapters.local.leavings import Leavings
 
 
 class JobAgent(Protocol):
@@ -61,7 +65,7 @@ class LocalExecutor:
         self._artifacts = artifacts
         self._work = work
         self._secrets = secrets
-        self._leavings = leavings or Leavings(work.parent)
+        self._given = leavings
         self._small = small
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
@@ -78,7 +82,7 @@ class LocalExecutor:
     async def _left(
         self, action: RunJob, key: str, done: JobDone, values: Mapping[str, str]
     ) -> JobDone:
-        if not leaves(action.job):
+        if not _leaves(action.job):
             return done
         known = list(values.values())
         try:
@@ -113,6 +117,12 @@ class LocalExecutor:
         """Remove the work tree of a job that nobody needs any more."""
         remove_tree(work_tree(self._work, key))
 
+    @cached_property
+    def _leavings(self) -> Leavings:
+        from andon.adapters.local.leavings import Leavings  # A small job needs nothing of it.
+
+        return self._given or Leavings(self._work.parent)
+
     def _ensure_tree(self, action: RunJob, key: str) -> None:
         tree = work_tree(self._work, key)
         if tree.is_dir():
@@ -120,7 +130,8 @@ class LocalExecutor:
         try:
             with making(tree) as made:
                 self._fill(action, made)
-                self._leavings.bring(action, key, made)
+                if action.takes or action.job.caches:
+                    self._leavings.bring(action, key, made)
                 settle(made, tree)
         except OSError as error:
             raise Unavailable(
@@ -132,3 +143,8 @@ class LocalExecutor:
             self._artifacts.unpack(action.digest, into)
         else:
             self._source.checkout(action.repository, action.sha, into)
+
+
+def _leaves(job: JobPlan) -> bool:
+    """Say whether a job leaves anything that is kept."""
+    return bool(job.artifacts or job.caches or job.reports != ReportsPlan())

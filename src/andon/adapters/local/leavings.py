@@ -166,11 +166,6 @@ class Leavings:
             return {}
 
 
-def leaves(job: JobPlan) -> bool:
-    """Say whether a job leaves anything that is kept."""
-    return bool(job.artifacts or job.caches or job.reports != ReportsPlan())
-
-
 def _failed(done: JobDone, what: str, problems: tuple[str, ...]) -> JobDone:
     """Turn a pass into the change's failure; what failed anyhow stays as it is."""
     if not problems or done.state != "passed":
