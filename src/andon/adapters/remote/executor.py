@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from andon.api.v1.actions import ActionFailed, CancelJob, Done, Intent, JobDone, RunJob
@@ -29,17 +31,27 @@ class Desk(Protocol):
         ...
 
 
+Arrive = Callable[[RunJob, str, JobDone], None]
+
+
+def _nothing(action: RunJob, key: str, done: JobDone) -> None:
+    """Leave it at that."""
+
+
 class RemoteExecutor:
     """The ``Executor`` of jobs that run on machines with labels.
 
     Args:
         desk: Where workers come.
         clock: The time.
+        arrive: Makes the work tree of a job that passed, from its commit and the files that it left, so that
+            they can be packed here.
     """
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
+    def __init__(self, desk: Desk, clock: Clock, arrive: Arrive = _nothing) -> None:
         self._desk = desk
         self._clock = clock
+        self._arrive = arrive
 
     async def run_job(self, action: RunJob, intent: Intent) -> JobDone:
         """Wait until a worker has run a job; after a restart the same key finds its lease."""
@@ -49,6 +61,8 @@ class RemoteExecutor:
             await self._desk.news()
         if isinstance(done, ActionFailed):
             raise from_code(done.code, done.message, done.hint)
+        if done.state == "passed":
+            await asyncio.to_thread(self._arrive, action, intent.key, done)
         return done
 
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:

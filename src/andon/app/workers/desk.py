@@ -13,6 +13,7 @@ import msgspec
 
 from andon.adapters.blobs.files import FileBlobs, digest_of
 from andon.adapters.filetree import remove_tree
+from andon.adapters.local.leavings import REPORTS_KEPT_SECONDS
 from andon.adapters.oci.pack import members, write_tar
 from andon.adapters.process.layout import Layout
 from andon.api.v1 import answers
@@ -255,21 +256,25 @@ class Desk:
         job = await self._store.read(lambda tx: leases.known(tx, hand.job))
         if isinstance(done, JobDone):
             done = msgspec.structs.replace(done, log=self._log(job))
-            self._expect_blobs(done)
+            self._keep_blobs(done, _action(job).job.keep_artifacts_seconds)
         ended = await self._store.transact(lambda tx: leases.answer(tx, hand, done, tx.now()))
         await asyncio.to_thread(shutil.rmtree, self._on_its_way / job.name, ignore_errors=True)
         self._writing.pop(str(self._layout.logs / self._log(job)), None)
         self._tell()
         return {"job": ended.name, "state": str(getattr(done, "state", "failed"))}
 
-    def _expect_blobs(self, done: JobDone) -> None:
-        named = [
-            done.artifact,
+    def _keep_blobs(self, done: JobDone, artifact_seconds: float) -> None:
+        reports = [
             done.tests.cases if done.tests else "",
             done.coverage.files if done.coverage else "",
         ]
-        for digest in filter(None, named):
-            if not self._blobs.has(digest):
+        named = {digest: REPORTS_KEPT_SECONDS for digest in reports if digest}
+        if done.artifact:
+            named[done.artifact] = artifact_seconds
+        for digest, seconds in named.items():
+            if self._blobs.has(digest):
+                self._blobs.keep_until(digest, self._clock.now() + seconds)
+            else:
                 raise UsageError(
                     f"the outcome names the blob {digest[:80]}, which never came",
                     hint="upload it, then answer again",
