@@ -71,9 +71,11 @@ def _import(engine: str, data: bytes, name: str, default_branch: str) -> Importe
 
     documents = read_foreign(data, name)
     if not documents or documents[-1].fields is None:
-        raise InvalidDocument(
-            f"{name} holds no mapping, as CI files do", hint="andon import github FILE"
-        )
+        hint = "andon import github FILE"
+        raise InvalidDocument(f"{name} holds no mapping, as CI files do", hint=hint)
+    if len(documents) > (1 if engine == "github" else 2):
+        message = f"{name} holds {len(documents)} documents; {engine} reads one"
+        raise InvalidDocument(message, hint="import each by itself")
     if engine == "github":
         from andon.domains.pipelines.foreign.github import import_github
 

@@ -92,8 +92,12 @@ class Carrying:
         self._note(node, "meaningless", why, "")
 
     def _note(self, node: Node, became: Became, why: str, instead: str) -> None:
+        if id(node) not in self._paths:  # joined from several places of the input: name each
+            for _, part in node.below():
+                self._note(part, became, why, instead)
+            return
         self.take(node)
-        field = field_name(self._paths.get(id(node), ()))
+        field = field_name(self._paths[id(node)])
         note = Note(
             line=node.line, field=field, became=became, what=said(node), why=why, instead=instead
         )
@@ -115,7 +119,8 @@ class Carrying:
 
     def _silent(self, root: Node) -> Iterator[Node]:
         """Yield the uppermost values of which nobody was told anything."""
-        waiting, seen = [root], {id(root)}
+        waiting = [child for _, child in root.below()]
+        seen = {id(root), *map(id, waiting)}
         while waiting:
             node = waiting.pop()
             if self.untold(node):

@@ -8,6 +8,7 @@ from typing import Any
 from andon.api.foreign import Node
 from andon.api.v1.pipelines import Scalar
 from andon.domains.pipelines.foreign.carrying import Carrying, Document, as_name, without_empty
+from andon.domains.pipelines.foreign.shell import refusing
 from andon.kernel.patterns import problem as pattern_problem
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -85,6 +86,9 @@ class Draft:
         """Return the job as it stands in a Pipeline."""
         condition = {"if": "false"} if self.refused else {}
         body: dict[str, Any] = self.head | condition
+        self.steps = [one for one in self.steps if one.get("run", "").strip()]
+        if self.runs and not self.steps:
+            self.steps.append({"run": refusing(f"{self.name}: there was nothing to run")})
         only = self.steps[0] if len(self.steps) == 1 else {}
         if set(only) == {"run"}:
             body["run"] = only["run"]

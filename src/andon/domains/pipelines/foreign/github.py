@@ -102,6 +102,9 @@ class _Workflow:
         except Untold as untold:
             self._carrying.lost(group, f"{untold.what} is not known here", "concurrency: {name: …}")
             return
+        if not 0 < len(said) <= 200:
+            self._carrying.lost(group, "not a group's name", "concurrency: {name: …}")
+            return
         said = re.sub(r'\$\{\{ "([^"]*)" \}\}', r"\1", said)
         self._carrying.take(group)
         self._spec["concurrency"] = {"name": said, "whenBusy": "queue"}
@@ -161,8 +164,6 @@ class _Workflow:
         for variable, value in known.env.items():
             if variable not in draft.secrets:
                 draft.env.setdefault(variable, value)
-        if not draft.steps:
-            draft.steps.append({"run": refusing(f"job {word} has no step that is run here")})
 
     def _title(self, node: Node) -> str:
         name = node.get("name")

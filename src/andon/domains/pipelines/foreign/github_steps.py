@@ -94,6 +94,8 @@ def text_of(text: str, draft: Draft, known: dict[str, str]) -> str:
             raise Untold(f"`{word}`, which only some combinations have,")
         return "${{ " + expressions.value_of(word, draft.axes) + " }}"
 
+    if "${{" in EXPRESSION.sub("", text):
+        raise Untold("an expression without its `}}`")
     return EXPRESSION.sub(replaced, text)
 
 
@@ -153,8 +155,8 @@ class Steps:
     # --- shell ------------------------------------------------------------------------------------
 
     def _run(self, node: Node, run: Node, made: Document, env: dict[str, str]) -> None:
-        if run.text is None:
-            self.carrying.lost(run, "`run` is a text")
+        if run.text is None or not run.text.strip() or "\0" in run.text:
+            self.carrying.lost(run, "nothing that a shell could run")
             return
         shell = self._shell(node.get("shell"))
         try:

@@ -186,10 +186,10 @@ class _File:
         }
         return any(word in named for word in own)
 
-    def _may_fail(self, job: Node, by_rule: bool | None, *, manual: bool) -> bool:
+    def _may_fail(self, job: Node, by_rule: bool, *, manual: bool) -> bool:
         node = job.get("allow_failure")
         if node is None:
-            return bool(by_rule) or (manual and job.get("rules") is None)
+            return by_rule or (manual and job.get("rules") is None)
         if node.value is True:
             why = "nothing waits for the job; when it fails it still pulls the cord"
             self._carrying.differs(node, why)
@@ -197,7 +197,7 @@ class _File:
             self._carrying.take(node)
         else:
             self._carrying.lost(node, "a failure is one, whatever its exit code", "blocking: false")
-        return node.value is True
+        return by_rule or node.value is True
 
     def _ask(self, draft: Draft, node: Node) -> None:
         """Put a person before a job that is begun by hand."""
@@ -219,8 +219,10 @@ class _File:
     def _order(self, draft: Draft, job: Node, stages: list[str]) -> None:
         stage, needs = job.get("stage"), job.get("needs")
         word = self._stage_of(job)
-        if stage is not None and word not in stages:
-            self._carrying.lost(stage, "there is no such stage in the file", "add it to `stages`")
+        if word not in stages:
+            at = stage or job.get("script")
+            if at is not None:
+                self._carrying.lost(at, "there is no such stage in the file", "add it to `stages`")
             draft.refuse(f"its stage {word[:40]} is not known")
             return
         if not self._acyclic:
@@ -284,9 +286,9 @@ class _File:
             for name in ("before_script", "script", "after_script")
         }
         lines = [*parts["before_script"], *parts["script"]]
-        if not parts["script"]:
-            if not draft.steps:
-                draft.steps.append({"run": refusing(f"line {job.line}: a job without a script")})
+        if not any((line.text or "").strip() for line in parts["script"]):
+            for line in itertools.chain(*parts.values()):
+                self._carrying.lost(line, "a job without a script runs nothing", "write its `run`")
             return
         text = "\n".join(self._line(draft, line) for line in lines)
         after = "\n".join(self._line(draft, line) for line in parts["after_script"])

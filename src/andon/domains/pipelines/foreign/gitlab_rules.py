@@ -43,7 +43,7 @@ class When(Struct, frozen=True, kw_only=True):
     always: bool = False
     manual: Node | None = None
     """Where it says so."""
-    may_fail: bool | None = None
+    may_fail: bool = False
 
 
 def of_job(draft: Draft, job: Node, values: Mapping[str, str]) -> When:
@@ -99,7 +99,7 @@ def _when(draft: Draft, node: Node | None) -> When:
 
 def _rules(draft: Draft, rules: Node, values: Mapping[str, str]) -> When:
     """Read rules from the last to the first: each decides where none before it does."""
-    found, kinds, manual, may_fail = FALSE, set(), None, None
+    found, kinds, manual, may_fail = FALSE, set(), None, False
     entries = rules.items or []
     for rule in reversed(entries):
         try:
@@ -114,8 +114,11 @@ def _rules(draft: Draft, rules: Node, values: Mapping[str, str]) -> When:
             kinds.add(when)
         manual = rule.get("when") if when == "manual" else manual
         if fails := rule.get("allow_failure"):
-            may_fail = fails.value is True
-            draft.carrying.take(fails)
+            may_fail = may_fail or fails.value is True
+            if fails.value is True:
+                draft.carrying.differs(fails, "nothing waits for the job, whichever rule holds")
+            else:
+                draft.carrying.meaningless(fails, "so it is, unless another rule says otherwise")
     _say(draft, found)
     if len(kinds) > 1:
         why = "rules differ in `when`: one for all, `manual` if any says so, else `on_success`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from andon.api.circles import circles
 from andon.api.problems import Path
 from andon.domains.pipelines.foreign.carrying import (
     Carrying,
@@ -14,6 +15,7 @@ from andon.domains.pipelines.foreign.carrying import (
 from andon.domains.pipelines.foreign.drafts import Draft
 from andon.domains.pipelines.foreign.render import render
 from andon.domains.pipelines.foreign.shell import refusing
+from andon.kernel.errors import InvalidDocument
 
 _FIRST = ("triggers", "schedule", "concurrency", "stages", "env")
 
@@ -37,6 +39,9 @@ def finish(
         drafts: The jobs.
         carrying: The account.
         unknown: Why a value that was never asked for is not in the result.
+
+    Raises:
+        InvalidDocument: Jobs need each other; no engine takes such a file.
     """
     comments: dict[Path, list[str]] = {}
     jobs: Document = {}
@@ -46,6 +51,11 @@ def finish(
             [f"CHECK: not run until this is written anew: {draft.refused}"] if draft.refused else []
         )
         comments["spec", "jobs", draft.name] = [*draft.comments, *refused]
+    for circle in circles({job: said.get("needs", ()) for job, said in jobs.items()}):
+        raise InvalidDocument(
+            f"{file}: jobs need each other: {' → '.join((*circle, circle[0]))}",
+            hint="its own engine refuses it, too",
+        )
     if not jobs:
         jobs["nothing"] = {"run": refusing(f"{file} has no jobs")}
     ordered = {field: spec[field] for field in _FIRST if field in spec}
