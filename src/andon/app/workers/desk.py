@@ -31,7 +31,7 @@ from andon.ports.store import Store, Tx
 from andon.ports.workers import LARGEST_PIECE_BYTES, LEASE_SECONDS, Hand
 
 LONGEST_WAIT_SECONDS = 25.0
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 _TREE = "tree.tar"
 
 Gone = Callable[[], Awaitable[bool]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -97,7 +98,7 @@ async def _take(call: Call) -> Any:
         version=ask.version,
         holding=ask.holding,
         wait_seconds=ask.wait_seconds,
-        gone=call.request.is_disconnected,
+        gone=_gone(call),
     )
     return _whole(offer)
 
@@ -118,7 +119,7 @@ async def _beat(call: Call) -> Any:
     """Keep a lease, and hear whether the job is to end."""
     ask: BeatAsk = call.body
     return await call.workers.beat(
-        _hand(call, ask.lease), wait_seconds=ask.wait_seconds, gone=call.request.is_disconnected
+        _hand(call, ask.lease), wait_seconds=ask.wait_seconds, gone=_gone(call)
     )
 
 
@@ -152,6 +153,15 @@ def _hand(call: Call, lease: int) -> Hand:
 def _whole(value: Any) -> Response:
     """Answer whole: who works may not view, and what is leased to it is its business nonetheless."""
     return Response(encode(value), media_type="application/json")
+
+
+def _gone(call: Call) -> Callable[[], Awaitable[bool]]:
+    """Return what says whether nobody hears the answer, or this server is closing."""
+
+    async def gone() -> bool:
+        return call.request.app.state.closing.is_set() or await call.request.is_disconnected()
+
+    return gone
 
 
 def _private(call: Call) -> bool:

@@ -1,0 +1,94 @@
+"""Jobs by way of a worker elsewhere: the contract of executors, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from andon.adapters.process import cgroups
+from andon.adapters.process.jobs import JobRunner
+from andon.adapters.process.layout import Layout
+from andon.adapters.remote import RemoteExecutor
+from andon.api.v1.access import Grant, Identity
+from andon.api.v1.actions import RunJob
+from andon.app.elsewhere.carrying import Carrier
+from andon.app.elsewhere.talking import ControlPlane
+from andon.app.elsewhere.worker import Told, Worker
+from andon.app.workers.desk import Desk
+from andon.client.wire import Client, Server
+from andon.ports.offices import Offices
+from andon.runtime.system import SystemClock
+from andon.store import open_store
+from andon.testing.door import FixedDoor
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.line import StillLine
+from andon.testing.secrets import FixedSecrets
+from andon.web.app import create_app
+from andon.web.serve import serve
+
+WORKER = Identity(name="service:gpu", grants=(Grant(role="worker"),))
+
+
+class Far:
+    """A control plane's desk, and a worker that reaches it over a port."""
+
+    def __init__(self, root: Path) -> None:
+        self.files = Files()
+        self.provide = self.files.provide
+        self.here, self.there = Layout(root / "here"), Layout(root / "there")
+        self.here.make()
+        self.there.make()
+        self.store = open_store(str(root / "control.db"), source="/andon/test")
+        self.desk = Desk(
+            self.store, self.here.state, self.fill, FixedSecrets(SECRETS), SystemClock()
+        )
+        self.executor = RemoteExecutor(self.desk, SystemClock())
+
+    def fill(self, action: RunJob, into: Path) -> None:
+        self.files.checkout(action.repository, action.sha, into)
+
+    def log(self, name: str) -> bytes:
+        return (self.here.logs / name).read_bytes()
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        groups = cgroups.detect(f"andon-far-{os.getpid()}")
+        runner = JobRunner(
+            self.there, SystemClock(), groups, sandboxed=False, port_of=lambda *_: 4000
+        )
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        line: Any = StillLine()
+        access: Any = FixedDoor({"token": WORKER})
+        app = create_app(Offices(line=line, access=access, workers=self.desk))
+        served = asyncio.ensure_future(
+            serve(app, socket_path=self.here.state / "c.sock", port=0, ready=ready.set_result)
+        )
+        server = Server(await ready, "token")
+        plane = ControlPlane(Client(server))
+        told = Told(server=server, state=self.there.state, name="far", labels=(), at_once=4)
+        worker = Worker(told, self.there, plane, Carrier(self.there, runner, plane))
+        working = asyncio.ensure_future(worker.run(lambda _: None))
+        try:
+            yield
+        finally:
+            for task in (working, served):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            await runner.close()
+            groups.close()
+            self.store.close()
+
+
+class TestElsewhere(ExecutorSuite):
+    @pytest.fixture
+    async def bench(self, tmp_path: Path) -> AsyncIterator[Far]:
+        far = Far(tmp_path)
+        async with far.at_work():
+            yield far
