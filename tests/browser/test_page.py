@@ -3,73 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
-import signal
 import struct
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from chromium import CHROMIUM, browse, served
 
 from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
-from andon.web.app import create_app
-from andon.web.serve import serve
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
-BROWSER_SECONDS = 60
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
 @pytest.fixture
 async def url(tmp_path: Path) -> AsyncIterator[str]:
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(
-            create_app(
-                Offices(line=StillLine(endless=False), access=FixedDoor({"guest": ADMINISTRATOR}))
-            ),
-            socket_path=tmp_path / "control.sock",
-            port=0,
-            ready=ready.set_result,
-        )
-    )
-    both: set[asyncio.Future[Any]] = {task, ready}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    yield ready.result()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def browse(profile: Path, *arguments: str) -> str:
-    """Run the browser in a process group of its own and end all of it."""
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", *arguments]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        try:
-            return process.communicate(timeout=BROWSER_SECONDS)[0].decode()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    offices = Offices(line=StillLine(endless=False), access=FixedDoor({"guest": ADMINISTRATOR}))
+    async with served(offices, tmp_path) as address:
+        yield address
 
 
 async def test_the_page_shows_the_line_and_its_holds_as_text(url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,17 @@ class LogFolder:
         file.write_bytes(data)
 
 
+def sha_of(number: int) -> str:
+    """Return the commit of a Change."""
+    return hashlib.sha1(b"%d" % number, usedforsecurity=False).hexdigest()
+
+
 async def put_change(store: Store, number: int, **different: Any) -> None:
     """Write a Change that came ``number`` minutes after the first."""
     at = BEGAN + 60 * number
     spec = ChangeSpec(
         repository=different.pop("repository", "/srv/shop"),
-        sha=f"{number:040x}",
+        sha=sha_of(number),
         ref=different.pop("ref", "main"),
         author="Ada <ada@example.com>",
         message=different.pop("message", f"Change number {number}\n\nbody"),
@@ -116,7 +122,7 @@ async def put_build(
 ) -> None:
     """Write the build Run of a Change: it began at once and took ``seconds``."""
     began = BEGAN + 60 * number
-    plan = BuildPlan(repository="/srv/shop", sha=f"{number:040x}", jobs=tuple(r[0] for r in rows))
+    plan = BuildPlan(repository="/srv/shop", sha=sha_of(number), jobs=tuple(r[0] for r in rows))
     over = phase not in ("Running", "Pending", "Waiting")
 
     def write(tx: Tx) -> None:

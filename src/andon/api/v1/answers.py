@@ -401,7 +401,7 @@ class RunGraph(TypedDict):
 class CoffeeBudget(TypedDict):
     """How often commits waited for their verdict longer than agreed."""
 
-    state: Literal["no-data", "healthy", "exhausted"]
+    state: Literal["no-data", "healthy", "burning", "exhausted"]
     limitSeconds: float
     window: Annotated[int, Meta(description="The newest so many verdicts count.")]
     verdicts: int

@@ -18,6 +18,7 @@ from andon.api.v1.records import (
     RunStatus,
     StepRow,
 )
+from andon.app.builds.ansi import plain
 from andon.domains.pipelines.feedback import (
     Advice,
     Awaited,
@@ -89,7 +90,7 @@ def _failures(
             yield {
                 "job": row.name,
                 "id": case.id,
-                "message": case.message,
+                "message": plain(case.message),
                 "file": case.file,
                 "line": case.line,
             }

@@ -24,6 +24,7 @@ MOST_CANDIDATES = 40
 WORTH_SECONDS = 0.5
 """What saves less is not told."""
 
+CoffeeState = Literal["no-data", "healthy", "burning", "exhausted"]
 Awaited = Literal["place", "matrix", "lock", "worker", "people"]
 _PLACES: frozenset[Awaited] = frozenset({"place", "matrix", "worker"})
 
@@ -225,7 +226,8 @@ class Coffee(Struct, frozen=True, kw_only=True):
     """How the coffee budget stands.
 
     Args:
-        state: ``no-data`` is neither good nor bad.
+        state: ``no-data`` is neither good nor bad; ``burning``: more are late than should be, so that
+            the budget will not last; ``exhausted``: it is used up.
         verdicts: So many commits were looked at.
         late: Those that waited longer than agreed, still waiting ones included.
         allowed: So many may be late among ``WINDOW``.
@@ -237,7 +239,7 @@ class Coffee(Struct, frozen=True, kw_only=True):
         slowest_seconds: How long.
     """
 
-    state: Literal["no-data", "healthy", "exhausted"]
+    state: CoffeeState
     verdicts: int
     late: int
     allowed: int
@@ -272,21 +274,27 @@ def coffee(commits: Iterable[Awaiting], now: float) -> Coffee:
     allowed = math.floor(LATE_RATIO * WINDOW + 1e-9)
     low, high = exact_interval(late, len(counted))
     slowest = max(counted, key=lambda one: _waited(one, now), default=None)
-    state: Literal["no-data", "healthy", "exhausted"] = "no-data"
-    if counted:
-        state = "exhausted" if late > allowed else "healthy"
+    burn = round(late / len(counted) / LATE_RATIO, 6) if counted else None
     return Coffee(
-        state=state,
+        state=_state(late, allowed, burn),
         verdicts=len(counted),
         late=late,
         allowed=allowed,
-        burn_rate=round(late / len(counted) / LATE_RATIO, 6) if counted else None,
+        burn_rate=burn,
         low=low,
         high=high,
         median_seconds=_median([_waited(one, now) for one in counted]),
         slowest=slowest.run if slowest else "",
         slowest_seconds=_waited(slowest, now) if slowest else 0.0,
     )
+
+
+def _state(late: int, allowed: int, burn: float | None) -> CoffeeState:
+    if burn is None:
+        return "no-data"
+    if late > allowed:
+        return "exhausted"
+    return "burning" if burn > 1 else "healthy"
 
 
 def _waited(one: Awaiting, now: float) -> float:

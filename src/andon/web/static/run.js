@@ -19,8 +19,9 @@ let runDrawn = "";
 function lasting(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
   if (minutes < 2880) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   return `${Math.floor(minutes / 1440)} days`;
 }
@@ -218,7 +219,7 @@ function feedbackParts(told) {
   const coffee = told.coffee;
   const parts = [];
   if (coffee.state === "no-data") parts.push("Coffee budget: no data yet.");
-  else parts.push(`Coffee budget ${coffee.state}: ${coffee.late} of ${plural(coffee.verdicts, "verdict")} came later than ${lasting(coffee.limitSeconds)} (${coffee.allowed} of ${coffee.window} may). Burn rate ${coffee.burnRate.toFixed(1)}; median ${lasting(coffee.medianSeconds || 0)}.`);
+  else parts.push(`Coffee budget ${coffee.state}: ${coffee.late} of ${plural(coffee.verdicts, "verdict")} came later than ${lasting(coffee.limitSeconds)}; ${coffee.allowed} of ${coffee.window} may. Burn rate ${coffee.burnRate.toFixed(1)}; median ${lasting(coffee.medianSeconds || 0)}.`);
   for (const one of told.batches) {
     const behind = one.deployed ? `${plural(one.changes, "change")} behind the trunk` : "nothing deployed yet";
     parts.push(`${one.environment}: ${behind}${one.changes ? `, the oldest waits for ${lasting(one.oldestSeconds)}` : ""}.`);

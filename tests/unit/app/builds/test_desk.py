@@ -92,7 +92,7 @@ async def test_the_coffee_budget_counts_late_verdicts(store: Store, builds: Buil
         await put_change(store, number)
         await put_build(store, number, seconds=301 if number < 3 else 100)
     coffee = (await builds.feedback("shop"))["coffee"]
-    assert (coffee["state"], coffee["late"], coffee["verdicts"]) == ("healthy", 2, 8)
+    assert (coffee["state"], coffee["late"], coffee["verdicts"]) == ("burning", 2, 8)
     assert coffee["burnRate"] == 5.0
     assert coffee["slowest"] in ("build-shop-1", "build-shop-2")
     for number in range(9, 13):
