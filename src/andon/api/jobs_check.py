@@ -9,7 +9,7 @@ from msgspec.structs import fields as struct_fields
 
 from andon.api import expressions
 from andon.api.expressions import OPENING, Code, Names, Wrong
-from andon.api.matrix import MOST_COMBINATIONS, combinations, same, size, written
+from andon.api.matrix import MOST_COMBINATIONS, combinations, kind, same, size, written
 from andon.api.problems import Path, did_you_mean
 from andon.api.templates import Finding
 from andon.api.v1.pipelines import Consent, Job, JobService, Matrix, Scalar, Step
@@ -205,8 +205,13 @@ def _check_matrix(here: Path, matrix: Matrix, env: Collection[str]) -> Iterator[
     yield from _check_excluded(here, matrix)
     names = list(dict.fromkeys([*matrix.axes, *(name for one in matrix.include for name in one)]))
     yield from _check_variables(here, names, env)
-    if not combinations(matrix):
+    made = combinations(matrix)
+    if not made:
         yield Finding((*here, "exclude"), "no combination is left", "exclude less")
+    if len({frozenset((name, kind(value)) for name, value in one.items()) for one in made}) < len(
+        made
+    ):
+        yield Finding((*here, "include"), "a combination is made twice", "take one of them out")
 
 
 def _check_excluded(here: Path, matrix: Matrix) -> Iterator[Finding]:

@@ -30,8 +30,18 @@ def same(one: Scalar, other: Scalar) -> bool:
     >>> same(1, 1.0), same(1, True), same("3.11", 3.11)
     (True, False, False)
     """
-    kinds = isinstance(one, bool) is isinstance(other, bool)
-    return kinds and isinstance(one, str) is isinstance(other, str) and one == other
+    return kind(one) == kind(other)
+
+
+def kind(value: Scalar) -> tuple[str, Scalar]:
+    """Return a value with what it is: text, a number, or true or false.
+
+    >>> kind(1) == kind(1.0), kind(True) == kind(1)
+    (True, False)
+    """
+    if isinstance(value, bool):
+        return "boolean", value
+    return ("string" if isinstance(value, str) else "number"), value
 
 
 def written(value: Scalar) -> str:

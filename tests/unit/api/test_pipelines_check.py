@@ -88,6 +88,7 @@ def test_no_expression_stands_in_shell_text(job: str) -> None:
         ("{axes: {a: ['1', '2']}, exclude: [{a: 1}]}", "write it as the axis does"),
         ("{axes: {a: [1]}, exclude: [{a: 1}]}", "no combination is left"),
         ("{axes: {a: [1, 1]}}", "`1` is written twice"),
+        ("{include: [{a: 1, b: 2}, {b: 2, a: 1}]}", "a combination is made twice"),
         ("{axes: {a: [1], A: [2]}}", "`a` and `A` would both be $MATRIX_A"),
         (f"{{axes: {{a: {list(range(17))}, b: {list(range(16))}}}}}", "272 combinations"),
     ],
