@@ -15,6 +15,7 @@ from andon.api.v1.pipelines import ChangeFacts
 from andon.app.templates import Files, origins_of, read_templates
 from andon.app.typed import typed_step
 from andon.domains.pipelines.conditions import MOST_PATHS
+from andon.domains.pipelines.keys import declared
 from andon.domains.pipelines.plan import check_plannable
 from andon.domains.pipelines.rules import branch_name
 from andon.kernel.errors import InvalidDocument
@@ -44,6 +45,8 @@ class Loaded(Struct, frozen=True):
     """What the commit touches; None: not known."""
     trusted: bool = True
     """False: a stranger's or an unreviewed change."""
+    input_digests: Mapping[str, str] = {}
+    """What the files are that jobs declare as their inputs, by path."""
 
 
 class Whole(Struct, frozen=True):
@@ -174,7 +177,17 @@ def load(
         event=event,
         paths=paths,
         trusted=trusted,
+        input_digests=digests_of_inputs(source, repository, commit.sha, own),
     )
+
+
+def digests_of_inputs(
+    source: Source, repository: str, sha: str, own: Definitions
+) -> Mapping[str, str]:
+    """Return what the files are that the jobs of a commit declare as their inputs, by path."""
+    jobs = [own.pipeline.jobs, *(template.jobs for template in own.templates.values())]
+    patterns = [job.inputs for some in jobs for job in some.values() if job.inputs]
+    return declared(patterns, source.digests(repository, sha)) if patterns else {}
 
 
 def _sources_in_force(source: Source, repository: str, adopted: str | None) -> frozenset[str]:

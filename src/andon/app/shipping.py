@@ -112,6 +112,7 @@ def change_spec(
         trusted=loaded.trusted,
         templates=loaded.own.templates,
         origins=loaded.origins,
+        input_digests=dict(loaded.input_digests),
     )
 
 

@@ -87,6 +87,10 @@ class Source(Protocol):
         """
         ...
 
+    def digests(self, repository: str, sha: str) -> Mapping[str, str]:
+        """Return what each file of a commit is, by path: equal for equal content and mode."""
+        ...
+
 
 class ArtifactStore(Protocol):
     """Content-addressed artifacts."""

@@ -110,3 +110,13 @@ class SourceSuite:
         assert source.changed(sample.repository, "0" * 39 + "1", sample.second) is None
         with pytest.raises(NotFound):
             source.changed(sample.repository, sample.first, "0" * 39 + "1")
+
+    def test_digests_tell_content_and_mode_of_every_file(
+        self, source: Source, sample: SourceSample
+    ) -> None:
+        first = source.digests(sample.repository, sample.first)
+        second = source.digests(sample.repository, sample.second)
+        assert sorted(second) == ["bin/run", "greeting.txt", "link"]
+        assert list(first) == ["greeting.txt"]
+        assert first["greeting.txt"] != second["greeting.txt"]
+        assert first == source.digests(sample.repository, sample.first)

@@ -14,7 +14,7 @@ from andon.adapters.git.bare import ensure_bare, locks, remove_locks
 from andon.adapters.git.command import GitFailed, environment, objects, run, sanitised
 from andon.adapters.git.commits import parse_commit
 from andon.adapters.git.locations import git_dir_of, is_remote
-from andon.adapters.git.tree import write_tree
+from andon.adapters.git.tree import entries, write_tree
 from andon.kernel.errors import Conflict, NotFound, Unavailable, UsageError
 from andon.ports import Commit
 
@@ -125,6 +125,18 @@ class GitSource:
         except (Unavailable, UnicodeDecodeError):
             return None
         return tuple(path for path in listing.split("\0") if path)
+
+    def digests(self, repository: str, sha: str) -> Mapping[str, str]:
+        """Return mode and id of each file of a commit, by path.
+
+        Raises:
+            NotFound: No such commit.
+        """
+        git_dir = self._holding(repository, _full(sha))
+        with objects(git_dir) as store:
+            if store.content(f"{sha}^{{commit}}") is None:
+                raise self._no_such_ref(git_dir, repository, sha)
+        return {os.fsdecode(one.name): f"{one.mode:o} {one.sha}" for one in entries(git_dir, sha)}
 
     def _holding(self, repository: str, sha: str) -> Path:
         """Return a git folder that has a commit, if it can be had at all."""

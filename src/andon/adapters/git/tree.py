@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from andon.adapters.filetree import is_safe_name, leads_outside, shown
 from andon.adapters.git.command import Objects, objects
@@ -66,6 +66,24 @@ def write_tree(git_dir: Path, sha: str, into: Path, limits: Limits = LIMITS) -> 
             raise _unwritable(sha, error) from error
 
 
+def entries(git_dir: Path, sha: str, limits: Limits = LIMITS) -> list[Entry]:
+    """Return all files, links and submodules of a commit, with the modes they are written with.
+
+    Raises:
+        StepFailed: The tree cannot be written, either.
+        Unavailable: The repository is damaged.
+    """
+    with objects(git_dir) as source:
+        listed = list(_Checkout(source, sha, b"", limits).entries())
+    return [structs.replace(one, mode=_written(one)) for one in listed]
+
+
+def _written(entry: Entry) -> int:
+    if entry.kind != stat.S_IFREG:
+        return entry.mode
+    return 0o100755 if entry.mode & 0o100 else 0o100644
+
+
 class _Checkout:
     def __init__(self, source: Objects, sha: str, root: bytes, limits: Limits) -> None:
         self._source = source
@@ -76,7 +94,7 @@ class _Checkout:
 
     def write(self) -> None:
         """Write everything, links last: no file can then be written through one."""
-        listed = list(self._entries())
+        listed = list(self.entries())
         links = {entry.name: self._target(entry) for entry in listed if entry.kind == _LINK}
         for name in links:
             if leads_outside(name, links):
@@ -89,7 +107,7 @@ class _Checkout:
         for name, target in links.items():
             os.symlink(target, self._place(name))
 
-    def _entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """Yield all files, links and submodules."""
         ahead = [Entry(stat.S_IFDIR, f"{self._sha}^{{tree}}", b"")]
         count = 0

@@ -62,11 +62,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         """The commit, if this is just what it holds; else the tree."""
         return self.commit.sha if self.clean and self.commit else self.tree
 
-    @property
-    def digests(self) -> dict[str, str]:
-        """What decides whether a job's inputs changed, by path."""
-        return {one.path: f"{one.mode:o} {one.id}" for one in self.files}
-
 
 class WorkingTree:
     """The source of local runs.
@@ -148,6 +143,10 @@ class WorkingTree:
         """Nothing came before what lies here."""
         return None
 
+    def digests(self, repository: str, sha: str) -> Mapping[str, str]:
+        """Return mode and id of each file as it was taken, by path."""
+        return {one.path: f"{one.mode:o} {one.id}" for one in self._snapshot(sha).files}
+
     def sweep(self, keep: Iterable[str]) -> None:
         """Forget what no snapshot but these needs.
 
@@ -208,7 +207,7 @@ class WorkingTree:
     def _contents(self, names: Iterable[str]) -> Iterator[Content]:
         links: dict[bytes, bytes] = {}
         for name in names:
-            if not is_safe_name(os.fsencode(name.rstrip("/"))):
+            if not (is_safe_name(os.fsencode(name.rstrip("/"))) and _is_text(name)):
                 raise StepFailed(
                     f"{shown(os.fsencode(name))} is no name that a work tree can have",
                     hint=f"rename it; no more than {MOST_PARTS} folders deep",
@@ -300,6 +299,10 @@ class WorkingTree:
             if copied != one.size_bytes:
                 self._place(one.id).unlink(missing_ok=True)
                 raise Unavailable(f"what was kept of {one.path} is damaged", hint="run it again")
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def blob_id(data: bytes) -> str:

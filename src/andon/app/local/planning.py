@@ -17,9 +17,9 @@ from andon.api.v1.records import (
     RunSpec,
     RunStatus,
 )
-from andon.app.shipping import Loaded, change_spec, read_whole, slug
+from andon.app.loading import Loaded, digests_of_inputs, read_whole
+from andon.app.shipping import change_spec, slug
 from andon.app.typed import plan_build
-from andon.domains.pipelines.keys import with_keys
 from andon.kernel.errors import NotFound
 from andon.ports import Source
 
@@ -75,14 +75,12 @@ def plan_here(
         policy_revision=taken.sha,
         next_policy=taken.sha,
         next_rules=own,
+        event="manual",
+        input_digests=digests_of_inputs(tree, repository, taken.sha, own),
     )
     change = change_spec(loaded, until=BUILD_ONLY, notify=(), sequence=0)
-    change = structs.replace(change, event="manual")
     plan = narrowed(plan_build(change), change.pipeline_name, names)
-    packed = {pack.job for pack in plan.packs}
-    keyed = with_keys(plan.jobs, taken.digests, packed)
-    name = f"{slug(repository)}-{taken.sha[:12]}"
-    return Planned(change, structs.replace(plan, jobs=keyed), name)
+    return Planned(change, plan, f"{slug(repository)}-{taken.sha[:12]}")
 
 
 def narrowed(plan: BuildPlan, pipeline: str, names: Sequence[str]) -> BuildPlan:
