@@ -115,7 +115,7 @@ def offer(tx: Tx, worker: Object, holding: Sequence[str], now: float) -> Object 
         if job.name not in holding:
             if not job.status.begun:
                 return _lease(tx, job, worker, now)
-            end(tx, job, _lost(f"worker {worker.name} has lost what it knew of it"), now)
+            _give_up(tx, job, f"worker {worker.name} has lost what it knew of it", now)
     if worker.status.drained_by or len(mine) >= worker.spec.at_once:
         return None
     fitting = (job for job in jobs if not job.status.worker and fits(job, worker))
@@ -225,7 +225,7 @@ def lapse(tx: Tx, key: str, since: float, now: float) -> Object | None:
         return _free(tx, job) if job.status.until <= now else job
     if max(job.status.until, since + LEASE_SECONDS) > now:
         return job
-    return end(tx, job, _lost(f"worker {worker} gave no sign for {LEASE_SECONDS:g} s"), now)
+    return _give_up(tx, job, f"worker {worker} gave no sign for {LEASE_SECONDS:g} s", now)
 
 
 def _free(tx: Tx, job: Object) -> Object:
@@ -233,8 +233,11 @@ def _free(tx: Tx, job: Object) -> Object:
     return tx.put_status(job, replace(job.status, worker="", holder="", lease=job.status.lease + 1))
 
 
-def _lost(why: str) -> JobDone:
-    return JobDone(state="interrupted", fault="machine", reason="machine", message=why)
+def _give_up(tx: Tx, job: Object, why: str, now: float) -> Object:
+    """End a job whose worker is lost; should that come back, it hears that its lease is over."""
+    lost = JobDone(state="interrupted", fault="machine", reason="machine", message=why)
+    job = tx.put_status(job, replace(job.status, lease=job.status.lease + 1))
+    return end(tx, job, lost, now)
 
 
 def cancel(tx: Tx, key: str, now: float) -> Object:
