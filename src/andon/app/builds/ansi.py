@@ -24,6 +24,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 """Control characters but the tab, and those that turn the direction of a text around."""
 
 
+_BARE = re.compile(r"[\x00\x01]")
+_CONTROL_BUT_RETURN = re.compile(
+    r"[\x02-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+
+
 class Span(Struct, frozen=True, omit_defaults=True):
     """Text in one style.
 
@@ -169,6 +175,18 @@ def plain(text: str) -> str:
     'nothing'
     """
     return _CONTROL.sub("", _SEQUENCE.sub("", text))
+
+
+def colored(text: str) -> str:
+    r"""Return text that a terminal may be shown: of its sequences only colours stay.
+
+    >>> colored("\x1b[2J\x1b[31mred\x1b[0m\r\x1b]0;title\x07")
+    '\x1b[31mred\x1b[0m\r'
+    """
+    kept = _SEQUENCE.sub(
+        lambda one: "" if one["sgr"] is None else f"\x00{one['sgr']}\x01", _BARE.sub("", text)
+    )
+    return _CONTROL_BUT_RETURN.sub("", kept).replace("\x00", "\x1b[").replace("\x01", "m")
 
 
 def overwritten(line: str) -> str:

@@ -57,7 +57,7 @@ class Builds:
 
     async def raw(self, run: str, *, step: str, offset: int) -> AsyncIterator[bytes]:
         """Return a step's log as it is, piece by piece."""
-        return self._logs.raw(await self._find(run, step), offset)
+        return await self._logs.raw(await self._find(run, step), offset)
 
     async def _find(self, run: str, step: str) -> FoundLog:
         return await self._store.read(lambda tx: find_log(tx, run, step))

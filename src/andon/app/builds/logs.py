@@ -162,13 +162,18 @@ class Logs:
         }
 
     async def raw(self, log: FoundLog, offset: int = 0) -> AsyncIterator[bytes]:
-        """Yield a log as it is, from an offset on."""
-        while True:
-            piece = await self._piece(log, offset)
-            if not piece:
-                return
-            offset += len(piece)
+        """Return a log as it is, piece by piece, from an offset on.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return self._rest(log, offset, await self._piece(log, offset))
+
+    async def _rest(self, log: FoundLog, offset: int, piece: bytes | None) -> AsyncIterator[bytes]:
+        while piece:
             yield piece
+            offset += len(piece)
+            piece = await self._piece(log, offset)
 
     # --- inside ----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from andon.cli.commands import pipeline_feedback
 from andon.cli.commands.validate import explain
 from andon.cli.output import faint, say, show, strong
 from andon.cli.root import flags
@@ -25,6 +26,9 @@ FILE = "andon.yaml"
 @click.group()
 def command() -> None:
     """Show what the Pipeline comes to, and what is wrong with it; no control plane is needed."""
+
+
+command.add_command(pipeline_feedback.command)
 
 
 @command.command("show")

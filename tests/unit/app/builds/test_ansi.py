@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from andon.app.builds.ansi import COLORS, Styles, overwritten, plain, spans
+from andon.app.builds.ansi import COLORS, Styles, colored, overwritten, plain, spans
 from andon.testing.built import HOSTILE
 
 WORDS = re.compile(
@@ -89,3 +89,9 @@ def test_a_line_that_was_written_over_shows_its_last_state() -> None:
 
 def test_lines_of_a_text_stay_lines_whatever_is_cut_off() -> None:
     assert plain("a \x1b]0;never ends\nb \x1b[31\nc").count("\n") == 2
+
+
+def test_a_terminal_is_shown_colours_and_nothing_that_does_anything() -> None:
+    assert colored("\x1b[1;31mno\x1b[0m\tgood\r\n") == "\x1b[1;31mno\x1b[0m\tgood\r\n"
+    assert colored(HOSTILE) == '<img src="x" onerror="document.title=1"><b>bold?</b> &amp;'
+    assert colored("\x00[2J\x01\x1b[2J\x1b]52;c;aGk=\x07\x9b2J\x08") == "[2J2J"

@@ -177,14 +177,16 @@ async def test_a_search_for_one_letter_is_refused(folder: LogFolder) -> None:
 async def test_a_step_that_ended_without_a_log_has_none(folder: LogFolder) -> None:
     with pytest.raises(NotFound):
         await Logs(folder.read).lines(LOG, 0, 10)
+    with pytest.raises(NotFound):
+        await Logs(folder.read).raw(LOG)
 
 
 async def test_a_download_is_the_log_byte_by_byte_from_any_offset(folder: LogFolder) -> None:
     data = random.Random(7).randbytes(2_000_000)
     folder.write("a.log", data)
     logs = Logs(folder.read)
-    assert b"".join([piece async for piece in logs.raw(LOG)]) == data
-    assert b"".join([piece async for piece in logs.raw(LOG, 1_999_990)]) == data[-10:]
+    assert b"".join([piece async for piece in await logs.raw(LOG)]) == data
+    assert b"".join([piece async for piece in await logs.raw(LOG, 1_999_990)]) == data[-10:]
 
 
 async def test_a_hundred_megabytes_are_looked_at_without_reading_them_again(
