@@ -15,7 +15,7 @@ import pytest
 from api_world import World
 
 from andon.client import Andon
-from andon.kernel.errors import Denied, Fenced, NotFound
+from andon.kernel.errors import Denied, Fenced, NotFound, UsageError
 
 PIPELINE = """\
 apiVersion: andon/v1
@@ -265,6 +265,20 @@ def test_worker_may_answer_for_its_own_lease_and_nothing_else(
     with pytest.raises(Fenced):
         andon.work_log(job, b"too late", {}, lease=lease)
     world.until(lambda: step(world, run)["state"] == "passed")
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "x" * 9000, "job-none", "\U0001f9e8", " "])
+def test_jobs_and_blobs_that_nobody_has_are_not_found(world: World, token: str, name: str) -> None:
+    andon = Andon(world.url, token=token)
+    for ask in (
+        lambda: andon.work_beat(name, lease=1),
+        lambda: andon.work_begin(name, lease=1),
+        lambda: b"".join(andon.work_piece(name, name, lease=1)),
+        lambda: andon.work_blob(name, name, b"x", {}, lease=1, size_bytes=1),
+        lambda: andon.work_end(name, lease=1, outcome="no outcome"),
+    ):
+        with pytest.raises((NotFound, UsageError)):
+            ask()
 
 
 def _offer(andon: Andon, name: str) -> dict[str, Any] | None:

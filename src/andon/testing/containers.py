@@ -39,7 +39,7 @@ _LEFT_OUT = (
 
 def can_run() -> bool:
     """Say whether an engine can be started here."""
-    programs = all(map(shutil.which, ("dockerd", "docker", "busybox")))
+    programs = all(map(shutil.which, ("dockerd", "docker", "docker-init", "busybox")))
     return programs and os.geteuid() == 0
 
 
@@ -85,6 +85,12 @@ def running_engine() -> Iterator[RunningEngine]:
                 *("--data-root", str(folder / "data"), "--exec-root", str(folder / "run")),
                 *("--host", f"unix://{socket_path}", "--pidfile", str(folder / "pid")),
                 *("--bridge", "none", "--iptables=false", "--ip-forward=false"),
+                *(
+                    "--containerd-namespace",
+                    "andon",
+                    "--containerd-plugins-namespace",
+                    "andon-plugins",
+                ),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
