@@ -33,7 +33,7 @@ def test_what_is_allowed(source: str) -> None:
     [
         ("", "is empty"),
         ("change.branch ==", "not CEL, at character 17"),
-        ("change.brnach == 'x'", "`change` has no `brnach`"),
+        ("change.brunch == 'x'", "`change` has no `brunch`"),
         ("matrix.python", "`matrix` has no `python`"),
         ("params.a", "nothing is called `params`"),
         ("env.HOME", "nothing is called `env`"),

@@ -45,7 +45,7 @@ def said(spec: str, *more: str) -> str:
         ("{steps: [{run: x, with: {a: 1}}]}", "`with` belongs to `uses`"),
         ("{run: x, stage: tset}", "f:7:27: spec.jobs.unit.stage: no stage is called `tset`"),
         ("{run: x, needs: [untt]}", "spec.jobs.unit.needs[0]: no job is called `untt`"),
-        ("{run: x, if: change.brnch}", "f:7:24: spec.jobs.unit.if: `change` has no `brnch`"),
+        ("{run: x, if: change.brunch}", "f:7:24: spec.jobs.unit.if: `change` has no `brunch`"),
         ("{run: x, if: '${{ true }}'}", "`if` is an expression as it stands"),
         ("{run: x, env: {A: '${{ params.a }}'}}", "nothing is called `params` here"),
         ("{run: x, env: {A: '${{ a'}}", "`${{` is not closed"),
