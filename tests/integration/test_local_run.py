@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from tests.integration.local_world import Here, alive, steps, until
+from local_world import Here, alive, steps, until
 
 
 @pytest.fixture

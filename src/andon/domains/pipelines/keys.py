@@ -96,7 +96,7 @@ class _Keys:
         inputs = self._digest_of(job.inputs)
         if not inputs or not all(key for _, key in needs):
             return ""
-        says = structs.replace(job, **_SAYS_NOTHING)
+        says = _as_stored(structs.replace(job, **_SAYS_NOTHING))
         return sha256(msgspec.json.encode((says, inputs, needs), order="deterministic"))
 
     def _may_be_reused(self, job: JobPlan) -> bool:
@@ -112,3 +112,8 @@ class _Keys:
             complete = all(any(matches(one, path) for path, _ in found) for one in patterns)
             self._inputs[patterns] = sha256(msgspec.json.encode(found)) if complete else ""
         return self._inputs[patterns]
+
+
+def _as_stored(job: JobPlan) -> JobPlan:
+    """Return a plan as it comes out of a database: a default of 600 is 600.0 there."""
+    return msgspec.json.decode(msgspec.json.encode(job), type=JobPlan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import structs
 
 from andon.api.v1.records import JobPlan, SecretRef
@@ -74,3 +75,8 @@ def test_jobs_that_need_each_other_have_none() -> None:
 
 def test_only_declared_files_are_kept() -> None:
     assert declared([("src/*.py",), ("README.md",)], FILES | {"x": "1"}) == FILES
+
+
+def test_a_plan_that_was_stored_has_the_same_key() -> None:
+    stored = msgspec.json.decode(msgspec.json.encode(UNIT), type=JobPlan)
+    assert key(stored) == key(UNIT)
