@@ -91,9 +91,9 @@ class World:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", message)
 
-    def up(self, port: int = 0) -> None:
+    def up(self, port: int = 0, *words: str) -> None:
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "andon", "up", "--port", str(port)]
+            command = [sys.executable, "-m", "andon", "up", "--port", str(port), *words]
             self._process = subprocess.Popen(
                 [*command, "--state", self.state],
                 cwd=self.repository,

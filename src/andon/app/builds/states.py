@@ -41,7 +41,7 @@ def repository(tx: Tx, name: str) -> answers.RepositoryRow:
     return {
         "name": name,
         "location": changes[0].spec.repository,
-        "state": _last_decided(tx, [one for one in changes if deployable(one)]),
+        "state": _last_decided(tx, _of_trunk(changes)),
         "badge": f"/badge/{name}.svg",
         "branches": [_branch(tx, one) for one in list(newest.values())[:MOST_BRANCHES]],
     }
@@ -53,8 +53,14 @@ def state_of(tx: Tx, name: str) -> answers.BuildState:
     changes = changes_of(tx, repo) if repo else []
     if len({one.spec.repository for one in changes}) > 1:
         return "unknown"  # Two repositories of one name: nobody knows which is meant.
-    wanted = [one for one in changes if (one.spec.ref == ref if ref else deployable(one))]
+    wanted = [one for one in changes if one.spec.ref == ref] if ref else _of_trunk(changes)
     return _last_decided(tx, wanted)
+
+
+def _of_trunk(changes: list[Object]) -> list[Object]:
+    """Return what may be deployed; where all is only built, what nobody merely proposes."""
+    found = [one for one in changes if deployable(one)]
+    return found or [one for one in changes if one.spec.event != "pull-request"]
 
 
 def _last_decided(tx: Tx, changes: list[Object]) -> answers.BuildState:

@@ -166,6 +166,17 @@ async def test_a_branch_stands_as_its_newest_build_and_a_badge_as_its_last_verdi
     assert [one["name"] for one in await builds.repositories()] == ["shop"]
 
 
+async def test_what_is_only_built_has_a_badge_and_what_is_only_proposed_has_none(
+    store: Store, builds: Builds
+) -> None:
+    await put_change(store, 1, proposed=True)
+    await put_build(store, 1)
+    await put_change(store, 2, proposed=True, event="pull-request", ref="topic")
+    await put_build(store, 2, phase="Failed")
+    assert await builds.state_of("shop") == "passing"
+    assert await builds.state_of("shop/topic") == "failing"
+
+
 async def test_of_two_repositories_with_one_name_nobody_knows_which_is_meant(
     store: Store, builds: Builds
 ) -> None:
