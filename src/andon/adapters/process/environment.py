@@ -10,6 +10,8 @@ from andon.api.v1.actions import RunJob
 PortOf = Callable[[str, str], int]
 """Gateway port of (environment, service)."""
 
+_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
+"""Files with the authorities that this machine trusts: without them no registry behind a proxy is."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -18,6 +20,7 @@ def base() -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", _DEFAULT_PATH),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
+        **{name: os.environ[name] for name in _CERTIFICATES if name in os.environ},
         "PYTHONUNBUFFERED": "1",  # Last words must be in the log when a process is killed.
     }
 
