@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from andon.cli.init.folder import Folder
 from andon.cli.init.languages import SERVE_FILES, Recipe, read_recipe
+from andon.cli.init.pytest_suite import PytestSuite
 
 _HEALTH = re.compile(r"""["'`](/(?:healthz|health|ready|readyz|livez|ping|status))["'`]""")
 _MAX_SERVICES = 10
@@ -23,6 +24,7 @@ class ServiceFindings(Struct, frozen=True, kw_only=True):
     language: str
     build: str
     test: str
+    suite: PytestSuite | None
     command: tuple[str, ...]
     health_path: str
     network: bool
@@ -102,6 +104,7 @@ def _finish(name: str, path: str, recipe: Recipe) -> ServiceFindings:
         language=recipe.language,
         build=recipe.build,
         test=recipe.test,
+        suite=recipe.suite,
         command=recipe.command or SERVE_FILES,
         health_path=health[1] if health and recipe.command else "/",
         network=recipe.network,

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from andon.cli.init.folder import Folder
+from andon.cli.init.pytest_suite import RUN, PytestSuite, read_pytest_suite
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -21,6 +22,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     language: str
     build: str = ""
     test: str = ""
+    suite: PytestSuite | None = None
+    """How the tests are run, where it is pytest that runs them; `test` is then what is run."""
     command: tuple[str, ...] = ()
     network: bool = False
     """Build and test fetch dependencies."""
@@ -49,17 +52,14 @@ def python(folder: Folder) -> Recipe | None:
     if not (project or setup or requirements or python_files or entry):
         return None
     wanted = _python_install(project, setup, requirements)
-    uses_pytest = (
-        bool(re.search(r"\bpytest\b", project + setup + requirements))
-        or folder.first("pytest.ini", "conftest.py") is not None
-        or folder.enter("tests").first("conftest.py") is not None
-    )
+    suite = read_pytest_suite(folder, _source_folder(folder))
     return Recipe(
         language="Python",
         build=f"{_PYTHON_INSTALL} {wanted}" if wanted else "",
-        test=_python_test(folder, wanted, uses_pytest),
+        test=RUN if suite else _python_test(folder, wanted),
+        suite=suite,
         command=_python_command(folder, entry, requirements + project + setup, bool(wanted)),
-        network=bool(wanted) or uses_pytest,
+        network=bool(wanted) or suite is not None,
         source=_python_source(folder, entry),
     )
 
@@ -89,16 +89,13 @@ def _python_install(project: str, setup: str, requirements: str) -> str:
     return "." if listed or "install_requires" in setup else ""
 
 
-def _python_test(folder: Folder, wanted: str, uses_pytest: bool) -> str:
+def _python_test(folder: Folder, wanted: str) -> str:
     places = {name: folder.enter(name) for name in ("tests", "test")} | {"": folder}
     place = next((name for name, inside in places.items() if _tests_in(inside)), None)
-    if place is None and not uses_pytest:
+    if place is None:
         return ""
-    if uses_pytest:
-        install = f"{_PYTHON_INSTALL} {wanted} pytest".replace("  ", " ")
-        return f"{install}\n{_python_path(folder, True)}python3 -m pytest -q"
     start = f" -s {place}" if place and not places[place].has("__init__.py") else ""
-    if not any(name.startswith("test") for name in _tests_in(places[place or ""])):
+    if not any(name.startswith("test") for name in _tests_in(places[place])):
         start += " -p '*_test.py'"
     run = f"{_python_path(folder, bool(wanted))}python3 -m unittest discover{start}"
     return f"{_PYTHON_INSTALL} {wanted}\n{run}" if wanted else run
@@ -110,9 +107,14 @@ def _tests_in(folder: Folder) -> list[str]:
 
 def _python_path(folder: Folder, installed: bool) -> str:
     """Return the assignment before a command that makes dependencies and `src` importable."""
-    source = any(folder.enter("src").enter(name).files() for name in folder.enter("src").folders())
-    paths = ([".deps", "."] if installed else []) + (["src"] if source else [])
+    source = _source_folder(folder)
+    paths = ([".deps", "."] if installed else []) + ([source] if source else [])
     return f"PYTHONPATH={':'.join(paths)} " if paths else ""
+
+
+def _source_folder(folder: Folder) -> str:
+    inside = folder.enter("src")
+    return "src" if any(inside.enter(name).files() for name in inside.folders()) else ""
 
 
 def _python_command(
@@ -241,6 +243,7 @@ def read_recipe(folder: Folder) -> Recipe | None:
         language=found.language,
         build="make build" if "build" in targets else found.build,
         test="make test" if "test" in targets else found.test,
+        suite=None if "test" in targets else found.suite,
         command=command,
         network=found.network or bool(targets & {"build", "test"}),
         source=found.source or _text_of(folder, command),

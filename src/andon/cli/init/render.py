@@ -7,6 +7,7 @@ import re
 import textwrap
 
 from andon.cli.init.inspect_folder import Findings, ServiceFindings
+from andon.cli.init.pytest_suite import JUNIT, RUN, PytestSuite
 
 _HEAD = """\
 # How {name} goes from a commit to production. Check this file: andon validate
@@ -125,7 +126,9 @@ def _pipeline(findings: Findings) -> str:
 def _jobs(service: ServiceFindings, findings: Findings) -> str:
     test, build = _job_name("test", service, findings), _job_name("build", service, findings)
     written = ""
-    if service.test:
+    if service.suite:
+        written += _pytest_job(test, service.suite, service)
+    elif service.test:
         written += _job(test, service.test, service, ())
     if service.build:
         written += _job(build, service.build, service, (test,) if service.test else ())
@@ -144,6 +147,39 @@ def _job(name: str, run: str, service: ServiceFindings, needs: tuple[str, ...]) 
     if service.network:
         lines.append("  network: true # may fetch dependencies")
     return textwrap.indent("\n".join(lines) + "\n", "    ")
+
+
+_PYTEST = """\
+{name}:
+  steps:
+    # A virtual environment of its own; it is kept while the files of requirements are the same.
+    - uses: python
+      with:
+{wanted}\
+        run: {run}
+  reports:
+    junit: [{report}]
+  network: true # may fetch dependencies
+"""
+
+
+def _pytest_job(name: str, suite: PytestSuite, service: ServiceFindings) -> str:
+    inside = "" if service.path == "." else f"{service.path}/"
+    files = [f"{inside}{file}" for file in suite.requirements]
+    packages = [
+        f"./{service.path}{one[1:]}" if inside and one.startswith(".") else one
+        for one in suite.packages
+    ]
+    wanted = ""
+    for field, words in (("requirements", files), ("packages", packages)):
+        if words:
+            wanted += f"        {field}: [{', '.join(map(_quoted, words))}]\n"
+    enter = f"cd {service.path} && " if inside else ""
+    path = f"PYTHONPATH={suite.source} " if suite.source else ""
+    text = _PYTEST.format(
+        name=name, wanted=wanted, run=_quoted(f"{enter}{path}{RUN}"), report=f"{inside}{JUNIT}"
+    )
+    return textwrap.indent(text, "    ")
 
 
 def _service(service: ServiceFindings, findings: Findings) -> str:
