@@ -13,6 +13,8 @@ from andon.api.v1.records import TERMINAL, BuildPlan, Object
 from andon.ports.store import Tx
 
 KEPT_RUNS = 20
+_LAST = 5
+"""The last Run, the one of its jobs that nothing waits for, and what was left over before it."""
 _SLACK = 10
 """So many more there may be before they are looked through."""
 _BELONGS = ("Evidence", "Artifact", "Cancellation")
@@ -20,7 +22,7 @@ _BELONGS = ("Evidence", "Artifact", "Cancellation")
 
 def left_over(tx: Tx) -> Object | None:
     """Return the newest Run that has not ended: its process did."""
-    runs = tx.list(Selector(kind="Run"), limit=2, newest_first=True)
+    runs = tx.list(Selector(kind="Run"), limit=_LAST, newest_first=True)
     return next((run for run in runs if run.status.phase not in TERMINAL), None)
 
 
