@@ -316,6 +316,8 @@ class BuildPlan(Record, kw_only=True, frozen=True, dict=True):
     cancel_older: bool = False
     """End older Runs of the same ``concurrency``; else wait for them."""
     quarantine: tuple[Quarantine, ...] = ()
+    flake_budget_ratio: float = 0.02
+    """Share of Runs that may pass only on another attempt."""
     later_for: str = ""
     """The Run whose non-blocking jobs these are; empty: this is the Run that has the verdict."""
     given: dict[str, str] = {}

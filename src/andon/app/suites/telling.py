@@ -9,6 +9,7 @@ from andon.api.v1 import answers
 from andon.api.v1.pipelines import PipelineSpec
 from andon.app.suites.reading import GetBlob, Reports, covered, find
 from andon.domains.pipelines import flakes
+from andon.domains.pipelines.flake_budget import budget
 from andon.domains.pipelines.history import (
     History,
     Story,
@@ -116,7 +117,7 @@ def _pyramid(history: History) -> list[answers.PyramidFloor]:
 
 def _budget(found: Reports, history: History, ratio: float, window: int) -> answers.FlakeBudget:
     flaky = [run for run in found.runs if run in history.flaky_runs or run in found.retried]
-    stands = flakes.budget(len(flaky), len(found.runs), ratio, window)
+    stands = budget(len(flaky), len(found.runs), ratio, window)
     return {
         "state": stands.state,
         "runs": stands.runs,

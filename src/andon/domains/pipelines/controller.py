@@ -22,7 +22,7 @@ from andon.api.v1.records import (
 )
 from andon.domains.line import cancellation, events
 from andon.domains.line.turn import TRYING_AGAIN, describe_failure
-from andon.domains.pipelines import consent, groups, later, results
+from andon.domains.pipelines import consent, flake_budget, groups, later, results
 from andon.domains.pipelines.claims import WELL, find, pass_on
 from andon.domains.pipelines.jobs import Jobs
 from andon.domains.pipelines.plan import LETS_ON
@@ -49,6 +49,7 @@ class BuildController:
             **consent.selectors(obj),
             **later.selectors(obj),
             **results.selectors(obj),
+            **flake_budget.selectors(obj),
         }
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
@@ -112,6 +113,8 @@ class _Build(Jobs):
         elif self.spec.schedule:
             cause = f"run/{self.run}/queued"
         self.events.append(events.run_started(self.run, self.stream, self.spec.change, cause))
+        if flaky := flake_budget.earlier(self.view):
+            self.memory["flakes"] = flaky
         self.skip_by_rule()
         self.reuse_results()
 
@@ -233,9 +236,16 @@ class _Build(Jobs):
         elif not self._something_passed():
             self._finish_skipped()
         else:
-            self._finish("Succeeded", "Built", "", "success")
+            self._finish("Succeeded", "Built", self._told_of_flakes(), "success")
             if self.layout.later:
                 self.create.append(later.plan_later(self.view.object, self.layout, self.rows()))
+
+    def _told_of_flakes(self) -> str:
+        flaky = flake_budget.flaky_in(self.rows().values())
+        before: list[int] = self.memory.get("flakes", [])
+        made, said = flake_budget.told(self.view.object, flaky, before, self.now)
+        self.create += [made] if made is not None else []
+        return said
 
     def _nothing_passed(self) -> bool:
         """Say whether all jobs have ended and none has passed, so that there is nothing to pack."""

@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from msgspec import Struct
 
@@ -40,28 +39,6 @@ class Flake(Struct, frozen=True, kw_only=True):
     low: float
     high: float
     proven: bool = True
-
-
-class Budget(Struct, frozen=True, kw_only=True):
-    """Whether more Runs than agreed pass only on another attempt.
-
-    Args:
-        state: ``exhausted`` once there are more than ``allowed``.
-        runs: Runs that were looked at.
-        flaky: Those that passed only on another attempt.
-        allowed: So many are, among ``window``.
-        window: The number of Runs that the budget is meant for.
-        low: Lower bound of the true share.
-        high: Upper bound.
-    """
-
-    state: Literal["healthy", "exhausted"]
-    runs: int
-    flaky: int
-    allowed: int
-    window: int
-    low: float
-    high: float
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -96,31 +73,6 @@ def _flake(story: Story) -> Flake:
     low, high = exact_interval(story.flaky, story.commits)
     rate = story.flaky / story.commits
     return Flake(story=story, rate=rate, low=low, high=high, proven=story.flaky > 0)
-
-
-def budget(flaky: int, runs: int, ratio: float, window: int) -> Budget:
-    """Say how a flake budget stands.
-
-    Args:
-        flaky: Runs that passed only on another attempt.
-        runs: All that were looked at, at most ``window``.
-        ratio: The share that is agreed.
-        window: Number of Runs it is meant for; at least one of them may be flaky unless the ratio is 0.
-
-    >>> budget(2, 60, 0.02, 100).state, budget(3, 60, 0.02, 100).state, budget(1, 9, 0.0, 100).state
-    ('healthy', 'exhausted', 'exhausted')
-    """
-    allowed = max(1, math.floor(ratio * window + 1e-9)) if ratio > 0 else 0
-    low, high = exact_interval(flaky, runs)
-    return Budget(
-        state="exhausted" if flaky > allowed else "healthy",
-        runs=runs,
-        flaky=flaky,
-        allowed=allowed,
-        window=window,
-        low=low,
-        high=high,
-    )
 
 
 def kept(quarantine: Sequence[Quarantine], stories: Sequence[Story], now: float) -> list[Kept]:

@@ -55,6 +55,7 @@ def build_planner(typed: Typed = no_typed_steps) -> BuildPlanner:
             concurrency=word,
             cancel_older=group is not None and group.when_busy == "cancel-older",
             quarantine=change.pipeline.quarantine,
+            flake_budget_ratio=change.pipeline.flake_budget_ratio,
         )
 
     return plan

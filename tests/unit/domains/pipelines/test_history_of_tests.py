@@ -6,7 +6,8 @@ import yaml
 
 from andon.api.v1.actions import CaseDone
 from andon.api.v1.pipelines import Quarantine
-from andon.domains.pipelines.flakes import budget, flakiest, kept, suggestion
+from andon.domains.pipelines.flake_budget import budget
+from andon.domains.pipelines.flakes import flakiest, kept, suggestion
 from andon.domains.pipelines.history import (
     CURRENT_COMMITS,
     History,
