@@ -78,6 +78,7 @@ class TestLocalRun(ExecutorSuite, FilesSuite, ContainmentSuite):
     """As `andon run` does it: no agent, no control groups."""
 
     measures_memory = False
+    limits_processes = False
 
     @pytest.fixture
     async def bench(self, tmp_path: Path) -> AsyncIterator[Local]:

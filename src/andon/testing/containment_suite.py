@@ -27,6 +27,9 @@ _HOPPER = 'sleep 0.02; [ "$1" = 0 ] || setsid sh hop.sh $(($1 - 1)) & sleep "$2"
 class ContainmentSuite:
     """The contract. A subclass provides the fixture ``bench``."""
 
+    limits_processes = True
+    """Whether one job can have only so many; a few hundred are enough for the test."""
+
     @abstractmethod
     def bench(self) -> Bench:
         """Return the executor under test."""
@@ -79,9 +82,11 @@ class ContainmentSuite:
         assert (await neighbour).state == "passed"
 
     async def test_forks_have_an_end(self, bench: Bench) -> None:
-        script = "i=0; while [ $i -lt 5000 ]; do sleep 60 & i=$((i+1)); done"
+        most = 5000 if self.limits_processes else 300
+        script = f"i=0; while [ $i -lt {most} ]; do sleep 60 & i=$((i+1)); done"
         done = await run(bench, plan(script, timeout_seconds=20))
-        assert (done.state, done.fault) == ("failed", "change")
+        if self.limits_processes:
+            assert (done.state, done.fault) == ("failed", "change")
         await self._nothing_is_noticed(bench)
 
     async def test_binary_output_is_kept_as_it_is(self, bench: Bench) -> None:

@@ -37,7 +37,7 @@ from andon.adapters.process.records import (
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.steps import read_note, read_steps
-from andon.adapters.process.strays import end_strays
+from andon.adapters.process.strays import end_strays, reap_orphans
 from andon.adapters.process.usage import of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.adapters.process.watching import Watching, places
@@ -284,8 +284,10 @@ class JobRunner:
         await record.group.kill()
         if masking is not None:
             await masking.end()
-        if self._alone is not None and len(self._tasks) == 1:
-            await end_strays()
+        if self._alone is not None:
+            if len(self._tasks) == 1:
+                await end_strays()
+            reap_orphans()
         if watched is not None:
             used = used.at_least(watched.usage)
         ended = structs.replace(ended, usage=used, filled=await self._filled(record, ended))

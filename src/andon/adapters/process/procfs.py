@@ -44,6 +44,12 @@ def identify(pid: int) -> ProcessId | None:
     return ProcessId(pid, int(fields[19]))
 
 
+def is_zombie(pid: int) -> bool:
+    """Say whether a process has ended, and nobody has asked how."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] == b"Z"
+
+
 def boot_id() -> str:
     """Tell this start of the machine from all others."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -122,19 +128,34 @@ def children(pid: int) -> list[int]:
     """Return the children of a process, those that ended and wait to be seen included."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
-        lists = [_read(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+        lists = [_children_of(pid, thread) for thread in threads]
     except OSError:
         return []
     return [int(word) for words in lists for word in words.split()]
 
 
 def own_children() -> list[int]:
-    """Return what the main thread started, and the orphans that came to this process."""
+    """Return what the main thread started, and the orphans that came to this process.
+
+    While some end, the kernel may leave out others (proc(5), ``children``): what it says twice counts.
+    """
+    before, now = None, _own_children()
+    while now != before:
+        before, now = now, _own_children()
+    return [int(word) for word in now.split()]
+
+
+def _own_children() -> bytes:
     me = os.getpid()
     try:
-        return [int(word) for word in _read(f"/proc/{me}/task/{me}/children").split()]
+        return _children_of(me, str(me))
     except OSError:
-        return []
+        return b""
+
+
+def _children_of(pid: int, thread: str) -> bytes:
+    with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+        return file.read()  # The kernel tells a page at a time, and there may be thousands.
 
 
 def with_descendants(pids: Iterable[int]) -> set[int]:
