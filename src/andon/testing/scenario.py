@@ -39,6 +39,7 @@ from andon.testing.world import Fault, World
 
 LONGEST_WAIT_SECONDS = 3600.0
 PERSON, APPROVER = "ada", "bob"
+FACTS = ("ref", "event", "paths", "trusted")
 
 Item = Mapping[str, Any]
 
@@ -164,7 +165,8 @@ class Scenario:
         for service in definitions.services:
             text = item.get("content", {}).get(service, label)
             self.line.world.contents[service, sha] = text
-        change = self.line.ship(definitions, sha, label, until=item.get("until", ""))
+        facts = {name: item[name] for name in FACTS if name in item}
+        change = self.line.ship(definitions, sha, label, until=item.get("until", ""), facts=facts)
         self.labels[change.name] = label if change.name.count("-") == 1 else f"{label}-again"
 
     def _wait(self, what: Any, item: Item) -> str | None:
@@ -258,7 +260,11 @@ class Scenario:
         change = self._change(label)
         self.line.command(
             lambda tx, turns, now: command(
-                tx, turns, change, item["in"], asked=asked, reason="seen", now=now
+                *(tx, turns, change, item.get("in", "")),
+                asked=asked,
+                reason="seen",
+                now=now,
+                job=item.get("job", ""),
             )
         )
 
@@ -303,7 +309,8 @@ class Scenario:
 
     def _named(self, text: str) -> str:
         for name, label in sorted(self.labels.items(), key=lambda pair: -len(pair[1])):
-            text = re.sub(rf"(?<![\w-]){re.escape(label)}$|(?<=-){re.escape(label)}$", name, text)
+            label = re.escape(label)
+            text = re.sub(rf"(?<![\w-]){label}$|(?<=-){label}(?=$|-later$)", name, text)
         if text.startswith("rotation-"):
             runs = self.line.look(lambda tx: tx.list(Selector(kind="Run")))
             text = next((run.name for run in runs if self.told(run.name) == text), text)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from andon.api.project import Definitions
@@ -140,8 +141,24 @@ class SimulatedLine:
         self.turns = Turns(self._controllers, SeededRandomness(7 + self._starts))
         self.start()
 
-    def ship(self, definitions: Definitions, sha: str, message: str, *, until: str = "") -> Object:
-        """Put a commit on the line, with itself as policy unless an earlier one was adopted."""
+    def ship(
+        self,
+        definitions: Definitions,
+        sha: str,
+        message: str,
+        *,
+        until: str = "",
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Object:
+        """Put a commit on the line, with itself as policy unless an earlier one was adopted.
+
+        Args:
+            definitions: What it says.
+            sha: Its id.
+            message: Of the commit.
+            until: Environment to stop after.
+            facts: What else is known of it: ``ref``, ``event``, ``paths``, ``trusted``.
+        """
         self.world.messages[sha] = message
         self.policies[sha] = definitions
         setting = shipping.policy_setting(REPOSITORY)
@@ -149,7 +166,7 @@ class SimulatedLine:
         loaded = shipping.Loaded(
             commit=Commit(sha=sha, author=AUTHOR, message=message, committed_at=self.clock.now()),
             repository=REPOSITORY,
-            ref="main",
+            **{"ref": "main", **facts},
             own=definitions,
             policy=self.policies[revision],
             policy_revision=revision,

@@ -51,6 +51,8 @@ class Fault(Struct, frozen=True, kw_only=True):
         seconds: How long the action takes, for ``slow``.
         times: Strike so often, then no more; 0: always.
         machine: The machine's fault, not the change's.
+        reason: Why a job failed, as ``retry`` names it.
+        tests: Ids of the tests that failed, of one more that passed.
     """
 
     kind: str
@@ -62,6 +64,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     times: int = 0
     machine: bool = False
+    reason: str = "failure"
+    tests: tuple[str, ...] = ()
 
 
 class Arm(Struct, kw_only=True):
@@ -224,8 +228,16 @@ class World:
             return actions.JobDone(state="passed", exit_code=0, seconds=1.0, log=log)
         if fault.machine:
             return actions.JobDone(state="interrupted", fault="machine", message="killed", log=log)
+        failures = tuple(actions.CaseDone(id=name, state="failed") for name in fault.tests)
+        tests = actions.TestsDone(passed=1, failed=len(failures), failures=failures)
         return actions.JobDone(
-            state="failed", fault="change", exit_code=1, message="exit code 1", log=log
+            state="failed",
+            fault="change",
+            exit_code=1,
+            message="exit code 1",
+            log=log,
+            reason=fault.reason,
+            tests=tests if failures else None,
         )
 
     def _pack(self, action: actions.PackArtifact, key: str) -> actions.ArtifactPacked:

@@ -29,10 +29,10 @@ def wakes(changed: Object) -> tuple[Selector, ...]:
 
 
 def ahead(view: View) -> Object | None:
-    """Return a Run that has not ended and goes first: it has begun, or it came earlier."""
-    mine = view.object.uid
+    """Return a Run that has not ended and goes first: it has begun, or its Change came earlier."""
+    mine = view.object
     for one in _group(view):
-        goes_first = one.uid < mine or (one.uid != mine and one.status.started_at)
+        goes_first = _order(one) < _order(mine) or (one.uid != mine.uid and one.status.started_at)
         if one.status.phase not in TERMINAL and goes_first:
             return one
     return None
@@ -43,9 +43,14 @@ def superseded_by(view: View) -> Object | None:
     later = [
         one
         for one in _group(view)
-        if one.uid > view.object.uid and one.spec.build.cancel_older and not _withdrawn(one)
+        if _order(one) > _order(view.object) and one.spec.build.cancel_older and not _withdrawn(one)
     ]
-    return later[-1] if later else None
+    return max(later, key=_order, default=None)
+
+
+def _order(run: Object) -> tuple[int, float, str]:
+    """Order Runs as their Changes came: turns may be taken in another order."""
+    return run.spec.sequence, run.created_at, run.uid
 
 
 def _withdrawn(run: Object) -> bool:
