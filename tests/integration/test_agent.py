@@ -23,6 +23,7 @@ from andon.api.v1.actions import (
     RetireReplicas,
 )
 from andon.api.v1.definitions import Health, Resources
+from andon.api.v1.records import BesidePlan, StepPlan
 from andon.kernel.errors import Conflict, Fenced, NotFound, StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.target_suite import SERVER, TargetSuite, deployment, get
@@ -160,6 +161,25 @@ async def test_job_outlives_a_killed_agent_and_is_taken_up_again(agent):
     assert job.key == "r1/1/unit/0"
     (agent.work_tree("r1/1/unit/0") / "go").touch()
     assert ((await running).state, (await running).exit_code) == ("failed", 4)
+
+
+async def test_steps_and_services_of_a_job_outlive_a_killed_agent(agent):
+    steps = (
+        StepPlan(name="wait", run="until test -e go; do sleep 0.02; done"),
+        StepPlan(name="fail", run="exit 4"),
+    )
+    beside = BesidePlan(name="db", run="sleep 300", ready_command="true")
+    running = asyncio.create_task(agent.run("", steps=steps, services=(beside,)))
+    await until_job_runs(agent)
+    agent.kill()
+    agent.start()
+    (agent.work_tree("r1/1/unit/0") / "go").touch()
+    done = await running
+    assert [(step.name, step.state) for step in done.steps] == [
+        ("wait", "passed"),
+        ("fail", "failed"),
+    ]
+    assert done.cpu_seconds > 0
 
 
 async def test_job_that_ended_while_no_agent_ran_keeps_its_outcome(agent):
