@@ -17,6 +17,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY, ENDED_STEP, RolloutPlan
 from andon.app import commands, queries, shipping
 from andon.app.acting import Answer, act, note_privilege
+from andon.app.builds.logs import whole_characters
 from andon.app.events.intake import Intake
 from andon.app.events.news import Newsroom
 from andon.app.events.sinks import InnerSinks, sinks
@@ -52,6 +53,8 @@ from andon.store.transfer import links_of
 
 WATCH = "watch"
 """Who ships what a watched branch brings."""
+LONGEST_CHARACTER = 4
+"""Bytes of UTF-8."""
 SAME_MOMENT_SECONDS = 0.25
 """Within this time the agent is asked once, for everybody who looks."""
 
@@ -291,12 +294,16 @@ class ControlPlane:
 
         name, file, ended = await self._store.read(find)
         piece = await self._agent.tail_log(file, offset, max_bytes)
+        # A character that is cut apart comes whole with the next piece.
+        cut = whole_characters(piece.data) if max_bytes >= LONGEST_CHARACTER else len(piece.data)
+        if ended and not cut:
+            cut = len(piece.data)
         return {
             "run": name,
             "step": step,
-            "data": piece.data.decode(errors="replace"),
+            "data": piece.data[:cut].decode(errors="replace"),
             "offset": offset,
-            "nextOffset": piece.next_offset,
+            "nextOffset": piece.next_offset - len(piece.data) + cut,
             "ended": ended and not piece.data,
         }
 

@@ -245,6 +245,22 @@ class Logs:
                 place, carried, offset = behind, b"", behind.offset
 
 
+def whole_characters(data: bytes) -> int:
+    """Return how many bytes end with a whole character of UTF-8; the rest may go on.
+
+    >>> whole_characters("né".encode()), whole_characters("né".encode()[:-1])
+    (3, 1)
+    """
+    for back in range(1, min(4, len(data) + 1)):
+        byte = data[-back]
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) - back if length > back else len(data)
+        if byte < 0x80:
+            break
+    return len(data)
+
+
 def _line(number: int, line: bytes, length: int, styles: Styles) -> answers.LogLine:
     text = overwritten(line.decode(errors="replace"))
     return {
