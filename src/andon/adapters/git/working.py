@@ -124,8 +124,9 @@ class WorkingTree:
         Raises:
             Unavailable: What was kept is damaged.
         """
-        into.mkdir(parents=True, exist_ok=True)
         root = os.fspath(into)
+        if not os.path.isdir(root):
+            os.makedirs(root)
         made = {""}
         for one in self._snapshot(sha).files:
             self._write(one, root, made)

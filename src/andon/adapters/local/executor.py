@@ -72,7 +72,7 @@ class LocalExecutor:
         """Run a job to its end; the same key finds its work tree and the job again."""
         refuse_strangers(action)
         if self._small and not (action.takes or action.digest or action.job.caches):
-            self._ensure_tree(action, intent.key)
+            self._fill_at_once(action, intent.key)
         else:
             await asyncio.to_thread(self._ensure_tree, action, intent.key)
         values = await opened(action.job.secrets, self._secrets)
@@ -123,6 +123,21 @@ class LocalExecutor:
 
         return self._given or Leavings(self._work.parent)
 
+    def _fill_at_once(self, action: RunJob, key: str) -> None:
+        """Fill a tree in its place: what a killed process left half-filled there, its next start removes."""
+        tree = work_tree(self._work, key)
+        if tree.is_dir():
+            return
+        try:
+            self._work.mkdir(parents=True, exist_ok=True)
+            tree.mkdir(mode=0o755)
+            self._fill(action, tree)
+        except BaseException as error:
+            remove_tree(tree)
+            if isinstance(error, OSError):
+                raise _unmakeable(tree, error) from error
+            raise
+
     def _ensure_tree(self, action: RunJob, key: str) -> None:
         tree = work_tree(self._work, key)
         if tree.is_dir():
@@ -134,9 +149,7 @@ class LocalExecutor:
                     self._leavings.bring(action, key, made)
                 settle(made, tree)
         except OSError as error:
-            raise Unavailable(
-                f"The work tree {tree} cannot be made: {error.strerror}", hint="andon doctor"
-            ) from error
+            raise _unmakeable(tree, error) from error
 
     def _fill(self, action: RunJob, into: Path) -> None:
         if action.digest:
@@ -148,3 +161,9 @@ class LocalExecutor:
 def _leaves(job: JobPlan) -> bool:
     """Say whether a job leaves anything that is kept."""
     return bool(job.artifacts or job.caches or job.reports != ReportsPlan())
+
+
+def _unmakeable(tree: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The work tree {tree} cannot be made: {error.strerror}", hint="andon doctor"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,10 @@ from andon.kernel.errors import Unavailable
 
 T = TypeVar("T")
 
+_SPARE_HOMES = 16
 
+
+@lru_cache(maxsize=1024)
 def safe_name(key: str) -> str:
     """Turn a key into a file name.
 
@@ -43,24 +46,49 @@ def write_json(path: Path, value: Any) -> None:
         raise unwritable(path, error) from error
 
 
-def make_home(temporary: Path) -> None:
-    """Make a job's own folder for what is not kept, with its home in it."""
-    place = os.fspath(temporary)
-    try:
-        os.mkdir(place)
-        os.mkdir(f"{place}/home")
-    except OSError:
-        os.makedirs(f"{place}/home", exist_ok=True)
+class Homes:
+    """Folders for what a job does not keep, with its home in it.
 
+    Args:
+        again: One that a job left empty is the next job's: making and removing folders is what takes long.
+    """
 
-def remove_home(temporary: Path) -> None:
-    """Remove it; mostly nothing was put there."""
-    place = os.fspath(temporary)
-    try:
-        os.rmdir(f"{place}/home")
-        os.rmdir(place)
-    except OSError:
-        shutil.rmtree(place, ignore_errors=True)
+    def __init__(self, *, again: bool) -> None:
+        self._most = _SPARE_HOMES if again else 0
+        self._spare: list[str] = []
+
+    def make(self, temporary: Path) -> None:
+        """Make one."""
+        place = os.fspath(temporary)
+        try:
+            if self._spare:
+                os.rename(self._spare.pop(), place)
+                return
+            os.mkdir(place)
+            os.mkdir(f"{place}/home")
+        except OSError:
+            os.makedirs(f"{place}/home", exist_ok=True)
+
+    def give_back(self, temporary: Path) -> bool:
+        """Let go of one; False: there is something in it, to be removed."""
+        place = os.fspath(temporary)
+        try:
+            if len(self._spare) < self._most:
+                if os.listdir(place) != ["home"] or os.listdir(f"{place}/home"):
+                    return False
+                self._spare.append(place)
+                return True
+            os.rmdir(f"{place}/home")
+            os.rmdir(place)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Remove what is spare."""
+        self._most = 0
+        while self._spare:
+            self.give_back(Path(self._spare.pop()))
 
 
 def _discard(file: Path) -> None:

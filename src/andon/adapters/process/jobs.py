@@ -17,7 +17,7 @@ from andon.adapters.process import environment, sandbox
 from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.disk import blame, room, used_bytes
-from andon.adapters.process.files import make_home, safe_name, unwritable
+from andon.adapters.process.files import Homes, safe_name, unwritable
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import (
     Masking,
@@ -87,6 +87,7 @@ class JobRunner:
         self._alone = alone
         self._written: Records = alone or RecordFiles(layout.jobs)
         self._reaper = inherit_orphans() if alone else 0
+        self._homes = Homes(again=alone is not None)
         self._clock = clock
         self._cgroups = cgroups
         self._sandboxed = sandboxed
@@ -127,6 +128,11 @@ class JobRunner:
     async def close(self) -> None:
         """Interrupt every running job."""
         await asyncio.gather(*(self._end(job, "shutdown") for job in self.running()))
+        self._homes.close()
+
+    def knows(self, key: str) -> bool:
+        """Say whether a job was seen: it runs or ended."""
+        return key in self._records
 
     def running(self) -> list[JobRecord]:
         """Return the jobs without outcome."""
@@ -213,7 +219,7 @@ class JobRunner:
             )
         log = self._layout.job_log(action.run, action.job.name, key)
         try:
-            make_home(temporary)
+            self._homes.make(temporary)
             return prepare(
                 action.job,
                 key,
@@ -306,10 +312,7 @@ class JobRunner:
     async def _clear(self, record: JobRecord, ended: Ended) -> None:
         """Remove a job's temporary files; with the disk full its work tree, too, for the next job."""
         temporary = self._layout.temporary(record.key)
-        try:
-            os.rmdir(temporary / "home")
-            os.rmdir(temporary)
-        except OSError:
+        if not self._homes.give_back(temporary):
             await asyncio.to_thread(_remove, temporary)
         if ended.exit_code != 0 and room(self._layout.state).is_low:
             await asyncio.to_thread(_remove, self._layout.work_tree(record.key))

@@ -164,6 +164,9 @@ class _Here:
         run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
         clear_work(self._wish.state / "work", run.uid)
         engine = self._engine(runner, run)
+        for pending in await self._store.read(lambda tx: tx.unfinished()):
+            if not runner.knows(pending.row.key):
+                self._executor.drop_tree(pending.row.key)  # It may have been filled by half.
         unsubscribe = self._store.subscribe(self._listener())
         await engine.start()
         working = asyncio.create_task(engine.run())
