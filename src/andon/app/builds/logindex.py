@@ -79,6 +79,16 @@ class LogIndex:
         """Lines to be shown: one that has not ended counts, too."""
         return self.lines + (1 if self.unfinished else 0)
 
+    def go_on_at(self, offset: int) -> None:
+        """Pass over what was left out of a log that was too long; a line says so before it."""
+        if offset <= self.size:
+            return
+        if self.unfinished:
+            self.unfinished += offset - self.size
+        self.size = offset
+        if not self.unfinished:
+            self._mark(offset)
+
     def feed(self, data: bytes) -> None:
         """Take what follows."""
         for at in range(0, len(data), BLOCK_BYTES):

@@ -62,6 +62,17 @@ class FoundLog(Struct, frozen=True):
     ended: bool
 
 
+class _Nothing(Struct, frozen=True):
+    """The piece of a log that has no more."""
+
+    next_offset: int
+    data: bytes = b""
+
+
+def _start(piece: Piece) -> int:
+    return piece.next_offset - len(piece.data)
+
+
 class _Kept:
     def __init__(self) -> None:
         self.index = LogIndex()
@@ -167,13 +178,12 @@ class Logs:
         Raises:
             NotFound: There is none.
         """
-        return self._rest(log, offset, await self._piece(log, offset))
+        return self._rest(log, await self._piece(log, offset))
 
-    async def _rest(self, log: FoundLog, offset: int, piece: bytes | None) -> AsyncIterator[bytes]:
-        while piece:
-            yield piece
-            offset += len(piece)
-            piece = await self._piece(log, offset)
+    async def _rest(self, log: FoundLog, piece: Piece | None) -> AsyncIterator[bytes]:
+        while piece and piece.data:
+            yield piece.data
+            piece = await self._piece(log, piece.next_offset)
 
     # --- inside ----------------------------------------------------------------------------------
 
@@ -186,24 +196,25 @@ class Logs:
         async with kept.turn:
             until = kept.index.size + STEP_BYTES
             while kept.index.size < until:
-                data = await self._piece(log, kept.index.size)
-                if data is None:
+                piece = await self._piece(log, kept.index.size)
+                if piece is None:
                     kept.index = LogIndex()  # It was begun anew.
-                elif data:
-                    kept.index.feed(data)
-                if not data:
+                elif piece.data:
+                    kept.index.go_on_at(_start(piece))
+                    kept.index.feed(piece.data)
+                if piece is None or not piece.data:
                     return kept.index, True
             return kept.index, False
 
-    async def _piece(self, log: FoundLog, offset: int) -> bytes | None:
-        """Read on; None where the log is shorter than it was."""
+    async def _piece(self, log: FoundLog, offset: int) -> Piece | None:
+        """Read on, over what was left out; None where the log is shorter than it was."""
         try:
             piece = await self._read(log.file, offset, CHUNK_BYTES)
         except NotFound:
             if log.ended:
                 raise
-            return b""  # Its job has not begun to write.
-        return piece.data if piece.next_offset == offset + len(piece.data) else None
+            return _Nothing(offset)  # Its job has not begun to write.
+        return piece if _start(piece) >= offset else None
 
     async def _walk(
         self, file: str, index: LogIndex, first: int
@@ -227,8 +238,11 @@ class Logs:
         offset = place.offset
         while first < index.count:
             most = min(CHUNK_BYTES, end - offset)
-            data = (await self._read(file, offset, most)).data if most > 0 else b""
-            offset += len(data)
+            piece = await self._read(file, offset, most) if most > 0 else _Nothing(offset)
+            data = piece.data
+            if data and _start(piece) > offset:  # What lies between was left out of the log.
+                place, carried = Place(place.line, _start(piece)), b""
+            offset = piece.next_offset
             carried += data
             cut = carried.rfind(b"\n") + 1 if data else len(carried)
             if cut:

@@ -17,14 +17,8 @@ from andon.api.v1.records import (
 from andon.app.builds.graph import path_json, path_of
 from andon.app.builds.outcomes import Outcomes
 from andon.domains.delivery.plan import environments_in_order
-from andon.domains.pipelines.feedback import (
-    WINDOW,
-    Awaiting,
-    Commit,
-    batch,
-    branch_ages,
-    coffee,
-)
+from andon.domains.pipelines.feedback import WINDOW, Awaiting, coffee
+from andon.domains.pipelines.trunk import Commit, batch, branch_ages
 from andon.kernel.errors import NotFound
 from andon.ports.store import Tx
 
