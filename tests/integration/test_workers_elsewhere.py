@@ -105,11 +105,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("elsewhere")
     world = World(root)
     go = root / "go"
-    (world.repository / "andon.yaml").write_text(PIPELINE % {"go": go})
-    (world.repository / "README").write_text("hello\n")
-    world.commit("a job for a machine with labels")
     try:
         world.up()
+        # Its rules are in force from now on, so that what is only built is trusted with secrets.
+        world.andon.ship(repository=str(world.repository), until="dev")
+        (world.repository / "andon.yaml").write_text(PIPELINE % {"go": go})
+        (world.repository / "README").write_text("hello\n")
+        world.commit("a job for a machine with labels")
         world.andon.secrets_put("pipelines", "npm", value="hunter22-hunter22")
         yield world
     finally:
