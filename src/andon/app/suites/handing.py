@@ -19,6 +19,7 @@ from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.api.v1.records import ChangeSpec, JobPlan
 from andon.kernel.clock import Clock
+from andon.kernel.errors import Unavailable
 from andon.ports import Executor
 from andon.ports.store import Store, Tx
 
@@ -68,7 +69,13 @@ class Handing:
         if not asks(job) or action.digest:
             return replace(action, env=env | action.env)
         found, changed = await self._store.read(lambda tx: self._find(tx, action))
-        digest = await asyncio.to_thread(self._keep, found, changed, job)
+        try:
+            digest = await asyncio.to_thread(self._keep, found, changed, job)
+        except OSError as error:
+            raise Unavailable(
+                f"the history of its tests cannot be handed to job {job.name}: {error.strerror}",
+                hint="andon doctor",
+            ) from error
         return replace(
             action, env=env | {VARIABLE: PLACE} | action.env, takes=(*action.takes, digest)
         )
