@@ -17,6 +17,9 @@ _MARKS = {
     "failed": ("✗", "red"),
     "running": ("▸", "cyan"),
     "waiting": ("·", "dim"),
+    "interrupted": ("!", "magenta"),
+    "quarantined": ("◐", "yellow"),
+    "skipped-by-rule": ("↷", "blue"),
 }
 _PHASES = {"Succeeded": "green", "Failed": "red", "RolledBack": "red", "Waiting": "yellow"}
 _ENDED = frozenset({"Succeeded", "Cancelled"})

@@ -20,6 +20,9 @@ _COLORS = {
     "Failed": "red",
     "RolledBack": "red",
     "failed": "red",
+    "interrupted": "magenta",
+    "quarantined": "yellow",
+    "skipped-by-rule": "blue",
     "Fail": "red",
     "Pass": "green",
 }

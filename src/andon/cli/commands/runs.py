@@ -105,5 +105,11 @@ def _step(step: dict[str, Any]) -> tuple[str, ...]:
         state(step["state"]),
         faint(clock_time(began)),
         took,
-        step["message"].strip().partition("\n")[0][:120],
+        _remark(step).strip().partition("\n")[0][:120],
     )
+
+
+def _remark(step: dict[str, Any]) -> str:
+    """Say what there is to say of a step, and which attempt it is, unless it is the first."""
+    said = [f"attempt {step['attempt'] + 1}"] if step["attempt"] and not step["flaky"] else []
+    return "; ".join([*said, *filter(None, [step["message"]])])
