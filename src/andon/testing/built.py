@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from andon.adapters.process.logs import read_chunk
 from andon.api.v1.actions import CaseDone, CoverageDone, JobDone, RunJob, TestsDone
 from andon.api.v1.control import ActionRow, NewObject
 from andon.api.v1.pipelines import PipelineSpec
@@ -58,14 +59,10 @@ class LogFolder:
         """
         self.asked.append((name, offset))
         try:
-            with (self.folder / name).open("rb") as file:
-                size = file.seek(0, 2)
-                start = offset if offset <= size else 0
-                file.seek(start)
-                data = file.read(most)
+            data, following = read_chunk(self.folder / name, offset, most)
         except OSError:
             raise NotFound(f"there is no log {name}") from None
-        return Piece(data, start + len(data))
+        return Piece(data, following)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a log."""

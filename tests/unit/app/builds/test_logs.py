@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from andon.adapters.process.longlogs import shorten
 from andon.app.builds import logindex
 from andon.app.builds.logindex import LogIndex
 from andon.app.builds.logs import FoundLog, Logs
@@ -207,3 +208,21 @@ async def test_a_hundred_megabytes_are_looked_at_without_reading_them_again(
     assert len(page["lines"]) == 300
     await logs.lines(LOG, -200, 200)
     assert len(folder.asked) <= 10, "a page costs a few pieces, not the log"
+
+
+async def test_log_whose_middle_was_left_out_is_read_over_it(folder: LogFolder) -> None:
+    lines = b"".join(b"%07d\n" % number for number in range(1 << 17))
+    file = folder.folder / LOG.file
+    file.write_bytes(lines * 70)
+    gone = shorten(file, 1 << 20, 1 << 20)
+    logs = Logs(folder.read)
+    outline = await logs.outline(LOG)
+    while not outline["complete"]:
+        outline = await logs.outline(LOG)
+    assert gone > 60 << 20
+    assert outline["bytes"] == file.stat().st_size
+    assert text(await logs.lines(LOG, -1, 1)) == ["0131071"]
+    page = await logs.lines(LOG, outline["lines"] // 2 - 20, 40)
+    [note] = [line for line in text(page) if "bytes were left out here" in line]
+    assert str(gone) in note
+    assert len(b"".join([piece async for piece in await logs.raw(LOG)])) == len(lines) * 70 - gone
