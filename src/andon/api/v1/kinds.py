@@ -31,16 +31,13 @@ from andon.api.v1.records import (
     IncidentSpec,
     IncidentStatus,
     JobResultSpec,
-    RemoteJobSpec,
-    RemoteJobStatus,
     RunSpec,
     RunStatus,
     ScheduleSpec,
     ScheduleStatus,
     SecretSpec,
-    WorkerSpec,
-    WorkerStatus,
 )
+from andon.api.v1.workers import RemoteJobSpec, RemoteJobStatus, WorkerSpec, WorkerStatus
 
 RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Change": (ChangeSpec, ChangeStatus),

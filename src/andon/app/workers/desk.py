@@ -20,7 +20,8 @@ from andon.api.v1 import answers
 from andon.api.v1.access import Identity
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
 from andon.api.v1.control import Selector
-from andon.api.v1.records import Object, WorkerSpec
+from andon.api.v1.records import Object
+from andon.api.v1.workers import WorkerSpec
 from andon.app.acting import act
 from andon.app.workers import leases
 from andon.kernel.clock import Clock

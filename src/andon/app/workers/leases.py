@@ -13,11 +13,8 @@ from andon.api.v1.actions import ActionFailed, JobDone, RunJob
 from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.records import (
     Object,
-    RemoteJobSpec,
-    RemoteJobStatus,
-    WorkerSpec,
-    WorkerStatus,
 )
+from andon.api.v1.workers import RemoteJobSpec, RemoteJobStatus, WorkerSpec, WorkerStatus
 from andon.kernel.errors import Conflict, Fenced, NotFound
 from andon.ports.store import Tx
 from andon.ports.workers import FIRST_LEASE_SECONDS, LEASE_SECONDS, Hand
