@@ -6,11 +6,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from andon.adapters.git import GitSource
+from andon.api.v1.control import Decision, NewObject
 from andon.api.v1.definitions import EnvironmentSpec
-from andon.app.shipping import change_spec, load, refuse_way
+from andon.api.v1.records import BUILD_ONLY, RunSpec, RunStatus
+from andon.app.shipping import change_spec, last_good, load, put_change, refuse_way
 from andon.kernel.errors import Denied, InvalidDocument, NotFound
+from andon.ports.store import Tx
+from andon.runtime.turns import Turns
+from andon.store import open_store
+from andon.testing.clock import FakeClock, SeededRandomness
 
 DOCUMENTS = """\
 apiVersion: andon/v1
@@ -131,3 +138,39 @@ def test_who_ships_may_do_so_in_every_environment_on_the_way() -> None:
     for until, may in (("qa", {"qa"}), ("prod", {"prod"}), ("prod", {"dev", "prod"})):
         with pytest.raises(Denied, match=f"to {until} leads through"):
             refuse_way(rules, until, may.__contains__)
+
+
+async def test_the_last_good_commit_of_a_branch_is_the_newest_that_was_built_well(
+    repository: Repository, source: GitSource, tmp_path: Path
+) -> None:
+    """What a failed Change touched is still looked at by rules about paths, until it is built well."""
+    turns = Turns([], SeededRandomness(1))
+    store = open_store(str(tmp_path / "a.db"), source="test", clock=FakeClock())
+
+    async def shipped(ref: str, phase: str) -> str:
+        sha = repository.commit(STRICT)
+        loaded = replace(load(source, str(repository.path), sha, None, "main"), ref=ref)
+
+        def put(tx: Tx) -> None:
+            change, _ = put_change(
+                tx, turns, loaded, until=BUILD_ONLY, notify=(), by="ann", now=1.0
+            )
+            run = NewObject(
+                kind="Run",
+                name=f"build-{change.name}",
+                spec=RunSpec(type="build", change=change.name),
+                status=RunStatus(phase=phase),  # type: ignore[arg-type]
+            )
+            turns.create(tx, Decision(create=(run,)), 1.0)
+
+        await store.transact(put)
+        return sha
+
+    good = await shipped("main", "Succeeded")
+    await shipped("main", "Failed")
+    await shipped("aside", "Succeeded")
+    await shipped("main", "Running")
+    where = str(repository.path)
+    assert await store.read(lambda tx: last_good(tx, where, "main")) == good
+    assert await store.read(lambda tx: last_good(tx, where, "other")) == ""
+    store.close()

@@ -178,6 +178,7 @@ async def test_proposal_is_built_and_changes_no_rules(site: Site, forge: str):
     assert answer["sha"] == head
     (change,) = await site.changes()
     assert change.spec.until == BUILD_ONLY
+    assert (change.spec.event, change.spec.trusted) == ("pull-request", False)
     assert await site.look(lambda tx: tx.list(Selector(kind="Environment"))) == []
     policy = f"policy:{site.repository.path}"
     assert await site.look(lambda tx: tx.get_setting(policy)) is None
@@ -195,6 +196,7 @@ async def test_what_was_only_built_is_shipped_once_it_is_merged(site: Site):
     built, shipped = sorted(await site.changes(), key=lambda one: len(one.name))
     assert built.spec.sha == shipped.spec.sha
     assert shipped.spec.until == ""
+    assert (shipped.spec.event, shipped.spec.trusted) == ("push", True)
 
 
 @pytest.mark.parametrize("forge", KINDS)
