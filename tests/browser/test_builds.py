@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from chromium import CHROMIUM, PATIENCE, browse, served
 
+from andon.api.v1.records import JobPlan, StepRow
 from andon.app.builds.desk import Builds
 from andon.ports.offices import Offices
 from andon.store import open_store
@@ -58,12 +59,14 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         await put_change(store, number, message=f"Show <b>totals</b> with VAT ({number})")
     await put_build(store, 1, every_state(BEGAN + 60), phase="Failed", seconds=84)
     await put_build(store, 2, seconds=400)
-    await put_build(store, 3, phase="Running")
+    row = StepRow(name="unit", position=0, state="running", started_at=BEGAN + 190)
+    await put_build(store, 3, [(JobPlan(name="unit"), row, None)], phase="Running")
     await put_change(store, 4, ref="topic", proposed=True)
     await put_build(store, 4, phase="Failed")
     logs = LogFolder(tmp_path / "logs")
     logs.write("build-shop-1/test-311-0.log", log())
     logs.write("build-shop-1/build-0.log", log())
+    logs.write("build-shop-3/unit-0.log", b"it goes on\nand o")
     offices = Offices(
         line=StillLine(endless=False),
         access=FixedDoor({"guest": ADMINISTRATOR}),
@@ -129,6 +132,24 @@ async def test_a_log_is_text_in_colours_and_never_markup(look: Callable) -> None
     assert "exit code 1" in dom
     assert "3001 lines" in dom
     assert "Collecting package number 7<" not in dom, "what is folded is not fetched"
+
+
+async def test_a_link_leads_to_a_line_and_to_what_is_looked_for(look: Callable) -> None:
+    dom = await look(f"{RUN}/log/test-311?line=8&text=NUMBER%202999")
+    assert '<li data-line="7" class="hit">' in dom, "what was folded is open"
+    assert "Collecting package number 6<" in dom
+    assert "1 line found" in dom
+    assert "<b>3001</b> Collecting package number 2999" in dom
+
+
+async def test_what_still_runs_says_so(look: Callable) -> None:
+    dom = await look("#/runs/build-shop-3")
+    assert "No verdict yet after 7 min; 5 min are agreed." in dom
+    assert '<i aria-hidden="true">▶</i>running</span>' in dom
+    dom = await look("#/runs/build-shop-3/log/unit")
+    assert "and o</span>" in dom
+    assert dom.count('data-line="1"') == 1, "a line that goes on is there once"
+    assert "More will follow." in dom
 
 
 async def test_a_repository_shows_its_badge_and_what_there_is_not_is_said(look: Callable) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// A step's log (#/runs/NAME/log/STEP). Only what is looked at is fetched: pages of lines around the view,
+// A step's log (#/runs/NAME/log/STEP, with ?line=NUMBER or ?text=WHAT to look for). Only what is looked at is fetched: pages of lines around the view,
 // the rest stays folded on the server. A log is written by anybody, so it is text, never markup.
 
 const PAGE_LINES = 500;
@@ -11,6 +11,7 @@ let log = null;
 
 class LogView {
   constructor(run, step) {
+    this.address = `#/runs/${encodeURIComponent(run)}/log/${encodeURIComponent(step)}`;
     this.path = `/runs/${encodeURIComponent(run)}/log`;
     this.step = step;
     this.rows = byId("log-lines");
@@ -30,13 +31,22 @@ class LogView {
     return log === this;
   }
 
-  async open() {
+  async open(wish) {
     const state = await this.stateOfStep();
     await this.look();
     const groups = [...this.groups.values()];
     for (const group of groups.slice(0, -1)) if (group.last >= 0) this.folded.add(group.first);
-    this.follows = !this.ended;
+    const line = Number(wish.get("line")) || 0;
+    const text = wish.get("text") || "";
+    this.follows = !this.ended && !line && !text;
     byId("log-follow").checked = this.follows;
+    byId("log-text").value = text;
+    if (line > 0 || text.length >= 2) {
+      await this.jump(Math.max(line, 1) - 1);
+      if (text.length >= 2) await this.search(text);
+      this.keepFollowing();
+      return;
+    }
     const fromEnd = this.follows || state === "failed" || state === "interrupted";
     await this.show(fromEnd ? Math.max(0, this.total - PAGE_LINES) : 0);
     if (fromEnd) scrollTo(0, document.body.scrollHeight);
@@ -121,25 +131,37 @@ class LogView {
     if (this.busy || this.start <= 0) return;
     this.busy = true;
     const height = document.body.scrollHeight;
-    const last = this.start - 1;
+    try {
+      await this.prepend(this.start - 1);
+    } finally {
+      this.busy = false;
+      scrollBy(0, document.body.scrollHeight - height);
+      this.tellEnds();
+    }
+  }
+
+  async prepend(last) {
     const fold = this.foldAt(last);
     if (fold) {
       this.rows.prepend(this.header(fold));
       this.start = fold.first;
-    } else {
-      let first = Math.max(0, last - PAGE_LINES + 1);
-      for (const begin of this.folded) {
-        const group = this.groups.get(begin);
-        if (group.last < last && group.last >= first) first = group.last + 1;
-      }
-      const page = await this.ask("lines", { first, count: last - first + 1 });
-      this.rows.prepend(...page.lines.map((one) => this.line(one)));
-      this.start = first;
-      this.trim(false);
+      return;
     }
-    scrollBy(0, document.body.scrollHeight - height);
-    this.busy = false;
-    this.tellEnds();
+    let first = Math.max(0, last - PAGE_LINES + 1);
+    for (const begin of this.folded) {
+      const group = this.groups.get(begin);
+      if (group.last < last && group.last >= first) first = group.last + 1;
+    }
+    const found = [];
+    for (let at = first; at <= last;) {
+      const page = await this.ask("lines", { first: at, count: last - at + 1 });
+      if (!page.lines.length) break;
+      found.push(...page.lines);
+      at = page.next;
+    }
+    this.rows.prepend(...found.map((one) => this.line(one)));
+    this.start = first;
+    this.trim(false);
   }
 
   trim(fromTop) {
@@ -176,7 +198,7 @@ class LogView {
   }
 
   row(number, ...parts) {
-    const row = make("li", {}, make("a", { class: "number", "aria-label": `line ${number + 1}` }, String(number + 1)), ...parts);
+    const row = make("li", {}, make("a", { class: "number", href: `${this.address}?line=${number + 1}`, "aria-label": `line ${number + 1}` }, String(number + 1)), ...parts);
     row.dataset.line = number;
     return row;
   }
@@ -185,7 +207,7 @@ class LogView {
     const closed = this.folded.has(group.first);
     const length = group.last >= 0 ? ` ${plural(group.last - group.first, "line")}` : " goes on";
     const button = make("button", { type: "button", "aria-expanded": String(!closed) }, make("i", { "aria-hidden": "true" }, closed ? "▸" : "▾"), ` ${group.title}`, make("small", {}, length));
-    button.addEventListener("click", () => this.toggle(group));
+    button.addEventListener("click", () => this.toggle(group).catch(lostLog));
     const row = this.row(group.first, button);
     row.className = "fold";
     return row;
@@ -204,6 +226,7 @@ class LogView {
   }
 
   async jump(line) {
+    while (this.busy) await new Promise((done) => setTimeout(done, 50));
     for (const group of this.groups.values()) if (group.first < line && line <= group.last) this.folded.delete(group.first);
     await this.show(Math.max(0, line - 20));
     const row = this.rows.querySelector(`li[data-line="${line}"]`);
@@ -230,7 +253,10 @@ class LogView {
 
   match(one) {
     const button = make("button", { type: "button" }, make("b", {}, String(one.line + 1)), ` ${one.text}`);
-    button.addEventListener("click", () => this.jump(one.line));
+    button.addEventListener("click", () => {
+      history.replaceState(null, "", `${this.address}?line=${one.line + 1}`);
+      this.jump(one.line).catch(lostLog);
+    });
     return make("li", {}, button);
   }
 
@@ -260,13 +286,16 @@ class LogView {
       this.next = Number(this.rows.lastChild.dataset.line);
       this.rows.lastChild.remove();
     }
-    while (this.alive && this.follows && this.next < this.total) await this.more();
+    for (let before = -1; this.alive && !this.busy && before < this.next && this.next < this.total;) {
+      before = this.next;
+      await this.more();
+    }
     if (this.next >= this.total) scrollTo(0, document.body.scrollHeight);
     this.tellEnds();
   }
 }
 
-function openLog(run, step) {
+function openLog(run, step, wish) {
   log = new LogView(run, step);
   byId("log-title").textContent = step;
   byId("log-where").replaceChildren(make("a", { href: "#/" }, "The line"), " › ", linkTo(run, "runs", run));
@@ -274,9 +303,13 @@ function openLog(run, step) {
   for (const id of ["log-lines", "log-found"]) byId(id).replaceChildren();
   for (const id of ["log-state", "log-size", "log-matches", "log-link", "log-end"]) byId(id).textContent = "";
   document.title = `${step} · ${run} · Andon`;
-  log.open().catch((error) => {
+  log.open(wish).catch((error) => {
     byId("log-link").textContent = /: 404$/.test(error.message) ? "This step has no log." : "The log cannot be shown now; reload to try again.";
   });
+}
+
+function lostLog() {
+  byId("log-link").textContent = "The control plane does not answer; try again.";
 }
 
 function closeLog() {
@@ -294,6 +327,6 @@ addEventListener("DOMContentLoaded", () => {
     log.follows = event.target.checked;
     if (log.follows) log.catchUp(log.total).catch(() => {});
   });
-  byId("log-earlier").addEventListener("click", () => log && log.earlier());
-  byId("log-later").addEventListener("click", () => log && log.more());
+  byId("log-earlier").addEventListener("click", () => log && log.earlier().catch(lostLog));
+  byId("log-later").addEventListener("click", () => log && log.more().catch(lostLog));
 });

@@ -27,7 +27,7 @@ function lasting(seconds) {
 }
 
 const ROUTES = [
-  [/^#\/runs\/([^/]+)\/log\/([^/]+)$/, "log", (run, step) => openLog(run, step)],
+  [/^#\/runs\/([^/]+)\/log\/([^/?]+)(?:\?(.*))?$/, "log", (run, step) => openLog(run, step, new URLSearchParams(location.hash.split("?")[1] || ""))],
   [/^#\/runs\/([^/]+)$/, "run", (run) => showRun(run)],
   [/^#\/repositories\/([^/]+)$/, "repository", (name) => showRepository(name)],
 ];
@@ -40,7 +40,7 @@ function route() {
     const found = pattern.exec(location.hash);
     if (!found) continue;
     document.body.dataset.view = view;
-    show(...found.slice(1).map(decodeURIComponent));
+    show(...found.slice(1, 3).map((part) => decodeURIComponent(part || "")));
     return;
   }
   document.body.dataset.view = "line";
