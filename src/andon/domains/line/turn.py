@@ -290,5 +290,10 @@ def describe_failure(outcome: AnyOutcome) -> tuple[str, Fault, str]:
         return outcome.message, outcome.fault, ""
     if isinstance(outcome, JobDone):
         message = outcome.message or f"exit code {outcome.exit_code}"
-        return message, outcome.fault or "change", outcome.log
+        return message, outcome.fault or _fault_of(outcome.state), outcome.log
     return f"unexpected answer {type(outcome).__name__}", "machine", ""
+
+
+def _fault_of(state: StepState) -> Fault:
+    """Say whose doing it is that a job did not pass, where nobody says so: what failed, failed itself."""
+    return "change" if state == "failed" else "machine"

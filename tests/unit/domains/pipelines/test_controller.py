@@ -149,6 +149,12 @@ def test_what_may_not_be_resumed_is_interrupted_and_not_run_again():
     assert not play.all("Evidence")
 
 
+def test_a_job_that_nobody_asked_to_end_was_ended_by_the_machine():
+    stray = JobDone(state="cancelled", message="cancelled")
+    play = played(plan(job("unit", resumes=False)), ends(unit=stray))
+    assert (play.states()["unit"], play.run().status.reason) == ("interrupted", "MachineFault")
+
+
 def test_retries_of_the_machine_and_of_the_change_are_counted_apart():
     retry = RetryPlan(times=1, reasons=("failure",))
     outcomes = [KILLED, KILLED, FAILED, KILLED, PASSED]
