@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from chromium import CHROMIUM, PATIENCE, browse, served
 
 from andon.api.v1.records import JobPlan, StepRow
@@ -27,7 +28,10 @@ from andon.testing.clock import FakeClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 RUN = "#/runs/build-shop-1"
 PAGES = {"run": RUN, "log": f"{RUN}/log/build", "repository": "#/repositories/shop"}
 """A log that failed is shown from its end, and a browser draws no picture of that."""
@@ -52,9 +56,14 @@ def log() -> bytes:
     return "".join(lines).encode()
 
 
-@pytest.fixture
-async def url(tmp_path: Path) -> AsyncIterator[str]:
-    store = open_store(str(tmp_path / "a.db"), source="/test")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("builds")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(folder: Path) -> AsyncIterator[str]:
+    store = open_store(str(folder / "a.db"), source="/test")
     for number in (1, 2, 3):
         await put_change(store, number, message=f"Show <b>totals</b> with VAT ({number})")
     await put_build(store, 1, every_state(BEGAN + 60), phase="Failed", seconds=84)
@@ -63,7 +72,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     await put_build(store, 3, [(JobPlan(name="unit"), row, None)], phase="Running")
     await put_change(store, 4, ref="topic", proposed=True)
     await put_build(store, 4, phase="Failed")
-    logs = LogFolder(tmp_path / "logs")
+    logs = LogFolder(folder / "logs")
     logs.write("build-shop-1/test-311-0.log", log())
     logs.write("build-shop-1/build-0.log", log())
     logs.write("build-shop-3/unit-0.log", b"it goes on\nand o")
@@ -72,15 +81,15 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         access=FixedDoor({"guest": ADMINISTRATOR}),
         builds=Builds(store, logs.read, FakeClock(BEGAN + 600)),
     )
-    async with served(offices, tmp_path) as address:
+    async with served(offices, folder) as address:
         yield address
     store.close()
 
 
-@pytest.fixture
-async def look(url: str, tmp_path: Path) -> Callable[..., str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def look(url: str, folder: Path) -> Callable[..., str]:
     """Return what shows a page to somebody who is logged in."""
-    profile = tmp_path / "profile"
+    profile = folder / "profile"
     await asyncio.to_thread(
         browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
     )
