@@ -27,6 +27,7 @@ from andon.runtime.system import SystemClock
 from andon.store import open_store
 from andon.testing.door import FixedDoor
 from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.files_suite import FilesSuite
 from andon.testing.line import StillLine
 from andon.testing.secrets import FixedSecrets
 from andon.web.app import create_app
@@ -86,7 +87,7 @@ class Far:
             self.store.close()
 
 
-class TestElsewhere(ExecutorSuite):
+class TestElsewhere(ExecutorSuite, FilesSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path) -> AsyncIterator[Far]:
         far = Far(tmp_path)

@@ -25,11 +25,20 @@ from andon.api.v1.workers import WorkerSpec
 from andon.app.acting import act
 from andon.app.workers import leases
 from andon.kernel.clock import Clock
-from andon.kernel.errors import Conflict, Denied, NotFound, UsageError
+from andon.kernel.errors import (
+    AndonError,
+    Conflict,
+    Denied,
+    Fenced,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
 from andon.ports.asking import Asked
 from andon.ports.secrets import SecretReader
 from andon.ports.store import Store, Tx
 from andon.ports.workers import LARGEST_PIECE_BYTES, LEASE_SECONDS, Hand
+from andon.runtime.performing import failure
 
 LONGEST_WAIT_SECONDS = 25.0
 LOOK_SECONDS = 0.25
@@ -173,8 +182,21 @@ class Desk:
             return None  # Another worker was quicker; what is left is looked at again.
 
     async def begin(self, hand: Hand, *, private: bool) -> answers.Kit:
-        """Return what a job needs."""
+        """Return what a job needs; one that cannot have it is answered here."""
         job = await self._store.read(lambda tx: leases.held(tx, hand))
+        try:
+            kit = await self._kit(job, private=private)
+        except AndonError as error:
+            why = failure(error)
+            await self._store.transact(lambda tx: leases.answer(tx, hand, why, tx.now()))
+            self._tell()
+            raise Fenced(
+                f"{job.spec.run}/{job.spec.job} cannot begin: {error.message}", hint=error.hint
+            ) from error
+        await self._store.transact(lambda tx: leases.begin(tx, hand, tx.now()))
+        return kit
+
+    async def _kit(self, job: Object, *, private: bool) -> answers.Kit:
         action = _action(job)
         refs = action.job.secrets if action.trusted else {}
         if refs and not private:
@@ -185,7 +207,6 @@ class Desk:
         tree = await asyncio.to_thread(self._tree, action, job.name)
         values = await self._secrets.values(refs)
         blobs = [self._package(digest) for digest in action.takes]
-        await self._store.transact(lambda tx: leases.begin(tx, hand, tx.now()))
         return {"tree": tree, "blobs": blobs, "secrets": dict(values)}
 
     def _tree(self, action: RunJob, name: str) -> answers.Package:
@@ -204,6 +225,11 @@ class Desk:
         return {"digest": digest_of(file), "sizeBytes": file.stat().st_size}
 
     def _package(self, digest: str) -> answers.Package:
+        if not self._blobs.has(digest):
+            raise Unavailable(
+                f"the artifact {digest} of a job that this one needs is not kept any more",
+                hint="ship the change again, or keep artifacts longer (`artifacts.keepDays`)",
+            )
         return {"digest": digest, "sizeBytes": self._blobs.path(digest).stat().st_size}
 
     async def piece(self, hand: Hand, digest: str, offset: int) -> bytes:
