@@ -115,7 +115,7 @@ async def test_a_run_tells_every_state_by_a_mark_and_a_word(look: Callable) -> N
         assert f'<i aria-hidden="true">{mark}</i>{word}</span>' in dom
     assert "paths: docs/** not touched" in dom
     assert "◆ critical path" in dom
-    assert "were build done at once" in dom
+    assert "If build took no time: up to 27.0s less" in dom
     assert "waited 2.0 s for a place" in dom
     assert "tests.cart::test_total_has_vat" in dom
     assert "93.4 % of 1,000 lines covered" in dom

@@ -274,9 +274,9 @@ def advice_text(one: Advice) -> str:
     """Say what would shorten a Run.
 
     >>> advice_text(Advice(kind="places", saves_seconds=12))
-    'a place for every job at once would save up to 12.0s'
+    'with a place for every job at once: up to 12.0s less'
     """
     saved = format_duration(one.saves_seconds)
     if one.kind == "places":
-        return f"a place for every job at once would save up to {saved}"
-    return f"were {one.job} done at once, it would save up to {saved}"
+        return f"with a place for every job at once: up to {saved} less"
+    return f"if {one.job} took no time: up to {saved} less"

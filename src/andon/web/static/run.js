@@ -46,6 +46,7 @@ function route() {
   document.body.dataset.view = "line";
 }
 
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 const linkTo = (text, ...parts) => make("a", { href: `#/${parts.map(encodeURIComponent).join("/")}` }, text);
 
 function stateWord(state) {
@@ -90,6 +91,8 @@ function drawRun(run) {
   byId("run-verdict").replaceChildren(...verdictParts(run));
   byId("run-jobs").replaceChildren(...jobList(run));
   byId("run-path").replaceChildren(...pathParts(run.path));
+  byId("run-advice").hidden = !run.path.advice.length;
+  byId("advice-list").replaceChildren(...run.path.advice.map((one) => make("li", {}, sentence(one.text))));
   byId("run-failures").hidden = !run.failures.length;
   byId("failures-title").textContent = plural(run.failures.length, "failed test") + (run.failures.length >= 200 ? ", and maybe more" : "");
   byId("failures-list").replaceChildren(...run.failures.map(failure));
@@ -184,7 +187,7 @@ function pathParts(path) {
   const steps = path.stretches.map((one) => make("li", {}, make("b", {}, one.job), ` ran ${lasting(one.ranSeconds)}`,
     one.waitedSeconds >= 0.05 ? `, waited ${lasting(one.waitedSeconds)} for ${one.waitedFor}` : ""));
   if (path.tailSeconds >= 0.05) steps.push(make("li", {}, `${lasting(path.tailSeconds)} after the last job`));
-  return [...steps, ...path.advice.map((one) => make("li", { class: "advice" }, `${one.text}.`))];
+  return steps;
 }
 
 function failure(one) {
@@ -225,7 +228,7 @@ function feedbackParts(told) {
     parts.push(`${one.environment}: ${behind}${one.changes ? `, the oldest waits for ${lasting(one.oldestSeconds)}` : ""}.`);
   }
   for (const one of told.branches) parts.push(`${one.ref} is away from the trunk since ${lasting(one.ageSeconds)}.`);
-  for (const one of told.path ? told.path.advice : []) parts.push(`${one.text}.`);
+  for (const one of told.path ? told.path.advice : []) parts.push(sentence(one.text));
   return parts.map((text) => make("li", {}, text));
 }
 
