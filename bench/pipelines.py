@@ -72,10 +72,11 @@ def _contestants(folder: Path) -> Contestants:
     """Prepare the folders; return what is measured, by name."""
     fifty = _project(folder / "fifty", JOBS)
     one = _project(folder / "one", 1)
+    peers = _peers_project(folder / "peers", JOBS)
     cached = _project(folder / "cached", JOBS, inputs=True)
     found: Contestants = {
         "floor": lambda: _call([sys.executable, "-c", FLOOR], folder),
-        "make": lambda: _call(["make", "-s", "-j2"], fifty),
+        "make": lambda: _call(["make", "-s", "-j2"], peers),
         "fifty": lambda: _andon(fifty, "--no-sandbox"),
         "one": lambda: _andon(one, "--no-sandbox"),
         "nothing changed": lambda: _andon(cached, "--no-sandbox"),
@@ -86,7 +87,7 @@ def _contestants(folder: Path) -> Contestants:
     peer = _gitlab_ci_local()
     if peer:
         found["gitlab-ci-local"] = lambda: _call(
-            [*peer, "--concurrency", "2", "--force-shell-executor"], fifty, _node_first()
+            [*peer, "--concurrency", "2", "--force-shell-executor"], peers, _node_first()
         )
     return found
 
@@ -154,18 +155,27 @@ def _peak_mb(project: Path, *more: str) -> float:
 
 
 def _project(folder: Path, jobs: int, *, layers: int = 1, inputs: bool = False) -> Path:
-    """Write a repository with so many jobs that do nothing, for every contestant."""
+    """Write a repository with so many jobs that do nothing."""
     folder.mkdir()
-    (folder / "input.txt").write_text("1\n")
+    if inputs:
+        (folder / "input.txt").write_text("1\n")
     (folder / "andon.yaml").write_text(_andon_yaml(jobs, layers, inputs=inputs))
+    return _committed(folder)
+
+
+def _peers_project(folder: Path, jobs: int) -> Path:
+    """Write the same for the others."""
+    folder.mkdir()
     names = [f"j{number}" for number in range(jobs)]
-    (folder / "Makefile").write_text(
-        f"all: {' '.join(names)}\n" + "".join(f"{name}:\n\t@true\n" for name in names)
-    )
-    (folder / ".gitlab-ci.yml").write_text(
-        "".join(f"{name}:\n  script: ['true']\n" for name in names)
-    )
+    rules = "".join(f"{name}:\n\t@true\n" for name in names)
+    (folder / "Makefile").write_text(f"all: {' '.join(names)}\n{rules}")
+    script = "".join(f"{name}:\n  script: ['true']\n" for name in names)
+    (folder / ".gitlab-ci.yml").write_text(script)
     (folder / ".gitignore").write_text(".gitlab-ci-local\n")
+    return _committed(folder)
+
+
+def _committed(folder: Path) -> Path:
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "bench"]):
         subprocess.run([*git, *arguments], cwd=folder, check=True)
@@ -237,8 +247,6 @@ def _stand_in() -> Path:
     """Where there is no rsync, which gitlab-ci-local copies a folder with, a faster one that copies."""
     program = CACHE / "bin" / "rsync"
     program.parent.mkdir(exist_ok=True)
-    program.write_text(
-        '#!/bin/sh\nfor to; do :; done\nmkdir -p "$to"\nexec cp -p Makefile *.* "$to"\n'
-    )
+    program.write_text('#!/bin/sh\nfor to; do :; done\nmkdir -p "$to"\nexec cp -p Makefile "$to"\n')
     program.chmod(0o755)
     return program.parent
