@@ -47,10 +47,7 @@ def finish(
     jobs: Document = {}
     for draft in drafts:
         jobs[draft.name] = draft.document()
-        refused = (
-            [f"CHECK: not run until this is written anew: {draft.refused}"] if draft.refused else []
-        )
-        comments["spec", "jobs", draft.name] = [*draft.comments, *refused]
+        comments["spec", "jobs", draft.name] = [*draft.comments, *_refused(draft)]
     for circle in circles({job: said.get("needs", ()) for job, said in jobs.items()}):
         raise InvalidDocument(
             f"{file}: jobs need each other: {' → '.join((*circle, circle[0]))}",
@@ -75,3 +72,11 @@ def finish(
         *([f"  … and {len(lost) - 100} more"] if len(lost) > 100 else []),
     ]
     return Imported(text=render(document, comments), notes=notes)
+
+
+def _refused(draft: Draft) -> list[str]:
+    """Say why a job never runs, and when it would."""
+    if not draft.refused:
+        return []
+    said = [f"CHECK: not run until this is written anew: {draft.refused}"]
+    return [*said, f"if: {draft.head['if']}"] if "if" in draft.head else said
