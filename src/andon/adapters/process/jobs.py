@@ -38,7 +38,7 @@ from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.steps import read_note, read_steps
 from andon.adapters.process.strays import end_strays, reap_orphans
-from andon.adapters.process.usage import of_cgroup
+from andon.adapters.process.usage import most_memory, of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.adapters.process.watching import Watching, places
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
@@ -92,7 +92,7 @@ class JobRunner:
         self._cgroups = cgroups
         self._sandboxed = sandboxed
         self._port_of = port_of
-        self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=_most_memory())
+        self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=most_memory())
         self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
         self._records: dict[str, JobRecord] = {}
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
@@ -395,11 +395,6 @@ class JobRunner:
 def _remove(folder: Path) -> None:
     with contextlib.suppress(OSError):
         remove_tree(folder)
-
-
-def _most_memory() -> int:
-    """Return nine tenths of the machine's memory: a job that takes more ends alone."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9
 
 
 def _has_network(action: RunJob) -> bool:
