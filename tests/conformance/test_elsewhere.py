@@ -16,17 +16,20 @@ from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.remote import RemoteExecutor
 from andon.api.v1.access import Grant, Identity
-from andon.api.v1.actions import RunJob
+from andon.api.v1.actions import Intent, RunJob
+from andon.api.v1.records import SecretRef
 from andon.app.elsewhere.carrying import Carrier
 from andon.app.elsewhere.talking import ControlPlane
 from andon.app.elsewhere.worker import Told, Worker
 from andon.app.workers.desk import Desk
 from andon.client.wire import Client, Server
+from andon.kernel.errors import Denied, Fenced
 from andon.ports.offices import Offices
+from andon.ports.workers import Hand
 from andon.runtime.system import SystemClock
 from andon.store import open_store
 from andon.testing.door import FixedDoor
-from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, plan
 from andon.testing.files_suite import FilesSuite
 from andon.testing.line import StillLine
 from andon.testing.secrets import FixedSecrets
@@ -93,3 +96,35 @@ class TestElsewhere(ExecutorSuite, FilesSuite):
         far = Far(tmp_path)
         async with far.at_work():
             yield far
+
+
+async def test_secrets_are_not_said_where_others_can_hear_and_the_job_says_why(
+    tmp_path: Path,
+) -> None:
+    far = Far(tmp_path)
+    secret = SecretRef(name="npm", environment="pipelines")
+    repository, sha = far.provide({"README": "x"})
+    job = RunJob(
+        run="r", repository=repository, sha=sha, job=plan("true", secrets={"TOKEN": secret})
+    )
+    running = asyncio.create_task(far.executor.run_job(job, Intent(key="r/1/unit/0", epoch=1)))
+    offer = await far.desk.take(
+        WORKER,
+        "far",
+        labels=(),
+        at_once=1,
+        version="",
+        holding=(),
+        wait_seconds=20,
+        gone=_never,
+    )
+    hand = Hand(who=WORKER, job=offer["job"], lease=offer["lease"])
+    with pytest.raises(Fenced, match="can be overheard"):
+        await far.desk.begin(hand, private=False)
+    with pytest.raises(Denied, match="can be overheard"):
+        await running
+    far.store.close()
+
+
+async def _never() -> bool:
+    return False
