@@ -57,6 +57,7 @@ from andon.store import open_alone
 from andon.store.alone import LoneDatabase
 
 WORKER = "local"
+DROP_AT_ONCE = 32
 GATHER_SECONDS = 0.01
 """So long an outcome waits for others to be committed with it, while nobody waits for it."""
 SOURCE = "/andon/local"
@@ -132,6 +133,7 @@ class _Here:
         self._asked_to_end = 0
         self._run = ""
         self._waiting = 0
+        self._dropped: list[str] = []
         store.patience = self._patience
 
     async def run(self) -> Ended:
@@ -181,6 +183,7 @@ class _Here:
             await engine.leave()
         ended = await self._store.read(lambda tx: _ended(tx, run.name))
         self._onlooker.ended(ended.run, ended.status, ended.rows)
+        self._drop_all(self._dropped)
         stay, gone = await self._store.transact(forget_old)
         clear(self._wish.state, self._tree, stay, gone)
         return ended
@@ -254,8 +257,19 @@ class _Here:
             outcome = await self._handing.run_job(action, intent)
             self._onlooker.done(action, outcome)
             if outcome.state == "passed" and action.job.name not in self._packed:
-                self._loop.run_in_executor(None, self._executor.drop_tree, intent.key)
+                self._drop(intent.key)
             return outcome
+
+    def _drop(self, key: str) -> None:
+        """Have work trees removed beside, many at a time: to ask for it takes long, too."""
+        self._dropped.append(key)
+        if len(self._dropped) >= DROP_AT_ONCE:
+            keys, self._dropped = self._dropped, []
+            self._loop.run_in_executor(None, self._drop_all, keys)
+
+    def _drop_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._executor.drop_tree(key)
 
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
