@@ -14,8 +14,8 @@ without a turn.
 
 What is executed where:
 
-- ``make test``, SQLite: in every scenario the first point of each name after a commit and around an
-  effect, and for few names a later one. Over all scenarios, once for each name: inside a transaction;
+- ``make test``, SQLite: in every scenario that does not say ``crash: false`` the first point of each name
+  after a commit and around an effect, and for few names a later one. Over all scenarios, once for each name: inside a transaction;
   a worker that is stopped while another takes over and that comes back late (its writes and effects
   must be refused); a commit whose answer is lost.
 - ``make test``, Postgres: over all scenarios each of these once for each name, in the scenarios that

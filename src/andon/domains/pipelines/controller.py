@@ -85,17 +85,17 @@ class _Build(Jobs):
             return False
         group = self.plan.concurrency
         message = f"waits for {first.name}, one at a time in group {group}"
+        if self.status.reason != QUEUED:
+            self.events.append(self._queued_behind(first, group))
         self.set(phase="Waiting", reason=QUEUED, message=message)
         self.wake_at(self.now + POLL_SECONDS)
-        if self.status != self.view.object.status:
-            self.events.append(self._queued_behind(first, group))
         return True
 
     def _queued_behind(self, first: Object, group: str) -> Event:
         return events.extension(
             "turn",
             "awaited",
-            id=f"run/{self.run}/behind/{first.name}",
+            id=f"run/{self.run}/awaited",
             stream=self.stream,
             about=self.run,
             chain=self.spec.change,

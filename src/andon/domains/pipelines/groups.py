@@ -31,11 +31,13 @@ def wakes(changed: Object) -> tuple[Selector, ...]:
 def ahead(view: View) -> Object | None:
     """Return a Run that has not ended and goes first: it has begun, or its Change came earlier."""
     mine = view.object
-    for one in _group(view):
-        goes_first = _order(one) < _order(mine) or (one.uid != mine.uid and one.status.started_at)
-        if one.status.phase not in TERMINAL and goes_first:
-            return one
-    return None
+    first = [
+        one
+        for one in _group(view)
+        if one.status.phase not in TERMINAL
+        and (_order(one) < _order(mine) or (one.uid != mine.uid and one.status.started_at))
+    ]
+    return min(first, key=_order, default=None)
 
 
 def superseded_by(view: View) -> Object | None:
