@@ -3,7 +3,7 @@
 One shell runs all of it, so that nothing but `sh` is needed wherever the job runs. It notes in
 ``$TMPDIR/andon`` what the executor reads afterwards: ``steps`` (how each ended), ``said`` (why it ended
 the job by itself), ``<service>.exit`` (with what a service ended). Steps fold in the log between the marks
-that terminals and GitLab's log pages know (see docs/logs.md).
+that terminals and GitLab's log pages know (see docs/builds.md).
 """
 
 from __future__ import annotations
