@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,11 @@ def takes_nothing(world: World, name: str) -> dict[str, Any] | None:
     return next((one for one in world.andon.workers_list() if one["name"] == name), None)
 
 
+def workers(world: World, *words: str) -> str:
+    command = [sys.executable, "-m", "andon", "workers", *words, "--state", str(world.state)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
 def test_job_waits_for_labels_then_runs_elsewhere_with_its_tree_secrets_and_log(
     world: World, root: Path, token: str, go: Path
 ) -> None:
@@ -212,13 +218,15 @@ def test_drained_worker_finishes_and_takes_nothing_new_until_it_resumes(
     worker = Elsewhere(world, root, "three", token, "gpu")
     first = ship(world)
     world.until(lambda: step(world, first)["state"] == "running" and log(world, first))
-    assert world.andon.workers_drain("three")["state"] == "draining"
+    assert "three takes nothing new; " in workers(world, "drain", "three")
+    assert json.loads(workers(world, "list", "--json"))[0]["atOnce"] == 1
+    assert "draining" in workers(world, "list")
     second = ship(world)
     go.touch()
     world.until(lambda: step(world, first)["state"] == "passed")
     world.until(lambda: "takes nothing new" in step(world, second)["message"])
     world.until(lambda: takes_nothing(world, "three")["state"] == "drained")
-    world.andon.workers_resume("three")
+    assert "three takes jobs again" in workers(world, "resume", "three")
     world.until(lambda: step(world, second)["state"] == "passed")
     worker.close()
 
