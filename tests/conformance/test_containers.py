@@ -93,7 +93,7 @@ def engine() -> Iterator[RunningEngine]:
 @pytest.fixture
 async def contained(tmp_path: Path, engine: RunningEngine) -> AsyncIterator[Contained]:
     yield Contained(tmp_path, engine)
-    assert engine.containers() == [], "nothing is left of a job"
+    await until(lambda: not engine.containers())  # Nothing is left of a job.
     assert engine.networks() == set()
 
 

@@ -16,7 +16,7 @@ from andon.adapters.container.engine import Engine
 from andon.adapters.container.services import Services
 from andon.adapters.filetree import remove_tree
 from andon.adapters.process.beside import died
-from andon.adapters.process.files import read_json, safe_name, unwritable, write_json
+from andon.adapters.process.files import read_all, read_json, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import expect_values
 from andon.adapters.process.prepared import prepare, step_names
@@ -29,6 +29,7 @@ from andon.kernel.errors import NotFound, StepFailed, Unavailable
 from andon.kernel.masking import Masker
 
 _GRACE_SECONDS = 3
+_KEEP_SECONDS = 14 * 86400.0
 _NO_SECRETS: Mapping[str, str] = {}
 
 
@@ -76,6 +77,7 @@ class ContainerRunner:
         self._bounds = bounds or plan.Bounds(memory_bytes=_most_memory())
         self._allow_tags = allow_tags
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
+        self._swept = False
 
     async def run_job(
         self, action: RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
@@ -116,7 +118,13 @@ class ContainerRunner:
         return read_json(self._file(key), Kept)
 
     def _write(self, kept: Kept) -> Kept:
-        self._file(kept.key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._file(kept.key).parent
+        if not self._swept:
+            self._swept = True
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for old in read_all(folder, Kept):
+                if old.outcome and old.started_at + _KEEP_SECONDS < self._clock.now():
+                    self._file(old.key).unlink(missing_ok=True)
         write_json(self._file(kept.key), kept)
         return kept
 
