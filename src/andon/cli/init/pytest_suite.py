@@ -23,6 +23,7 @@ _FILES = (
     "requirements_dev.txt", "dev-requirements.txt",
 )  # fmt: skip
 _PACKAGE = re.compile(r"[A-Za-z0-9][ -~]{0,199}")
+_PYTEST = re.compile(r"\s*pytest\b(?!-)")
 _MOST_PACKAGES = 50
 
 
@@ -115,7 +116,11 @@ def _extras(project: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _extra(project: dict[str, Any]) -> str:
-    return next((name for name in _NAMES if name in _extras(project)), "")
+    """Return the extra that tests need: by its name, or because pytest is in it."""
+    extras = _extras(project)
+    named = [name for name in _NAMES if name in extras]
+    holding = [name for name, lines in extras.items() if any(map(_PYTEST.match, lines))]
+    return next(iter((*named, *holding)), "")
 
 
 def _group(project: dict[str, Any]) -> list[str]:

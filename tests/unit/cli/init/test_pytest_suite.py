@@ -43,6 +43,11 @@ def suite(root, files, source=""):
             ("requirements.txt", "requirements-dev.txt"),
             ("pytest",),
         ),
+        (
+            {"pyproject.toml": f"{BUILD}optional-dependencies = {{docs = ['x'], all = ['ruff', 'pytest>=8']}}\n"},
+            (),
+            (".[all]",),
+        ),
         ({"setup.py": "", "tox.ini": "commands = pytest\n"}, (), (".", "pytest")),
         ({"setup.py": "", "testing/conftest.py": ""}, (), (".", "pytest")),
         (
