@@ -24,14 +24,8 @@ from andon.api.v1.actions import (
     WriteDesired,
 )
 from andon.api.v1.control import NewObject, Selector
-from andon.api.v1.definitions import (EnvironmentSpec, Health, Resources, RolloutPolicy, RouteSpec)
-from andon.api.v1.records import (
-    EnvironmentRecordStatus,
-    RolloutPlan,
-    RunSpec,
-    RunStatus,
-    Version,
-)
+from andon.api.v1.definitions import EnvironmentSpec, Health, Resources, RolloutPolicy, RouteSpec
+from andon.api.v1.records import EnvironmentRecordStatus, RolloutPlan, RunSpec, RunStatus, Version
 from andon.domains.delivery.controller import RolloutController
 from andon.domains.delivery.environment import EnvironmentController
 from andon.ports.store import Tx

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from andon.api.v1.actions import Intent, JobDone, RunJob
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import BuildPlan, JobPlan, RunSpec, RunStatus
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import RunSpec, RunStatus
 from andon.domains.pipelines.controller import BuildController
 from bench.line import Cost, Line
 from bench.ratio import Ratio

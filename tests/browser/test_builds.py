@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from chromium import CHROMIUM, PATIENCE, browse, served
 
-from andon.api.v1.records import JobPlan, StepRow
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import StepRow
 from andon.app.builds.desk import Builds
 from andon.ports.offices import Offices
 from andon.store import open_store

@@ -15,7 +15,7 @@ from andon.adapters.container.plan import Bounds
 from andon.adapters.local import LocalExecutor
 from andon.adapters.process.layout import Layout
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
-from andon.api.v1.records import BesidePlan
+from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containers import RunningEngine, can_run, running_engine

@@ -17,7 +17,7 @@ from andon.adapters.process.layout import Layout
 from andon.adapters.remote import RemoteExecutor
 from andon.api.v1.access import Grant, Identity
 from andon.api.v1.actions import Intent, RunJob
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.app.elsewhere.carrying import Carrier
 from andon.app.elsewhere.talking import ControlPlane
 from andon.app.elsewhere.worker import Told, Worker

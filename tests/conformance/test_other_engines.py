@@ -13,8 +13,8 @@ import pytest
 
 from andon.api.foreign import read_foreign
 from andon.api.project import read_project
+from andon.api.v1.jobs import JobPlan
 from andon.api.v1.pipelines import ChangeFacts
-from andon.api.v1.records import JobPlan
 from andon.domains.pipelines.expand import expand
 from andon.domains.pipelines.foreign.github import import_github
 from andon.domains.pipelines.foreign.gitlab import import_gitlab

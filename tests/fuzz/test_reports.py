@@ -14,7 +14,7 @@ from material import every, mutated
 
 from andon.adapters.reports import ReportsRead, read_reports
 from andon.api.v1.actions import CaseDone
-from andon.api.v1.records import ReportsPlan
+from andon.api.v1.jobs import ReportsPlan
 
 MOST_MEMORY_BYTES = 100 << 20
 PIECES = [

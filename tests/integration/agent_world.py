@@ -17,7 +17,7 @@ from andon.adapters.agentclient import AgentClient
 from andon.adapters.agentclient.daemon import answers
 from andon.adapters.process import procfs
 from andon.api.v1.actions import Intent, JobDone, ObserveReplicas, RunJob
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 from andon.runtime.system import SystemClock
 
 DEADLINE_SECONDS = 20

@@ -23,7 +23,7 @@ from andon.api.v1.actions import (
     RetireReplicas,
 )
 from andon.api.v1.definitions import Health, Resources
-from andon.api.v1.records import BesidePlan, StepPlan
+from andon.api.v1.jobs import BesidePlan, StepPlan
 from andon.kernel.errors import Conflict, Fenced, NotFound, StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.target_suite import SERVER, TargetSuite, deployment, get

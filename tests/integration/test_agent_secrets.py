@@ -27,7 +27,7 @@ from andon.adapters.agentclient import ensure_agent
 from andon.adapters.process import procfs
 from andon.adapters.process.logs import rotate
 from andon.api.v1.actions import CancelJob, Intent, RetireReplicas
-from andon.api.v1.records import PIPELINES, SecretRef
+from andon.api.v1.jobs import PIPELINES, SecretRef
 from andon.kernel.errors import InvalidDocument, StepFailed
 from andon.kernel.escapes import views
 from andon.kernel.masking import patterns

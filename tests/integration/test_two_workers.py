@@ -34,7 +34,7 @@ from andon.adapters.git import GitDesiredState, GitSource
 from andon.adapters.local import LocalExecutor
 from andon.adapters.oci import OciArtifactStore
 from andon.api.v1.actions import Intent, RunJob
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 from andon.runtime.system import SystemClock
 from andon.testing.artifact_suite import packing
 from andon.testing.desired_suite import ONE, by, writing

@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from andon.api.v1.actions import ActionFailed, CaseDone, JobDone, RunJob, TestsDone
 from andon.api.v1.control import Decision
+from andon.api.v1.jobs import BuildPlan, JobPlan, PackPlan, RetryPlan
 from andon.api.v1.pipelines import Quarantine
-from andon.api.v1.records import (
-    ENDED_STEP,
-    TERMINAL,
-    BuildPlan,
-    JobPlan,
-    Object,
-    PackPlan,
-    RetryPlan,
-)
+from andon.api.v1.records import ENDED_STEP, TERMINAL, Object
 from andon.testing.build_play import FAILED, KILLED, PASSED, BuildPlay
 
 GREEN = {"passed", "quarantined", "skipped-by-rule"}

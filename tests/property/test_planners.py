@@ -8,16 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, RolloutStep, ServiceSpec
+from andon.api.v1.jobs import JobPlan
 from andon.api.v1.pipelines import DeployJob
-from andon.api.v1.records import (
-    EvidenceSpec,
-    HoldSpec,
-    HoldStatus,
-    JobPlan,
-    Object,
-    StepState,
-    Subject,
-)
+from andon.api.v1.records import EvidenceSpec, HoldSpec, HoldStatus, Object, StepState, Subject
 from andon.domains.delivery.plan import environments_in_order, services_in_order
 from andon.domains.line.gate import judge_gate
 from andon.domains.pipelines.plan import may_begin

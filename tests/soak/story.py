@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from andon.api.v1.actions import ActionFailed, JobDone, Notify, RunJob
 from andon.api.v1.control import Ask, Decision, Event, NewObject, Selector, View
-from andon.api.v1.records import JobPlan, Object, RunSpec, RunStatus, StepRow
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import Object, RunSpec, RunStatus, StepRow
 
 STEPS = ("tell-first", "wait-a-little", "job", "tell-second", "wait-again", "tell-last")
 TELLING = tuple(step for step in STEPS if step.startswith("tell"))

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct
 
 from andon.api.problems import did_you_mean
 from andon.api.v1.definitions import EnvironmentSpec, Overlay, Resources, RolloutPolicy, ServiceSpec
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.api.v1.words import Spec
 from andon.kernel.digest import config_hash
 from andon.kernel.errors import InvalidDocument

@@ -29,8 +29,8 @@ from andon.api.v1.definitions import (
     RouteSpec,
     ServiceSpec,
 )
+from andon.api.v1.jobs import PIPELINES
 from andon.api.v1.pipelines import Job, PipelineSpec, ScheduleEntry, TemplateSpec
-from andon.api.v1.records import PIPELINES
 from andon.api.variables import clashes
 from andon.kernel.cron import parse_cron, time_zone, time_zones
 

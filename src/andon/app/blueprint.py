@@ -16,8 +16,8 @@ from andon.api.problems import Problem, field_name
 from andon.api.project import Definitions, check_project, group, told
 from andon.api.templates import template_key
 from andon.api.v1.definitions import Definition
+from andon.api.v1.jobs import JobPlan
 from andon.api.v1.pipelines import ChangeFacts, PipelineSpec, TemplateSpec
-from andon.api.v1.records import JobPlan
 from andon.app.templates import NOWHERE, Read, read_templates
 from andon.app.typed import typed_step
 from andon.domains.pipelines.expand import expand

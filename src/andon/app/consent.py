@@ -9,13 +9,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector
+from andon.api.v1.jobs import JobPlan
 from andon.api.v1.records import (
     ENDED_STEP,
     TERMINAL,
     ApprovalSpec,
     ApprovalStatus,
     ChangeSpec,
-    JobPlan,
     Object,
     Subject,
 )

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
+from andon.api.v1.jobs import SecretRef
 from andon.api.v1.pipelines import ScheduleEntry
 from andon.api.v1.records import (
     TERMINAL,
@@ -20,7 +21,6 @@ from andon.api.v1.records import (
     Object,
     RolloutPlan,
     ScheduleSpec,
-    SecretRef,
     StepRow,
     Subject,
     Version,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from andon.api.v1.records import TypedStep
+from andon.api.v1.jobs import TypedStep
 from andon.domains.pipelines.expand import Settings
 from andon.domains.pipelines.plan import build_planner
 

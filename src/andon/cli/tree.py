@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from andon.api.v1.actions import JobDone, RunJob
-from andon.api.v1.records import ENDED_STEP, BuildPlan, RunStatus, StepRow
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import ENDED_STEP, RunStatus, StepRow
 
 MARKS = {
     "passed": ("✓", "green"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.ports.asking import Asked
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from andon.api.v1 import actions
 from andon.api.v1.control import ActionRow, Decision, Event, NewObject, Selector, View
-from andon.api.v1.records import TERMINAL, BuildPlan, Object, RunSpec, RunStatus, StepRow
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import TERMINAL, Object, RunSpec, RunStatus, StepRow
 from andon.api.v1.steps import Steps
 from andon.domains.pipelines.controller import BuildController
 from andon.kernel.ids import idempotency_key

@@ -12,13 +12,12 @@ from msgspec import Struct
 from andon.adapters.process.logs import read_chunk
 from andon.api.v1.actions import CaseDone, CoverageDone, JobDone, RunJob, TestsDone
 from andon.api.v1.control import ActionRow, NewObject
+from andon.api.v1.jobs import BuildPlan, JobPlan
 from andon.api.v1.pipelines import PipelineSpec
 from andon.api.v1.records import (
     BUILD_ONLY,
-    BuildPlan,
     ChangeSpec,
     ChangeStatus,
-    JobPlan,
     Phase,
     RunSpec,
     RunStatus,

@@ -16,7 +16,7 @@ from typing import Protocol
 import pytest
 
 from andon.api.v1.actions import CancelJob, Intent, JobDone, RunJob, StepDone
-from andon.api.v1.records import PIPELINES, BesidePlan, JobPlan, SecretRef, StepPlan
+from andon.api.v1.jobs import PIPELINES, BesidePlan, JobPlan, SecretRef, StepPlan
 from andon.kernel.errors import Denied
 from andon.ports import Executor
 

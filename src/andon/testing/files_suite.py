@@ -10,7 +10,7 @@ from abc import abstractmethod
 import pytest
 from msgspec import structs
 
-from andon.api.v1.records import CachePlan, ReportsPlan
+from andon.api.v1.jobs import CachePlan, ReportsPlan
 from andon.kernel.errors import AndonError
 from andon.testing.executor_suite import Bench, fresh_key, plan, run
 

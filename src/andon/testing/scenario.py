@@ -18,7 +18,8 @@ from andon.adapters.sealing import Key
 from andon.api.project import Definitions, read_project
 from andon.api.v1 import actions
 from andon.api.v1.control import Controller, Selector
-from andon.api.v1.records import Object, SecretRef
+from andon.api.v1.jobs import SecretRef
+from andon.api.v1.records import Object
 from andon.app import commands, queries, why
 from andon.app.secrets.keeper import put_secret, remove_secret
 from andon.app.secrets.safe import Safe

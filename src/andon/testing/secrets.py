@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.kernel.errors import NotFound
 
 

@@ -16,7 +16,7 @@ from andon.adapters.process.spawn import Group
 from andon.adapters.process.verdicts import Ended, judge
 from andon.api.v1.actions import Intent, RunJob
 from andon.api.v1.definitions import Resources
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 from andon.kernel.errors import Unavailable
 from andon.testing.clock import FakeClock
 

@@ -13,7 +13,7 @@ from andon.api.v1.definitions import (
     RolloutPolicy,
     ServiceSpec,
 )
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.kernel.errors import InvalidDocument
 
 SERVICE = ServiceSpec(

@@ -15,7 +15,7 @@ from andon.adapters.container.values import NAME
 from andon.adapters.process import environment
 from andon.adapters.process.usage import Usage
 from andon.api.v1.actions import RunJob
-from andon.api.v1.records import BesidePlan
+from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed
 
 Json = dict[str, Any]

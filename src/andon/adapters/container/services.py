@@ -10,7 +10,7 @@ from pathlib import Path
 
 from andon.adapters.container.engine import Engine
 from andon.adapters.container.plan import KEY, Bounds, container_name, of_service
-from andon.api.v1.records import BesidePlan
+from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed
 
 _POLL_SECONDS = 0.1

@@ -21,7 +21,7 @@ from andon.adapters.durable import write_durably
 from andon.adapters.filetree import locked
 from andon.adapters.local.picking import Putting, pick
 from andon.adapters.oci.pack import Member, write_tar
-from andon.api.v1.records import CachePlan
+from andon.api.v1.jobs import CachePlan
 from andon.kernel.errors import NotFound, StepFailed, Untrusted
 
 MOST_BYTES = 10 << 30

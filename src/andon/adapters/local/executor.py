@@ -12,7 +12,7 @@ from andon.adapters.filetree import making, remove_abandoned, remove_tree, settl
 from andon.adapters.local.opening import opened
 from andon.adapters.process.masked import refuse_strangers
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
-from andon.api.v1.records import JobPlan, ReportsPlan
+from andon.api.v1.jobs import JobPlan, ReportsPlan
 from andon.kernel.errors import Unavailable
 from andon.ports import ArtifactStore, Source
 from andon.ports.secrets import SecretReader

@@ -21,7 +21,7 @@ from andon.adapters.local.caches import MOST_BYTES, Caches, key_of, scope_of
 from andon.adapters.local.picking import Putting, pick, refuse_leading_outside
 from andon.adapters.oci.pack import write_tar
 from andon.api.v1.actions import JobDone, RunJob
-from andon.api.v1.records import CachePlan, JobPlan, ReportsPlan
+from andon.api.v1.jobs import CachePlan, JobPlan, ReportsPlan
 from andon.kernel.errors import NotFound, StepFailed, Unavailable, Untrusted
 
 REPORTS_KEPT_SECONDS = 400 * 86400.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from andon.adapters.process import dumps
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.ports.secrets import SecretReader
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from andon.adapters.process import ports
 from andon.adapters.process.steps import read_note
-from andon.api.v1.records import BesidePlan
+from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed
 
 _FIRST_OF_SANDBOX = 20_001

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from andon.adapters.process import beside, script
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 
 
 class Prepared(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 
-from andon.api.v1.records import BesidePlan, JobPlan, StepPlan
+from andon.api.v1.jobs import BesidePlan, JobPlan, StepPlan
 from andon.kernel.errors import StepFailed
 
 FOLDER = "andon"

@@ -18,7 +18,7 @@ from andon.adapters.reports.junit import MOST_CASES, Cases, read_junit
 from andon.adapters.reports.lines import Lines
 from andon.adapters.reports.places import Places
 from andon.api.v1.actions import CoverageDone, TestsDone
-from andon.api.v1.records import ReportsPlan
+from andon.api.v1.jobs import ReportsPlan
 from andon.kernel.errors import InvalidDocument
 
 MOST_PROBLEMS = 50

@@ -14,7 +14,7 @@ import msgspec
 
 from andon.adapters.steps.node import Node
 from andon.adapters.steps.python import Python
-from andon.api.v1.records import TypedStep
+from andon.api.v1.jobs import TypedStep
 from andon.kernel.errors import InvalidDocument
 
 SEAM = "andon.steps"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from andon.api.v1.records import CachePlan, TypedStep
+from andon.api.v1.jobs import CachePlan, TypedStep
 from andon.api.v1.words import Spec
 
 _VERSION = r"""

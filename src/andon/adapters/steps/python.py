@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from andon.api.v1.jobs import CachePlan, TypedStep
 from andon.api.v1.pipelines import Pattern
-from andon.api.v1.records import CachePlan, TypedStep
 from andon.api.v1.words import Spec
 
 # A virtual environment knows where it was made; kept ones are told where they are now.

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from andon.api.v1.records import Record
+from andon.api.v1.words import Record
 
 Verb = Literal["view", "ship", "approve", "hold", "operate", "administer", "work"]
 VERBS: tuple[Verb, ...] = get_args(Verb)

@@ -12,7 +12,8 @@ from typing import Any
 from msgspec import Struct
 
 from andon.api.v1.definitions import Health, Resources, RouteSpec
-from andon.api.v1.records import Fault, JobPlan, SecretRef, StepState, Version
+from andon.api.v1.jobs import JobPlan, SecretRef
+from andon.api.v1.records import Fault, StepState, Version
 
 
 class Action(Struct, frozen=True, kw_only=True, rename="camel", tag_field="action", tag=True):

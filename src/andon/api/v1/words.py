@@ -31,3 +31,7 @@ Secrets = Annotated[
         "`andon secret set` was given."
     ),
 ]
+
+
+class Record(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of what controllers write."""

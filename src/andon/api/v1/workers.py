@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from andon.api.v1.records import Record
+from andon.api.v1.words import Record
 
 
 class WorkerSpec(Record, kw_only=True, frozen=True):

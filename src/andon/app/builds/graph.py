@@ -8,16 +8,8 @@ from typing import Literal
 
 from andon.api.v1 import answers
 from andon.api.v1.actions import JobDone
-from andon.api.v1.records import (
-    TERMINAL,
-    BuildPlan,
-    ChangeSpec,
-    JobPlan,
-    Object,
-    RunSpec,
-    RunStatus,
-    StepRow,
-)
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import TERMINAL, ChangeSpec, Object, RunSpec, RunStatus, StepRow
 from andon.app.builds.ansi import plain
 from andon.domains.pipelines.feedback import (
     Advice,

@@ -17,7 +17,7 @@ from andon.adapters.oci.unpack import extract
 from andon.adapters.process.layout import Layout
 from andon.api.v1.actions import ActionFailed, CancelJob, Intent, JobDone
 from andon.api.v1.answers import Kit
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.app.elsewhere.talking import ControlPlane, Leased
 from andon.kernel.errors import AndonError, Fenced, NotFound
 from andon.runtime.performing import failure

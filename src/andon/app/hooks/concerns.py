@@ -9,14 +9,8 @@ from msgspec import Struct
 from andon.api.v1.access import Identity, TeamSpec, UserSpec
 from andon.api.v1.control import Selector
 from andon.api.v1.definitions import Approvals
-from andon.api.v1.records import (
-    BUILD_ONLY,
-    PIPELINES,
-    ChangeSpec,
-    HoldSpec,
-    Object,
-    Subject,
-)
+from andon.api.v1.jobs import PIPELINES
+from andon.api.v1.records import BUILD_ONLY, ChangeSpec, HoldSpec, Object, Subject
 from andon.app.hooks.words import change_url, title, why
 from andon.app.queries import active_runs
 from andon.app.shapes import event_body

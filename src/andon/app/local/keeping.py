@@ -9,7 +9,8 @@ from andon.adapters.filetree import remove_abandoned, remove_tree
 from andon.adapters.git.working import WorkingTree
 from andon.adapters.process.files import safe_name
 from andon.api.v1.control import Selector
-from andon.api.v1.records import TERMINAL, BuildPlan, Object
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import TERMINAL, Object
 from andon.ports.store import Tx
 
 KEPT_RUNS = 20

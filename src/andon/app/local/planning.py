@@ -9,14 +9,8 @@ from msgspec import Struct, structs
 
 from andon.adapters.git.working import Snapshot, WorkingTree
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import (
-    BUILD_ONLY,
-    BuildPlan,
-    ChangeSpec,
-    JobPlan,
-    RunSpec,
-    RunStatus,
-)
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import BUILD_ONLY, ChangeSpec, RunSpec, RunStatus
 from andon.app.loading import Loaded, digests_of_inputs, read_whole
 from andon.app.shipping import change_spec, slug
 from andon.app.typed import plan_build

@@ -20,14 +20,8 @@ from andon.adapters.process.layout import Layout
 from andon.adapters.process.records import Journal
 from andon.api.v1 import actions
 from andon.api.v1.control import Decision
-from andon.api.v1.records import (
-    TERMINAL,
-    BuildPlan,
-    CancellationSpec,
-    Object,
-    RunStatus,
-    StepRow,
-)
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import TERMINAL, CancellationSpec, Object, RunStatus, StepRow
 from andon.app.local.keeping import (
     clear,
     clear_work,

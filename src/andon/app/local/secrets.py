@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.kernel.errors import NotFound, UsageError
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)")

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from andon.api.v1.actions import JobDone, RunJob
 from andon.api.v1.control import Controller, Decision, Selector, View
-from andon.api.v1.records import BuildPlan, Object, RunStatus, StepRow
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import Object, RunStatus, StepRow
 
 
 class Onlooker(Protocol):

@@ -10,14 +10,13 @@ from msgspec.structs import replace
 from andon.adapters.sealing import Key, parse_key
 from andon.api.v1 import answers
 from andon.api.v1.control import Decision, Event, NewObject, Selector
+from andon.api.v1.jobs import PIPELINES, SecretRef
 from andon.api.v1.records import (
-    PIPELINES,
     TERMINAL,
     Empty,
     EnvironmentRecordStatus,
     Object,
     RolloutPlan,
-    SecretRef,
     SecretSpec,
 )
 from andon.app.acting import act

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from andon.adapters.sealing import Envelopes, Key, key_source
 from andon.adapters.sealing.keys import KeyFile, KeySource
 from andon.api.v1.installation import SecretsKeySpec
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.domains.delivery.rotation import opens_missing, tell_missing
 from andon.kernel.clock import Randomness
 from andon.kernel.errors import AndonError, NotFound, Unavailable

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
-from andon.api.v1.records import ChangeSpec, JobPlan
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import ChangeSpec
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable
 from andon.ports import Executor

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from andon.api.v1.actions import CaseDone, JobDone
 from andon.api.v1.control import Selector
-from andon.api.v1.records import ChangeSpec, JobPlan, Object, RunSpec, StepRow
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import ChangeSpec, Object, RunSpec, StepRow
 from andon.domains.pipelines.history import Suite, suite_name
 from andon.kernel.errors import AndonError
 from andon.kernel.ids import idempotency_key

@@ -11,9 +11,7 @@ from msgspec.structs import replace
 from andon.api.v1.access import Identity
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
 from andon.api.v1.control import NewObject, Selector
-from andon.api.v1.records import (
-    Object,
-)
+from andon.api.v1.records import Object
 from andon.api.v1.workers import RemoteJobSpec, RemoteJobStatus, WorkerSpec, WorkerStatus
 from andon.kernel.errors import Conflict, Fenced, NotFound
 from andon.ports.store import Tx

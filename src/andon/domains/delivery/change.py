@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from andon.api.v1.control import Decision, NewObject, Selector, View
+from andon.api.v1.jobs import PIPELINES, BuildPlan
 from andon.api.v1.records import (
     BUILD_ONLY,
-    PIPELINES,
     TERMINAL,
-    BuildPlan,
     ChangeSpec,
     ChangeStatus,
     Object,

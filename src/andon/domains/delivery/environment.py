@@ -22,13 +22,7 @@ from andon.api.v1.actions import (
     SetWeights,
 )
 from andon.api.v1.control import ActionRow, Ask, Decision, NewObject, Selector, View
-from andon.api.v1.records import (
-    TERMINAL,
-    EnvironmentRecordStatus,
-    Object,
-    RolloutPlan,
-    Subject,
-)
+from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus, Object, RolloutPlan, Subject
 from andon.domains.delivery.plan import backend_action, deploy_action
 from andon.domains.delivery.rotation import catch_up, rotation_asked
 from andon.domains.line.gate import is_latched

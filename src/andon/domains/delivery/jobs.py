@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from andon.api.v1.actions import JobDone, RunJob
-from andon.api.v1.records import Fault, JobPlan, Subject, Verdict
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import Fault, Subject, Verdict
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.line import events
 from andon.domains.line.evidence import claim

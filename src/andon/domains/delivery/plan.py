@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from andon.api.overlay import configuration, configuration_hash
 from andon.api.v1.actions import AddBackend, DeployReplicas
 from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, RouteSpec, ServiceSpec
+from andon.api.v1.jobs import JobPlan, SecretRef
 from andon.api.v1.pipelines import DeployJob
-from andon.api.v1.records import ChangeSpec, JobPlan, RolloutPlan, SecretRef, Version
+from andon.api.v1.records import ChangeSpec, RolloutPlan, Version
 
 
 def environments_in_order(environments: Mapping[str, EnvironmentSpec]) -> tuple[str, ...]:

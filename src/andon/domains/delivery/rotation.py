@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from andon.api.overlay import Resolved, configuration_hash
 from andon.api.v1.control import Event, NewObject
 from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, ServiceSpec
+from andon.api.v1.jobs import PIPELINES, SecretRef
 from andon.api.v1.records import (
-    PIPELINES,
     TERMINAL,
     ChangeSpec,
     EnvironmentRecordStatus,
@@ -19,7 +19,6 @@ from andon.api.v1.records import (
     RolloutPlan,
     RunSpec,
     RunStatus,
-    SecretRef,
     SecretSpec,
 )
 from andon.domains.delivery.plan import required, rollout_labels, rollout_name

@@ -9,14 +9,7 @@ latch nor Hold.
 from __future__ import annotations
 
 from andon.api.v1.control import Link, NewObject
-from andon.api.v1.records import (
-    Fault,
-    HoldSpec,
-    HoldStatus,
-    IncidentSpec,
-    IncidentStatus,
-    Subject,
-)
+from andon.api.v1.records import Fault, HoldSpec, HoldStatus, IncidentSpec, IncidentStatus, Subject
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.way_back import go_back
 from andon.domains.line import cancellation, events

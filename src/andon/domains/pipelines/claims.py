@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from andon.api.v1.actions import JobDone
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import JobPlan, StepRow, Subject, Verdict
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import StepRow, Subject, Verdict
 from andon.domains.line.evidence import claim
 from andon.domains.pipelines.evidence import (
     coverage_value,

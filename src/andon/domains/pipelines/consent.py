@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from andon.api.v1.control import Event, Link, Selector
-from andon.api.v1.records import ApprovalSpec, JobPlan, Object, RunSpec, Subject
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import ApprovalSpec, Object, RunSpec, Subject
 from andon.domains.line import events
 from andon.domains.line.approvals import as_actor, consents, tell
 from andon.domains.line.gate import ONE

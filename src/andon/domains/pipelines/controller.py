@@ -10,16 +10,8 @@ from __future__ import annotations
 
 from andon.api.v1.actions import ArtifactPacked, PackArtifact
 from andon.api.v1.control import Decision, Event, NewObject, Selector, View
-from andon.api.v1.records import (
-    TERMINAL,
-    ArtifactSpec,
-    Empty,
-    Object,
-    PackPlan,
-    Phase,
-    StepRow,
-    Subject,
-)
+from andon.api.v1.jobs import PackPlan
+from andon.api.v1.records import TERMINAL, ArtifactSpec, Empty, Object, Phase, StepRow, Subject
 from andon.domains.line import cancellation, events
 from andon.domains.line.turn import TRYING_AGAIN, describe_failure
 from andon.domains.pipelines import consent, flake_budget, groups, later, results

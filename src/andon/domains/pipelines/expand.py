@@ -19,8 +19,7 @@ from andon.api.expressions import Wrong
 from andon.api.matrix import Values, members, written
 from andon.api.pipelines_check import Templates
 from andon.api.v1.definitions import Approvals
-from andon.api.v1.pipelines import ChangeFacts, Job, JobService, PipelineSpec, Scalar, Step
-from andon.api.v1.records import (
+from andon.api.v1.jobs import (
     PIPELINES,
     BesidePlan,
     CachePlan,
@@ -31,6 +30,7 @@ from andon.api.v1.records import (
     StepPlan,
     TypedStep,
 )
+from andon.api.v1.pipelines import ChangeFacts, Job, JobService, PipelineSpec, Scalar, Step
 from andon.domains.pipelines import rules
 from andon.domains.pipelines.conditions import Situation
 from andon.domains.pipelines.templates import Written, unfold

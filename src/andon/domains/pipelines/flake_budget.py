@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from andon.api.v1.control import NewObject, Selector, View
-from andon.api.v1.records import BuildPlan, Object, RunSpec, StepRow, Subject
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import Object, RunSpec, StepRow, Subject
 from andon.calc.intervals import exact_interval
 from andon.domains.line.evidence import claim
 

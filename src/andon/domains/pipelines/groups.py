@@ -7,7 +7,8 @@ holds up what is trusted. The order is that of arrival.
 from __future__ import annotations
 
 from andon.api.v1.control import Selector, View
-from andon.api.v1.records import TERMINAL, BuildPlan, Object
+from andon.api.v1.jobs import BuildPlan
+from andon.api.v1.records import TERMINAL, Object
 
 NEWEST = 100
 """So many of the newest Runs of a group are looked at."""

@@ -13,7 +13,7 @@ from statistics import median
 from msgspec import Struct, field
 
 from andon.api.v1.actions import CaseDone
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 
 KEPT_DURATIONS = 25
 CURRENT_COMMITS = 3

@@ -9,12 +9,8 @@ from msgspec.structs import replace
 
 from andon.api.v1.actions import RunJob
 from andon.api.v1.control import View
-from andon.api.v1.records import (
-    ENDED_STEP,
-    JobPlan,
-    StepRow,
-    StepState,
-)
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import ENDED_STEP, StepRow, StepState
 from andon.domains.line import cancellation
 from andon.domains.pipelines import consent, groups
 from andon.domains.pipelines.plan import LETS_ON, may_begin

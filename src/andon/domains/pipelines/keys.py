@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 from msgspec import structs
 
-from andon.api.v1.records import JobPlan
+from andon.api.v1.jobs import JobPlan
 from andon.kernel.digest import sha256
 from andon.kernel.patterns import matches, matches_any
 

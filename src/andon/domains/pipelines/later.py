@@ -7,16 +7,8 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from andon.api.v1.control import Event, Link, NewObject, Selector
-from andon.api.v1.records import (
-    BuildPlan,
-    HoldSpec,
-    HoldStatus,
-    JobPlan,
-    Object,
-    RunSpec,
-    RunStatus,
-    Subject,
-)
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import HoldSpec, HoldStatus, Object, RunSpec, RunStatus, Subject
 from andon.api.v1.steps import Steps
 from andon.domains.line import events
 from andon.domains.line.evidence import subject_labels

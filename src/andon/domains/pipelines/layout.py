@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 
 from msgspec.structs import replace
 
-from andon.api.v1.records import BuildPlan, JobPlan
+from andon.api.v1.jobs import BuildPlan, JobPlan
 
 LAST = 1 << 30
 """Depth of a clean-up job that waits for all others."""

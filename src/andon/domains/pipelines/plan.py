@@ -7,15 +7,9 @@ from collections.abc import Callable, Mapping, Set
 
 from andon.api.expressions import Wrong
 from andon.api.pipelines_check import Templates
+from andon.api.v1.jobs import BuildPlan, JobPlan, PackPlan
 from andon.api.v1.pipelines import ChangeFacts, PipelineSpec
-from andon.api.v1.records import (
-    ENDED_STEP,
-    BuildPlan,
-    ChangeSpec,
-    JobPlan,
-    PackPlan,
-    StepState,
-)
+from andon.api.v1.records import ENDED_STEP, ChangeSpec, StepState
 from andon.domains.pipelines.conditions import Situation
 from andon.domains.pipelines.expand import Typed, expand, no_typed_steps
 from andon.domains.pipelines.keys import with_keys

@@ -6,15 +6,8 @@ A stranger's change may use results and makes none; a Run that a schedule asked 
 from __future__ import annotations
 
 from andon.api.v1.control import NewObject, Selector, View
-from andon.api.v1.records import (
-    BuildPlan,
-    Empty,
-    JobPlan,
-    JobResultSpec,
-    Object,
-    RunSpec,
-    StepRow,
-)
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import Empty, JobResultSpec, Object, RunSpec, StepRow
 from andon.domains.pipelines.layout import layout_of
 
 _SELECTOR = "result:"

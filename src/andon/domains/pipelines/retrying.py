@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from andon.api.v1.actions import AnyOutcome, JobDone
-from andon.api.v1.records import Fault, JobPlan
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import Fault
 
 MACHINE_ATTEMPTS = 4
 """A job or pack that the machine prevented is tried so often."""

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector, View
+from andon.api.v1.jobs import BuildPlan
 from andon.api.v1.pipelines import ScheduleEntry
 from andon.api.v1.records import (
-    BuildPlan,
     ChangeSpec,
     EntryStatus,
     Object,

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from andon.api.v1.actions import AnyOutcome, JobDone
 from andon.api.v1.control import Event, View
-from andon.api.v1.records import BuildPlan, Fault, JobPlan, RunSpec, StepRow, StepState, Subject
+from andon.api.v1.jobs import BuildPlan, JobPlan
+from andon.api.v1.records import Fault, RunSpec, StepRow, StepState, Subject
 from andon.domains.line import cancellation, events
 from andon.domains.line.evidence import claim
 from andon.domains.line.turn import TRYING_AGAIN, Turn, describe_failure

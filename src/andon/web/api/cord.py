@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from andon.api.v1.access import EVERYWHERE
 from andon.api.v1.answers import Approval, Hold, Lifted, Run, Shipped
-from andon.api.v1.records import PIPELINES
+from andon.api.v1.jobs import PIPELINES
 from andon.kernel.errors import Held, InvalidDocument, UsageError
 from andon.web.operations import (
     SOMEWHERE,

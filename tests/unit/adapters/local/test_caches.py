@@ -5,7 +5,7 @@ import pytest
 
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.local.caches import Caches, key_of, scope_of
-from andon.api.v1.records import CachePlan
+from andon.api.v1.jobs import CachePlan
 from andon.kernel.errors import StepFailed
 
 PLAN = CachePlan(name="deps", paths=("deps",), key=("lock",))

@@ -10,7 +10,7 @@ from andon.adapters.git import GitSource
 from andon.adapters.local import LocalExecutor
 from andon.adapters.oci import OciArtifactStore
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, PackArtifact, RunJob
-from andon.api.v1.records import PIPELINES, JobPlan, SecretRef
+from andon.api.v1.jobs import PIPELINES, JobPlan, SecretRef
 from andon.kernel.errors import NotFound
 from andon.testing.secrets import FixedSecrets
 

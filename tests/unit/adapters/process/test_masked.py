@@ -16,7 +16,7 @@ from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import expect_values
 from andon.adapters.process.vault import Vault
 from andon.api.v1.actions import Intent, RunJob
-from andon.api.v1.records import PIPELINES, JobPlan, SecretRef
+from andon.api.v1.jobs import PIPELINES, JobPlan, SecretRef
 from andon.kernel.errors import InvalidDocument, StepFailed, Unavailable
 from andon.testing.clock import FakeClock
 

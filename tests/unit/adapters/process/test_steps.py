@@ -5,7 +5,7 @@ import pytest
 from andon.adapters.process import beside, script
 from andon.adapters.process.steps import read_note, read_steps
 from andon.api.v1.actions import StepDone
-from andon.api.v1.records import BesidePlan, JobPlan, SecretRef, StepPlan
+from andon.api.v1.jobs import BesidePlan, JobPlan, SecretRef, StepPlan
 from andon.kernel.errors import StepFailed
 
 NAMES = ("a", "b", "c")

@@ -12,7 +12,7 @@ import pytest
 
 from andon.adapters.reports import ReportsRead, read_reports, xml
 from andon.api.v1.actions import CaseDone, CoverageDone, TestsDone
-from andon.api.v1.records import ReportsPlan
+from andon.api.v1.jobs import ReportsPlan
 from andon.kernel.digest import sha256
 
 CORPUS = Path(__file__).parents[3] / "fuzz" / "corpus" / "reports"

@@ -8,7 +8,7 @@ import pytest
 
 from andon.adapters import steps
 from andon.adapters.steps import render_step
-from andon.api.v1.records import TypedStep
+from andon.api.v1.jobs import TypedStep
 from andon.kernel.errors import InvalidDocument
 
 

@@ -10,12 +10,8 @@ import pytest
 from andon.api.v1.actions import JobDone
 from andon.api.v1.control import NewObject
 from andon.api.v1.definitions import EnvironmentSpec
-from andon.api.v1.records import (
-    EnvironmentRecordStatus,
-    JobPlan,
-    StepRow,
-    Version,
-)
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import EnvironmentRecordStatus, StepRow, Version
 from andon.app.builds.desk import Builds
 from andon.kernel.errors import NotFound
 from andon.ports.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from andon.api.v1.installation import SecretsKeySpec
-from andon.api.v1.records import SecretRef
+from andon.api.v1.jobs import SecretRef
 from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Reader, Vault, open_safe
 from andon.app.shapes import tell_event

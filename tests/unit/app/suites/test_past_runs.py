@@ -16,18 +16,9 @@ import pytest
 from andon.adapters.blobs.files import FileBlobs
 from andon.api.v1.actions import CaseDone, CoverageDone, Intent, JobDone, RunJob, TestsDone
 from andon.api.v1.control import ActionRow, NewObject
+from andon.api.v1.jobs import BuildPlan, JobPlan, ReportsPlan
 from andon.api.v1.pipelines import PipelineSpec, Quarantine
-from andon.api.v1.records import (
-    BuildPlan,
-    ChangeSpec,
-    ChangeStatus,
-    JobPlan,
-    Phase,
-    ReportsPlan,
-    RunSpec,
-    RunStatus,
-    StepRow,
-)
+from andon.api.v1.records import ChangeSpec, ChangeStatus, Phase, RunSpec, RunStatus, StepRow
 from andon.app.suites.handing import PLACE, VARIABLE, handing
 from andon.app.suites.telling import Suites
 from andon.kernel.errors import NotFound

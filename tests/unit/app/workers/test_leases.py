@@ -11,7 +11,8 @@ import pytest
 
 from andon.api.v1.access import Identity
 from andon.api.v1.actions import JobDone, RunJob
-from andon.api.v1.records import JobPlan, Object
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import Object
 from andon.api.v1.workers import WorkerSpec
 from andon.app.workers import leases
 from andon.kernel.errors import Conflict, Fenced, NotFound

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from andon.api.v1.actions import JobDone, TestsDone
-from andon.api.v1.records import JobPlan, StepRow
+from andon.api.v1.jobs import JobPlan
+from andon.api.v1.records import StepRow
 from andon.domains.pipelines.claims import Finding, figures_of, find
 
 

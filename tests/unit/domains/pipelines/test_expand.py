@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from andon.api.v1.jobs import JobPlan
 from andon.api.v1.pipelines import (
     ChangeFacts,
     Consent,
@@ -17,7 +18,6 @@ from andon.api.v1.pipelines import (
     TemplateUse,
     Triggers,
 )
-from andon.api.v1.records import JobPlan
 from andon.domains.pipelines.expand import expand
 from andon.kernel.errors import InvalidDocument
 

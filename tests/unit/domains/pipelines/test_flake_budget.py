@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from andon.api.v1.actions import JobDone, RunJob, TestsDone
-from andon.api.v1.records import BuildPlan, JobPlan, RetryPlan
+from andon.api.v1.jobs import BuildPlan, JobPlan, RetryPlan
 from andon.domains.pipelines.flake_budget import CHECK
 from andon.testing.build_play import FAILED, PASSED, BuildPlay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import structs
 
-from andon.api.v1.records import JobPlan, SecretRef
+from andon.api.v1.jobs import JobPlan, SecretRef
 from andon.domains.pipelines.keys import declared, with_keys
 
 FILES = {"src/a.py": "1", "src/b.py": "2", "README.md": "3"}
