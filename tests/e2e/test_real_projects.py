@@ -35,7 +35,8 @@ PROJECTS = [
     Project("iniconfig==2.3.1", "testing/test_iniconfig.py", "test_parse_empty"),
     Project("idna==3.20", "tests/test_idna.py", "test_check_hyphen_ok"),
     Project("pluggy==1.7.0", "testing/test_details.py", "test_repr"),
-    Project("packaging==26.3", "tests/test_version.py", "test_parse"),
+    Project("blinker==1.9.0", "tests/test_symbol.py", "test_symbols"),
+    Project("h11==0.16.0", "h11/tests/test_util.py", "test_LocalProtocolError"),
 ]
 CHOSEN = PROJECTS if os.environ.get("ANDON_CERTIFY") == "1" else PROJECTS[:2]
 """The first two are small, and one names its requirements in a file, the other in a group."""
