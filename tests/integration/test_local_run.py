@@ -143,6 +143,25 @@ def test_what_is_interrupted_at_the_terminal_ends_with_all_its_children(here):
     assert here.count("clean") == 1
 
 
+def test_what_will_not_end_ends_at_once_when_asked_again_and_is_taken_up(here):
+    text = f"{here.mark('stubborn')}; test -e {here.marks}/go && exit 0; trap '' TERM INT; while :; do sleep 0.1; done"
+    here.write({"stubborn": {"run": text}})
+    started = here.start("--no-sandbox")
+    until(lambda: here.count("stubborn"))
+    started.send_signal(signal.SIGINT)
+    for line in started.stdout:
+        if "once more" in line:
+            break
+    started.send_signal(signal.SIGINT)
+    _, complaint = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "Traceback" not in complaint
+    (here.marks / "go").touch()
+    code, events, _ = here.run()
+    assert code in (0, 130)
+    assert any("takes up" in event.get("text", "") for event in events)
+
+
 def chain(here: Here) -> None:
     jobs = {}
     for number in range(6):

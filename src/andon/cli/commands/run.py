@@ -88,12 +88,15 @@ def _run(wish: Wish, session: Session) -> Ended:
                 tree.tick()
         return running.result()
 
-    if session.live:
-        return asyncio.run(live(Tree(story, colors=session.colorful)))
     onlooker: Onlooker = JsonLines(story)
     if not session.json:
         onlooker = Lines(story, colors=session.colorful, write=click.echo)
-    return asyncio.run(run_here(wish, onlooker))
+    try:
+        if session.live:
+            return asyncio.run(live(Tree(story, colors=session.colorful)))
+        return asyncio.run(run_here(wish, onlooker))
+    except asyncio.CancelledError:  # A second Ctrl-C: all ends at once.
+        raise KeyboardInterrupt from None
 
 
 def _code(ended: Ended) -> int:
