@@ -98,6 +98,13 @@ class FilesSuite:
         assert done.exit_code == 5
         assert "the real reason" in done.message
 
+    async def test_exit_code_that_was_swallowed_hides_no_failed_test(self, bench: Bench) -> None:
+        case = '<testcase classname="shop" name="pays"><failure message="no"/></testcase>'
+        write = f"echo '<testsuite>{case}</testsuite>' >report.xml"
+        done = await run(bench, plan(write, reports=ReportsPlan(junit=("report.xml",))))
+        assert (done.state, done.fault, done.exit_code) == ("failed", "change", 0)
+        assert "shop::pays" in done.message
+
     # --- caches ----------------------------------------------------------------------------------
 
     async def test_cache_is_kept_after_a_pass_and_found_again(self, bench: Bench) -> None:

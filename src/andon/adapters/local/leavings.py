@@ -20,7 +20,7 @@ from andon.adapters.filetree import work_tree
 from andon.adapters.local.caches import MOST_BYTES, Caches, key_of, scope_of
 from andon.adapters.local.picking import Putting, pick, refuse_leading_outside
 from andon.adapters.oci.pack import write_tar
-from andon.api.v1.actions import JobDone, RunJob
+from andon.api.v1.actions import JobDone, RunJob, TestsDone
 from andon.api.v1.jobs import CachePlan, JobPlan, ReportsPlan
 from andon.kernel.errors import NotFound, StepFailed, Unavailable, Untrusted
 
@@ -107,7 +107,8 @@ class Leavings:
         done = structs.replace(
             done, tests=read.tests, coverage=read.coverage, benchmarks=read.benchmarks
         )
-        return _failed(done, "its reports tell less than was asked for", read.problems)
+        done = _failed(done, "its reports tell less than was asked for", read.problems)
+        return _failed(done, "its tests did not", _names_of_failures(read.tests))
 
     def _keep_report(self, data: bytes) -> str:
         digest = self._blobs.put(data)
@@ -164,6 +165,15 @@ class Leavings:
             )
         except (OSError, msgspec.MsgspecError):
             return {}
+
+
+def _names_of_failures(tests: TestsDone | None) -> tuple[str, ...]:
+    """Name the first tests that failed: an exit code that was swallowed hides none of them."""
+    if tests is None or not tests.failed:
+        return ()
+    first = [case.id for case in tests.failures[:5]]
+    more = tests.failed - len(first)
+    return (*first, f"and {more} more") if more else tuple(first)
 
 
 def _failed(done: JobDone, what: str, problems: tuple[str, ...]) -> JobDone:
