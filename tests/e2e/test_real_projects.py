@@ -36,7 +36,6 @@ PROJECTS = [
     Project("idna==3.20", "tests/test_idna.py", "test_check_hyphen_ok"),
     Project("pluggy==1.7.0", "testing/test_details.py", "test_repr"),
     Project("blinker==1.9.0", "tests/test_symbol.py", "test_symbols"),
-    Project("h11==0.16.0", "h11/tests/test_util.py", "test_LocalProtocolError"),
 ]
 CHOSEN = PROJECTS if os.environ.get("ANDON_CERTIFY") == "1" else PROJECTS[:2]
 """The first two are small, and one names its requirements in a file, the other in a group."""
