@@ -203,8 +203,10 @@ class Engine:
         return len(taken)
 
     async def _rest(self, seconds: float) -> None:
+        # Not ``wait_for``, which forgets that it was cancelled when both happen at once (Python 3.11).
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         except TimeoutError:
             pass
 
