@@ -112,9 +112,9 @@ def check(source: str, names: Names) -> None:
         Wrong: It is too long, no CEL, or names what is not there.
 
     >>> check("change.branch == 'main'", {"change": CHANGE})
-    >>> check("change.brunch == 'main'", {"change": CHANGE})
+    >>> check("change.brain == 'main'", {"change": CHANGE})
     Traceback (most recent call last):
-    andon.api.expressions.Wrong: `change` has no `brunch`
+    andon.api.expressions.Wrong: `change` has no `brain`
     """
     program = compiled(source)
     bound = _bound(source)

@@ -31,7 +31,12 @@ def create_app(offices: Offices) -> Starlette:
         Route(one.path, endpoint(one, offices, moments), methods=[one.method]) for one in OPERATIONS
     ]
     app = Starlette(
-        routes=[Mount(API, routes=routes), *oidc.routes(offices), *badges.routes(offices), *page.routes()],
+        routes=[
+            Mount(API, routes=routes),
+            *oidc.routes(offices),
+            *badges.routes(offices),
+            *page.routes(),
+        ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: refused_route},
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from andon.api.v1.answers import Delivery, Hook, HookInFull, HookWithSecret
-from andon.api.v1.definitions import Name
+from andon.api.v1.words import Name
 from andon.kernel.errors import InvalidDocument
 from andon.ports.hooks import MOST_BYTES
 from andon.web.bodies import LargeBodies

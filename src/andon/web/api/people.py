@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from andon.api.v1.access import Grant
 from andon.api.v1.answers import RotatedToken, Team, Token, TokenWithSecret, User
-from andon.api.v1.definitions import Name
+from andon.api.v1.words import Name
 from andon.web.operations import Ask, Call, Operation, everywhere
 
 
