@@ -127,6 +127,75 @@ class JobPlan(Record, kw_only=True, frozen=True):
     inputs: tuple[str, ...] = ()
     key: str = ""
     """Digest of everything the job depends on, where it says all of that; empty: it always runs."""
+    caches: tuple[CachePlan, ...] = ()
+
+
+class BesidePlan(Record, kw_only=True, frozen=True):
+    """A program that a job needs beside it: a process in its sandbox, or a container."""
+
+    name: str
+    run: str = ""
+    image: str = ""
+    port: int = 0
+    env: dict[str, str] = {}
+    ready_path: str = ""
+    ready_command: str = ""
+    ready_within_seconds: float = 60
+
+
+class ReportsPlan(Record, kw_only=True, frozen=True):
+    """Patterns of files that are read as data after a job."""
+
+    junit: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+    benchmark: tuple[str, ...] = ()
+
+
+class RetryPlan(Record, kw_only=True, frozen=True):
+    """How often a job that failed is run again, and for which reasons (numbers are exit codes)."""
+
+    times: int
+    reasons: tuple[str | int, ...]
+
+
+class JobPlan(Record, kw_only=True, frozen=True):
+    """A job as the controller and the executor need it: expanded, without any expression."""
+
+    name: str
+    run: str = ""
+    """Shell text; empty where there are ``steps`` or an ``approval``."""
+    needs: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    timeout_seconds: float = 600
+    evidence: str = ""
+    network: bool = False
+    irreversible: bool = False
+    always: bool = False
+    concurrency: str = ""
+    secrets: dict[str, SecretRef] = {}
+    """Secrets the job sees, by environment variable."""
+    group: str = ""
+    """The job in the document it came from, where a matrix or shards made several of it."""
+    values: dict[str, str] = {}
+    """What the matrix chose."""
+    steps: tuple[StepPlan, ...] = ()
+    approval: Approvals | None = None
+    """The job is done when so many people said so; it runs nothing."""
+    skip: str = ""
+    """The rule by which it is skipped, in words for people; empty: it runs."""
+    fail_fast: bool = False
+    """When one of its group fails, the others are ended."""
+    at_once: int = 0
+    """So many of its group at a time; 0: no limit."""
+    shard: int = 0
+    shards: int = 1
+    level: str = ""
+    blocking: bool = True
+    resumes: bool = True
+    retry: RetryPlan | None = None
+    inputs: tuple[str, ...] = ()
+    key: str = ""
+    """Digest of everything the job depends on, where it says all of that; empty: it always runs."""
     reused: str = ""
     """``run/job`` that passed with this key: its result counts."""
     caches: tuple[CachePlan, ...] = ()
