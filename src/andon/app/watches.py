@@ -105,7 +105,8 @@ class Watches:
                 (self._due[one["repository"], one["branch"]] for one in watched), default=now + 60
             )
             try:
-                await asyncio.wait_for(self._changed.wait(), max(0.05, soonest - self._clock.now()))
+                async with asyncio.timeout(max(0.05, soonest - self._clock.now())):
+                    await self._changed.wait()
             except TimeoutError:
                 pass
 

@@ -400,4 +400,5 @@ def _paused(name: str, row: LedgerRow, error: AndonError) -> Event:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -270,7 +270,8 @@ class Newsroom:
                     listener.beat()
             if not more:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), PROGRESS_SECONDS)
+                    async with asyncio.timeout(PROGRESS_SECONDS):
+                        await changed.wait()
 
     async def _tell(self) -> bool:
         """Tell everybody what is new; whether there is more."""

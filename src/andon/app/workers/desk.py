@@ -102,7 +102,8 @@ class Desk:
         """Wait until something may have changed."""
         changed = self._changed
         try:
-            await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+            async with asyncio.timeout(LOOK_SECONDS):
+                await changed.wait()
         except TimeoutError:
             pass  # Another process may have changed it.
 
