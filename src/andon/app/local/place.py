@@ -58,8 +58,7 @@ def held(state: Path) -> Iterator[None]:
                 f"`andon run` is at work here already (process {who})",
                 hint="wait for it, or run beside it with `--state DIR`",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid():<20}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -52,7 +52,7 @@ from andon.store.alone import LoneDatabase
 
 WORKER = "local"
 DROP_AT_ONCE = 32
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.03
 """So long an outcome waits for others to be committed with it, while nobody waits for it."""
 SOURCE = "/andon/local"
 
