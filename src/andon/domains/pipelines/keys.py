@@ -15,7 +15,7 @@ from andon.api.v1.jobs import JobPlan
 from andon.kernel.digest import sha256
 from andon.kernel.patterns import matches, matches_any
 
-_SAYS_NOTHING = {"key": "", "reused": "", "origin": ""}
+_SAYS_NOTHING = {"key": "", "origin": ""}
 """Fields that change nothing about what a job does."""
 
 
