@@ -187,7 +187,8 @@ def housekeeping(
 async def leave(engine: Engine) -> None:
     """Give back what a worker has; where the database is away, its lease will end by itself."""
     with contextlib.suppress(AndonError, TimeoutError):
-        await asyncio.wait_for(asyncio.shield(engine.leave()), LEAVE_SECONDS)
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await asyncio.shield(engine.leave())
 
 
 async def _run(

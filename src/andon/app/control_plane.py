@@ -219,7 +219,8 @@ class ControlPlane:
 
     async def _ask_agent(self) -> Json:
         try:
-            return agent_json(await asyncio.wait_for(self._agent.status(), 2))
+            async with asyncio.timeout(2):
+                return agent_json(await self._agent.status())
         except (AndonError, TimeoutError) as error:
             return {"agent": {"error": str(error) or "the agent does not answer"}}
 

@@ -99,7 +99,8 @@ class Installation:
         self._settled.clear()
         self._end.set()
         try:
-            await asyncio.wait_for(self._settled.wait(), SWITCH_SECONDS)
+            async with asyncio.timeout(SWITCH_SECONDS):
+                await self._settled.wait()
         except TimeoutError:
             raise TimedOut(
                 "the new database was chosen, but is not in use yet", hint="andon status"

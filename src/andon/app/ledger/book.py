@@ -123,7 +123,8 @@ class Book:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             with contextlib.suppress(AndonError, TimeoutError):
-                await asyncio.wait_for(self.checkpoint(guard), 2)
+                async with asyncio.timeout(2):
+                    await self.checkpoint(guard)
 
     def _is_due(self, tx: Tx) -> bool:
         newest = tx.checkpoints(newest=1)
