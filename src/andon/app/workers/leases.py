@@ -30,7 +30,7 @@ def job_name(key: str) -> str:
     """Return the name of the job of an intent.
 
     >>> job_name("01h/1/tests/0")
-    'job-0ac5fa7fbe6d1f5a57b2fe63'
+    'job-1530a13c321dba484c3363ad'
     """
     return f"job-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
