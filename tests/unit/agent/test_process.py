@@ -186,6 +186,15 @@ def test_sandbox_binds_prefixes_of_tools_but_never_a_home(tmp_path, monkeypatch)
     assert sandbox.tools(f"{path}:/usr/bin:/bin") == expected
 
 
+def test_sandbox_binds_no_folder_twice_and_finds_new_ones(tmp_path):
+    path = f"{tmp_path}/tools/bin:{tmp_path}/tools/more/shims"
+    assert sandbox.tools(path) == []
+    (tmp_path / "tools/more/shims").mkdir(parents=True)
+    assert sandbox.tools(path) == [f"{tmp_path}/tools/more/shims"]
+    (tmp_path / "tools/bin").mkdir()
+    assert sandbox.tools(path) == [f"{tmp_path}/tools"]
+
+
 async def test_group_without_members_is_quickly_ended(tmp_path):
     group = Group(marker=str(tmp_path))
     await group.stop(60)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -13,9 +16,8 @@ _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _KEPT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What programs that expect to be root need for their own files and children, and no more: with any
 other a job could mount the system again writable, make devices, or trace what is outside."""
-_ETC = (
-    "alternatives",
-    "ca-certificates",
+_ETC = ("alternatives", "ca-certificates", "pki", "ssl")
+_ETC_FILES = (
     "group",
     "hosts",
     "ld.so.cache",
@@ -23,11 +25,11 @@ _ETC = (
     "mime.types",
     "nsswitch.conf",
     "passwd",
-    "pki",
     "protocols",
+    "resolv.conf",
     "services",
-    "ssl",
 )
+"""Copied, not bound: for each bind bubblewrap reads through the list of all mounts several times."""
 
 
 def works() -> bool:
@@ -38,8 +40,28 @@ def works() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+@contextmanager
+def system_files() -> Iterator[dict[str, int]]:
+    """Open the files of ``/etc`` that a job sees; return their descriptors by name."""
+    found: dict[str, int] = {}
+    try:
+        for name in _ETC_FILES:
+            with suppress(OSError):
+                found[f"/etc/{name}"] = os.open(f"/etc/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        yield found
+    finally:
+        for descriptor in found.values():
+            os.close(descriptor)
+
+
 def command(
-    inner: list[str], work_tree: Path, temporary: Path, search_path: str, *, network: bool
+    inner: list[str],
+    work_tree: Path,
+    temporary: Path,
+    search_path: str,
+    files: Mapping[str, int],
+    *,
+    network: bool,
 ) -> list[str]:
     """Wrap a command.
 
@@ -48,12 +70,14 @@ def command(
         work_tree: Bound read-write, and where it runs.
         temporary: Bound read-write as ``/tmp``.
         search_path: ``PATH``; the programs' own folders are bound read-only.
+        files: Descriptors, which it must inherit, of what is copied into it, by path.
         network: Whether it keeps the host's network.
     """
     binds = [part for folder in tools(search_path) for part in ("--ro-bind-try", folder, folder)]
     return [
         *_isolation(network=network),
         *_system(),
+        *(part for path, file in files.items() for part in ("--file", str(file), path)),
         *("--bind", str(temporary), "/tmp"),  # noqa: S108 - the sandbox's own
         *binds,
         *("--bind", str(work_tree), str(work_tree)),
@@ -86,8 +110,7 @@ def _system() -> list[str]:
             arguments += ["--ro-bind-try", path, path]
     for name in _ETC:
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    resolver = os.path.realpath("/etc/resolv.conf")
-    return [*arguments, "--ro-bind-try", resolver, "/etc/resolv.conf"]
+    return arguments
 
 
 def tools(search_path: str) -> list[str]:
@@ -96,6 +119,22 @@ def tools(search_path: str) -> list[str]:
     A program's installation prefix is bound as well as its ``bin``, for its libraries, and so is
     the interpreter that a virtual environment borrows. Home folders and the root never are.
     """
+    entries = search_path.split(os.pathsep)
+    about = [_about(path) for entry in entries for path in (entry, f"{entry}/python3")]
+    return list(_tools(search_path, tuple(about)))
+
+
+def _about(path: str) -> tuple[int, ...]:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return ()
+    return facts.st_dev, facts.st_ino, facts.st_ctime_ns
+
+
+@lru_cache(maxsize=16)
+def _tools(search_path: str, _: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+    """Find them; to follow links takes long, so that it is done again only if something has changed."""
     folders: set[str] = set()
     for entry in search_path.split(os.pathsep):
         if os.path.isdir(entry):
@@ -104,7 +143,11 @@ def tools(search_path: str) -> list[str]:
             if os.path.exists(python):
                 folders.add(_prefix(os.path.dirname(os.path.realpath(python))))
     system = ("/usr", *_SYSTEM)
-    return sorted(f for f in folders if not any(f == s or f.startswith(f"{s}/") for s in system))
+    return tuple(sorted(f for f in folders if not _is_below(f, (*system, *(folders - {f})))))
+
+
+def _is_below(folder: str, others: Iterable[str]) -> bool:
+    return any(folder == other or folder.startswith(f"{other}/") for other in others)
 
 
 def _prefix(folder: str) -> str:
