@@ -10,14 +10,19 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test"]
 
+ON_EVERY_CORE = ("-n", "auto", "--dist", "loadfile")
+"""For suites that only compute; where processes are timed, nothing else shall run."""
 CHECKED = ["src", "tests", "bench", "docs", "noxfile.py"]
 SUITES = {
     "architecture": ["tests/architecture"],
-    "unit": ["tests/unit", "src/andon", "--doctest-modules", "--ignore=src/andon/testing"],
-    "property": ["tests/property"],
-    "fuzz": ["tests/fuzz"],
+    "unit": [
+        *("tests/unit", "src/andon", "--doctest-modules", "--ignore=src/andon/testing"),
+        *ON_EVERY_CORE,
+    ],
+    "property": ["tests/property", *ON_EVERY_CORE],
+    "fuzz": ["tests/fuzz", *ON_EVERY_CORE],
     "conformance": ["tests/conformance"],
-    "scenario": ["tests/scenario"],
+    "scenario": ["tests/scenario", "-n", "auto"],
     "crash": ["tests/crash"],
     "soak": ["tests/soak"],
     "integration": ["tests/integration"],

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PATCHES = Path(__file__).parent
 COPIED = ("src", "tests", "examples", "pyproject.toml")
 TEST_SECONDS = 120
-NOT_CODE = shutil.ignore_patterns("__pycache__", ".hypothesis", "*.pyc")
+NOT_CODE = shutil.ignore_patterns(".hypothesis")
 
 
 def _copy(into: Path) -> None:
