@@ -4,7 +4,8 @@ Every round measures each contestant once, from a cold process to its end, two j
 are compared, all of the same minutes on the same machine.
 
 Floor: the interpreter's start and the imports without which the command can do nothing. It stands
-apart because it is paid once, whatever there is to do.
+apart because it is paid once, whatever there is to do. Bytecode is kept from the first round
+on, as an installed package has it, whatever the variables of Python say.
 
 make runs the same commands by ``make -j2`` and keeps nothing. gitlab-ci-local (npm) runs them by its
 shell executor; it and a Node 22 are installed into a cache folder by npm, and left out where there is
@@ -130,7 +131,11 @@ def _plan_seconds(project: Path) -> float:
     )
     command = [sys.executable, "-c", code, str(project.with_suffix(".tree"))]
     times = [
-        float(subprocess.run(command, cwd=project, capture_output=True, check=True).stdout)
+        float(
+            subprocess.run(
+                command, cwd=project, env=_environment({}), capture_output=True, check=True
+            ).stdout
+        )
         for _ in range(3)
     ]
     return statistics.median(times)
@@ -141,7 +146,7 @@ def _peak_mb(project: Path, *more: str) -> float:
         child = subprocess.Popen(
             [sys.executable, "-m", "andon", "run", "--no-sandbox", *more],
             cwd=project,
-            env={**os.environ, **_state(project)},
+            env=_environment(_state(project)),
             stdout=out,
         )
         _, status, usage = os.wait4(child.pid, 0)
@@ -215,11 +220,16 @@ def _state(project: Path) -> Mapping[str, str]:
 
 def _call(command: list[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, check=False
+        command, cwd=folder, env=_environment(env or {}), capture_output=True, check=False
     )
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {said}")
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"), **more}
 
 
 def _gitlab_ci_local() -> list[str]:
