@@ -45,7 +45,8 @@ def type_value(type_: inspect.Type) -> st.SearchStrategy[object]:
         case inspect.NoneType():
             return st.none()
         case inspect.StrType(pattern=None):
-            return st.text(st.characters(exclude_categories=["C"]), min_size=type_.min_length or 0)
+            characters = st.characters(exclude_categories=["C"])
+            return st.text(characters, min_size=type_.min_length or 0, max_size=type_.max_length)
         case inspect.StrType():
             return st.from_regex(type_.pattern, fullmatch=True).filter(str.isprintable)
         case inspect.BoolType():
@@ -53,7 +54,8 @@ def type_value(type_: inspect.Type) -> st.SearchStrategy[object]:
         case inspect.LiteralType():
             return st.sampled_from(type_.values)
         case inspect.IntType():
-            return st.integers(type_.ge, type_.le if type_.le is not None else 2**40)
+            low = type_.ge if type_.ge is not None else -(2**40)
+            return st.integers(low, type_.le if type_.le is not None else 2**40)
         case inspect.FloatType():
             low = type_.gt if type_.gt is not None else type_.ge
             high = type_.lt if type_.lt is not None else type_.le
