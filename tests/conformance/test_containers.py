@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -227,3 +231,41 @@ def _npm() -> Any:
     from andon.testing.executor_suite import _npm as npm
 
     return npm()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_run_without_a_server_runs_it_and_takes_up_what_was_killed(
+    engine: RunningEngine, tmp_path: Path, killed: bool
+) -> None:
+    running = _andon_run(tmp_path, engine)
+    try:
+        trees = tmp_path / "state/local/work"
+        await until(lambda: engine.containers() and [*trees.glob("*_unit_0")])
+        if killed:
+            running.kill()
+            running.communicate()
+            running = _andon_run(tmp_path, engine)
+        (tree,) = trees.glob("*_unit_0")
+        (tree / "go").touch()
+        said = await asyncio.to_thread(running.communicate)
+        assert running.returncode == 0, said
+    finally:
+        running.kill()
+        running.wait()
+    assert engine.containers() == []
+
+
+def _andon_run(folder: Path, engine: RunningEngine) -> subprocess.Popen[bytes]:
+    project = folder / "project"
+    project.mkdir(exist_ok=True)
+    wait = "until [ -e go ]; do sleep 0.05; done"
+    job = {"image": engine.image, "run": wait}
+    document = {"apiVersion": "andon/v1", "kind": "Pipeline", "metadata": {"name": "ci"}}
+    (project / "andon.yaml").write_text(json.dumps({**document, "spec": {"jobs": {"unit": job}}}))
+    return subprocess.Popen(
+        [sys.executable, "-m", "andon", "run", "--json", "--state", str(folder / "state")],
+        cwd=project,
+        env={**os.environ, "DOCKER_HOST": f"unix://{engine.socket_path}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )

@@ -237,3 +237,25 @@ def test_what_cannot_be_read_or_written_is_one_message(here, tmp_path):
     code, _, complaint = here.run("--state", str(tmp_path / "file"))
     assert code == 7
     assert "cannot be written" in complaint
+
+
+PINNED = f"python@sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ({"image": PINNED}, "no container engine answers"),
+        ({"runsOn": ["windows"]}, "a worker with windows"),
+    ],
+)
+def test_what_this_machine_has_not_is_refused_before_anything_runs(here, tmp_path, asks, said):
+    here.write({"unit": {"run": here.mark("unit")}, "far": {"run": "true", **asks}})
+    nowhere = f"unix://{tmp_path}/none.sock"
+    code, events, complaint = here.run(DOCKER_HOST=nowhere)
+    assert (code, here.count("unit")) == (7, 0)
+    assert json.loads(complaint)["message"].startswith("job far runs")
+    assert said in complaint
+    assert "`andon run unit`" in complaint
+    assert [event for event in events if event["event"] != "said"] == []
+    assert here.run("unit", DOCKER_HOST=nowhere)[0] == 0

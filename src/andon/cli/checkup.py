@@ -54,6 +54,7 @@ def examine(state: Path, port: int | None, config: str = "") -> Iterator[Finding
     yield _checked("git", _git)
     yield _checked("haproxy", _haproxy)
     yield from _sandbox()
+    yield _checked("containers", lambda: check_containers(config))
     yield _checked("state folder", lambda: check_state(state))
     yield _checked("disk", lambda: check_disk(shutil.disk_usage(_existing(state)).free))
     yield _clock(state)
@@ -101,6 +102,26 @@ def check_state(state: Path) -> Finding:
     if mode & 0o077:
         return Finding("warn", "state folder", f"{state} is open to others", f"chmod 700 {state}")
     return Finding("ok", "state folder", str(state))
+
+
+def check_containers(config: str) -> Finding:
+    """Say whether a container engine answers: jobs with an `image` need one.
+
+    Args:
+        config: File with the Installation, which may name its socket; or empty.
+    """
+    from andon.adapters.container import Engine, find_socket
+    from andon.cli.engine_options import installation
+
+    try:
+        told = installation(config).containers.socket
+    except AndonError:
+        told = ""  # It is said where the configuration is looked at.
+    socket_path = Path(told) if told else find_socket(os.environ)
+    if Engine(socket_path).ping():
+        return Finding("ok", "containers", f"an engine answers at {socket_path}")
+    found = f"no engine answers at {socket_path}; jobs with an `image` cannot run"
+    return Finding("warn", "containers", found, "systemctl start docker, or podman system service")
 
 
 def check_configuration(config: str, port: int | None, *, running: bool) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import pytest
 from andon.api.configuration import Address
 from andon.cli.checkup import (
     check_configuration,
+    check_containers,
     check_disk,
     check_port,
     check_python,
@@ -29,6 +30,18 @@ def test_little_disk_is_said_before_it_is_none(free_bytes: int, level: str) -> N
 def test_an_old_python_and_an_old_sqlite_fail_and_say_what_to_install() -> None:
     assert check_python((3, 10)).level == check_sqlite((3, 22, 0)).level == "fail"
     assert check_python((3, 11)).level == check_sqlite((3, 40, 0)).level == "ok"
+
+
+def test_whether_a_container_engine_answers_is_said_of_the_one_that_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    found = check_containers("")
+    assert (found.level, found.check) == ("warn", "containers")
+    assert f"{tmp_path}/none.sock" in found.found
+    told = tmp_path / "installation.yaml"
+    told.write_text(f"{HEAD}  containers: {{socket: {tmp_path}/told.sock}}\n")
+    assert "told.sock" in check_containers(str(told)).found
 
 
 def test_a_state_folder_open_to_others_is_a_warning(tmp_path: Path) -> None:

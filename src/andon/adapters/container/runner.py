@@ -111,6 +111,23 @@ class ContainerRunner:
                 await asyncio.shield(self._tasks[key])
         return Done()
 
+    def knows(self, key: str) -> bool:
+        """Say whether a job was seen: its container runs or ended."""
+        return self._read(key) is not None
+
+    async def close(self) -> None:
+        """Interrupt every running job."""
+        await asyncio.gather(*map(self._interrupt, list(self._tasks)))
+
+    async def _interrupt(self, key: str) -> None:
+        kept, task = self._read(key), self._tasks[key]
+        if kept is None or not kept.began:
+            task.cancel()
+            return
+        self._write(structs.replace(kept, ended_for="shutdown"))
+        await apart(lambda: self._engine.stop(self._name(key), _GRACE_SECONDS))
+        await asyncio.shield(task)
+
     def _name(self, key: str) -> str:
         return plan.container_name(key, self._layout.state)
 
@@ -129,7 +146,7 @@ class ContainerRunner:
         return kept
 
     def _file(self, key: str) -> Path:
-        return self._layout.agent / "containers" / f"{safe_name(key)}.json"
+        return self._layout.containers / f"{safe_name(key)}.json"
 
 
 class _Job:

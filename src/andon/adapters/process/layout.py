@@ -29,6 +29,11 @@ class Layout:
         """Where the agent listens."""
         return self.agent / "agent.sock"
 
+    @property
+    def containers(self) -> Path:
+        """What is written down of jobs in containers."""
+        return self.agent / "containers"
+
     def work_tree(self, key: str) -> Path:
         """Return a job's work tree, which the control plane fills."""
         return self.state / "work" / key.replace("/", "_")

@@ -22,6 +22,7 @@ from andon.api.v1 import actions
 from andon.api.v1.control import Decision
 from andon.api.v1.jobs import BuildPlan
 from andon.api.v1.records import TERMINAL, CancellationSpec, Object, RunStatus, StepRow
+from andon.app.local.containing import WithContainers, expect_offered
 from andon.app.local.keeping import (
     clear,
     clear_work,
@@ -157,11 +158,14 @@ class _Here:
         if self._wish.resume and left is None:
             raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
         planned = None if left else self._plan()
+        if left is not None:
+            expect_offered(left.spec.build)
         run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
         clear_work(self._wish.state / "work", run.uid)
-        engine = self._engine(runner, run)
+        runs = WithContainers(runner, self._layout, self._clock)
+        engine = self._engine(runs, run)
         for pending in await self._store.read(lambda tx: tx.unfinished()):
-            if not runner.knows(pending.row.key):
+            if not runs.knows(pending.row.key):
                 self._executor.drop_tree(pending.row.key)  # It may have been filled by half.
         unsubscribe = self._store.subscribe(self._listener())
         await engine.start()
@@ -171,7 +175,7 @@ class _Here:
         finally:
             for job in runner.running():
                 await job.group.kill()
-            await runner.close()
+            await runs.close()
             unsubscribe()
             await end(working)
             await engine.leave()
@@ -187,7 +191,9 @@ class _Here:
         if self._tree.git_dir is None:
             self._onlooker.say(f"{self._wish.folder} is no git repository: all its files are taken")
         elsewhere = GitSource(self._wish.state / "repositories")
-        return plan_here(self._tree, taken, self._wish.names, elsewhere)
+        planned = plan_here(self._tree, taken, self._wish.names, elsewhere)
+        expect_offered(planned.plan)
+        return planned
 
     def _begin(self, tx: Tx, left: Object | None, planned: Planned | None) -> Object:
         """Take up a Run that did not end, or make a new one; a Run of other content ends."""
@@ -225,7 +231,7 @@ class _Here:
 
     # --- carrying it out -------------------------------------------------------------------------
 
-    def _engine(self, runner: JobRunner, run: Object) -> Engine:
+    def _engine(self, runner: WithContainers, run: Object) -> Engine:
         self._slots = asyncio.Semaphore(self._wish.jobs_at_once)
         self._packed = {pack.job for pack in run.spec.build.packs}
         self._executor = LocalExecutor(
