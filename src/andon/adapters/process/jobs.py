@@ -18,7 +18,12 @@ from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.disk import blame, room, used_bytes
 from andon.adapters.process.files import Homes, safe_name, unwritable
 from andon.adapters.process.layout import Layout
-from andon.adapters.process.masked import Masking, expect_values, refuse_strangers, spawn_masked
+from andon.adapters.process.masked import (
+    Masking,
+    expect_values,
+    refuse_strangers,
+    spawn_masked,
+)
 from andon.adapters.process.prepared import Prepared, prepare, step_names
 from andon.adapters.process.records import (
     KEPT_IN_MEMORY,
@@ -252,21 +257,19 @@ class JobRunner:
         root = "/tmp" if self._sandboxed else str(temporary)  # noqa: S108 - the sandbox's own
         env = environment.of_job(action, root, self._port_of) | prepared.env
         inner = ["/bin/sh", "-euc", prepared.text]
+        if self._sandboxed:
+            network = _has_network(action)
+            inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
         script, before = ("", []) if self._alone else (_SCRIPT, [str(self._exit_file(record.key))])
-        start = partial(
-            spawn_masked,
+        return spawn_masked(
             script,
+            [*before, *inner],
             group=record.group,
             folder=work_tree,
             log=self._layout.logs / record.log,
             env=env,
             secrets=secrets,
         )
-        if not self._sandboxed:
-            return start([*before, *inner])
-        wrap = partial(sandbox.command, inner, work_tree, temporary, network=_has_network(action))
-        with sandbox.system_files() as files:
-            return start([*before, *wrap(env["PATH"], files)], inherited=list(files.values()))
 
     def _watch(self, record: JobRecord, watched: Watched | None, masking: Masking | None) -> None:
         task = asyncio.create_task(self._finish(record, watched, masking))

@@ -107,7 +107,6 @@ def spawn_masked(
     env: Mapping[str, str],
     secrets: Mapping[str, str],
     memory_bytes: int | None = None,
-    inherited: Sequence[int] = (),
 ) -> tuple[Watched, Masking | None]:
     """Start a shell script as ``spawn`` does; secrets come into its environment, not into its log.
 
@@ -116,7 +115,7 @@ def spawn_masked(
     """
     if not secrets:
         start = partial(spawn, script, arguments, group=group, folder=folder, env=env)
-        return start(log=log, memory_bytes=memory_bytes, inherited=inherited), None
+        return start(log=log, memory_bytes=memory_bytes), None
     dumps.keep_mine()
     with dumps.keeping_childrens():
         masker, output = _start_masker(group, log, secrets.values())
@@ -129,7 +128,6 @@ def spawn_masked(
                 log=output,
                 env={**env, **secrets},
                 memory_bytes=memory_bytes,
-                inherited=inherited,
             )
         finally:
             os.close(output)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,8 +15,9 @@ _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _KEPT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What programs that expect to be root need for their own files and children, and no more: with any
 other a job could mount the system again writable, make devices, or trace what is outside."""
-_ETC = ("alternatives", "ca-certificates", "pki", "ssl")
-_ETC_FILES = (
+_ETC = (
+    "alternatives",
+    "ca-certificates",
     "group",
     "hosts",
     "ld.so.cache",
@@ -25,11 +25,11 @@ _ETC_FILES = (
     "mime.types",
     "nsswitch.conf",
     "passwd",
+    "pki",
     "protocols",
-    "resolv.conf",
     "services",
+    "ssl",
 )
-"""Copied, not bound: for each bind bubblewrap reads through the list of all mounts several times."""
 
 
 def works() -> bool:
@@ -40,28 +40,8 @@ def works() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-@contextmanager
-def system_files() -> Iterator[dict[str, int]]:
-    """Open the files of ``/etc`` that a job sees; return their descriptors by name."""
-    found: dict[str, int] = {}
-    try:
-        for name in _ETC_FILES:
-            with suppress(OSError):
-                found[f"/etc/{name}"] = os.open(f"/etc/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        yield found
-    finally:
-        for descriptor in found.values():
-            os.close(descriptor)
-
-
 def command(
-    inner: list[str],
-    work_tree: Path,
-    temporary: Path,
-    search_path: str,
-    files: Mapping[str, int],
-    *,
-    network: bool,
+    inner: list[str], work_tree: Path, temporary: Path, search_path: str, *, network: bool
 ) -> list[str]:
     """Wrap a command.
 
@@ -70,14 +50,12 @@ def command(
         work_tree: Bound read-write, and where it runs.
         temporary: Bound read-write as ``/tmp``.
         search_path: ``PATH``; the programs' own folders are bound read-only.
-        files: Descriptors, which it must inherit, of what is copied into it, by path.
         network: Whether it keeps the host's network.
     """
     binds = [part for folder in tools(search_path) for part in ("--ro-bind-try", folder, folder)]
     return [
         *_isolation(network=network),
         *_system(),
-        *(part for path, file in files.items() for part in ("--file", str(file), path)),
         *("--bind", str(temporary), "/tmp"),  # noqa: S108 - the sandbox's own
         *binds,
         *("--bind", str(work_tree), str(work_tree)),
@@ -110,7 +88,8 @@ def _system() -> list[str]:
             arguments += ["--ro-bind-try", path, path]
     for name in _ETC:
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    return arguments
+    resolver = os.path.realpath("/etc/resolv.conf")
+    return [*arguments, "--ro-bind-try", resolver, "/etc/resolv.conf"]
 
 
 def tools(search_path: str) -> list[str]:

@@ -201,7 +201,6 @@ def spawn(
     log: Path | int,
     env: Mapping[str, str],
     memory_bytes: int | None = None,
-    inherited: Sequence[int] = (),
 ) -> Watched:
     """Start a shell script as leader of a new session that first enters its cgroup.
 
@@ -213,7 +212,6 @@ def spawn(
         log: Receives what it prints: a file, which is appended to, or an open descriptor.
         env: Its whole environment.
         memory_bytes: Bound of its address space, where cgroups cannot limit memory.
-        inherited: Further descriptors that it has.
 
     Raises:
         Unavailable: The machine cannot start it.
@@ -231,7 +229,6 @@ def spawn(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=inherited,
                 start_new_session=True,
             )
     except OSError as error:
