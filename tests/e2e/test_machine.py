@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from driver import Installation, installation, processes_of
 from project import CANARIES, ROLLING, UNIT, Project, Shape
 from traffic import Traffic, request, until
 
-MEGABYTE = 1 << 20
+from andon.testing.disks import fill, small_disk
 
 
 def test_taken_port_is_named_and_waited_for(tmp_path: Path) -> None:
@@ -49,34 +45,6 @@ def test_port_taken_while_all_was_down_is_named_and_waited_for(tmp_path: Path) -
         until(lambda: request(address) == (200, "one"), "one is back")
         until(lambda: andon.client.get("/health")["ok"], "all is well")
         until(lambda: f"Port {port}" not in andon.andon("status").text, "nothing more to say")
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own, that the test can fill."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48m", "andon-e2e", str(folder)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no byte."""
-    file = disk / "ballast"
-    with file.open("wb", buffering=0) as ballast:
-        for size in (MEGABYTE, 4096, 1):
-            try:
-                while True:
-                    ballast.write(b"x" * size)
-            except OSError:
-                pass
-    return file
 
 
 def test_full_disk_is_said_and_the_line_goes_on_when_there_is_room(tmp_path: Path) -> None:

@@ -45,14 +45,16 @@ class Patience:
         return await self._patiently(lambda: self._store.read(fn))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        said = ""
         while True:
             try:
                 answer = await ask()
             except AndonError as error:
                 if not error.retry:
                     raise
-                log.warning("the store does not answer, trying again: %s", error)
-                self.trouble = error.message
+                if error.message != said:
+                    log.warning("the store does not answer, trying again: %s", error)
+                self.trouble = said = error.message
             else:
                 self.trouble = ""
                 return answer
