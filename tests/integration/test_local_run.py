@@ -143,7 +143,7 @@ def test_what_is_interrupted_at_the_terminal_ends_with_all_its_children(here):
     assert here.count("clean") == 1
 
 
-def test_what_will_not_end_ends_at_once_when_asked_again_and_is_taken_up(here):
+def test_what_will_not_end_ends_at_once_when_asked_again_and_is_in_nobodys_way(here):
     text = f"{here.mark('stubborn')}; test -e {here.marks}/go && exit 0; trap '' TERM INT; while :; do sleep 0.1; done"
     here.write({"stubborn": {"run": text}})
     started = here.start("--no-sandbox")
@@ -158,8 +158,10 @@ def test_what_will_not_end_ends_at_once_when_asked_again_and_is_taken_up(here):
     assert "Traceback" not in complaint
     (here.marks / "go").touch()
     code, events, _ = here.run()
-    assert code in (0, 130)
-    assert any("takes up" in event.get("text", "") for event in events)
+    if code == 130:  # It was killed before its end was written down: that comes first.
+        assert any("takes up" in event.get("text", "") for event in events)
+        code, _, _ = here.run()
+    assert code == 0
 
 
 def chain(here: Here) -> None:
