@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,12 @@ from andon.adapters.process.masked import (
 )
 from andon.adapters.process.prepared import Prepared, prepare, step_names
 from andon.adapters.process.records import (
-    KEPT_IN_MEMORY,
     JobRecord,
     Journal,
     RecordFiles,
     Records,
     Stage,
+    forget_oldest,
 )
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
@@ -94,6 +95,7 @@ class JobRunner:
         self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=most_memory())
         self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
         self._records: dict[str, JobRecord] = {}
+        self._inherited = sys.maxsize  # Until it is known who there was, nobody is forgotten.
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
 
     async def open(self) -> None:
@@ -112,6 +114,7 @@ class JobRunner:
                 self._written.forget(record.key)
             else:
                 self._records[record.key] = record
+        self._inherited = len(self._records)
 
     async def _end_orphans(self, journal: Journal) -> None:
         if not journal.was_left:
@@ -322,10 +325,7 @@ class JobRunner:
         if self._alone is None:
             self._exit_file(record.key).unlink(missing_ok=True)
             return
-        if len(self._records) > KEPT_IN_MEMORY:
-            oldest = next((one for one in self._records.values() if one.outcome), None)
-            if oldest is not None:
-                del self._records[oldest.key]
+        forget_oldest(self._records, self._inherited)
 
     async def _end_of(self, record: JobRecord, watched: Watched | None) -> tuple[int | None, bool]:
         """Wait until the command ends or its time is over; return its exit code and which it was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -152,3 +153,18 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o600)
         return self._descriptor
+
+
+def forget_oldest(records: dict[str, JobRecord], inherited: int) -> None:
+    """Drop the oldest job that ended, where there are many.
+
+    Args:
+        records: By key, the oldest first.
+        inherited: So many are of an earlier process; nobody may have heard their outcomes yet, and who asks
+            for a job that nobody knows would have it run again.
+    """
+    if len(records) - inherited > KEPT_IN_MEMORY:
+        heard = itertools.islice(records.values(), inherited, None)
+        oldest = next((one for one in heard if one.outcome), None)
+        if oldest is not None:
+            del records[oldest.key]
