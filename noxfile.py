@@ -11,7 +11,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test"]
 
 ON_EVERY_CORE = ("-n", "auto", "--dist", "loadfile")
-"""For suites that only compute; where processes are timed, nothing else shall run."""
+"""For suites that compute or wait; soak, crash and browser have the machine for themselves."""
 CHECKED = ["src", "tests", "bench", "docs", "noxfile.py"]
 SUITES = {
     "architecture": ["tests/architecture"],
@@ -21,14 +21,14 @@ SUITES = {
     ],
     "property": ["tests/property", *ON_EVERY_CORE],
     "fuzz": ["tests/fuzz", *ON_EVERY_CORE],
-    "conformance": ["tests/conformance"],
+    "conformance": ["tests/conformance", *ON_EVERY_CORE],
     "scenario": ["tests/scenario", "-n", "auto"],
     "crash": ["tests/crash"],
     "soak": ["tests/soak"],
-    "integration": ["tests/integration"],
+    "integration": ["tests/integration", *ON_EVERY_CORE],
     "browser": ["tests/browser"],
-    "docs": ["tests/docs"],
-    "end-to-end": ["tests/e2e"],
+    "docs": ["tests/docs", *ON_EVERY_CORE],
+    "end-to-end": ["tests/e2e", *ON_EVERY_CORE],
 }
 
 
