@@ -59,7 +59,8 @@ def graph(world: World, run: str) -> Any:
 
 
 def state(world: World, run: str, job: str) -> str:
-    return next(one["state"] for one in graph(world, run)["jobs"] if one["name"] == job)
+    jobs = graph(world, run)["jobs"]  # None before the first turn of the Run.
+    return next((one["state"] for one in jobs if one["name"] == job), "")
 
 
 def test_a_log_is_followed_over_the_death_of_the_control_plane(world: World) -> None:
