@@ -146,15 +146,18 @@ async def test_job_sees_only_what_it_names(agent):
 
 
 async def test_secret_is_in_no_command_line_and_its_processes_leave_no_dump(agent):
-    going = asyncio.create_task(run(agent, "touch here; until test -e go; do sleep 0.02; done"))
+    # Only what the shell itself can do: no process comes or goes while they are looked at.
+    going = asyncio.create_task(run(agent, "mkfifo go; : >here; read -r line <go"))
     folder = agent.work_tree("r1/1/unit/0")
     await until((folder / "here").exists)
     assert not found_in(command_lines())
     members = agent.owned()
     assert any(PASSWORD.encode() in environment(pid) for pid in members)
     assert PASSWORD.encode() not in environment(masker_of(agent))
-    assert {resource.prlimit(pid, resource.RLIMIT_CORE) for pid in members} == {(1, 1)}
-    (folder / "go").touch()
+    await until(
+        lambda: {resource.prlimit(pid, resource.RLIMIT_CORE) for pid in members} == {(1, 1)}
+    )
+    await asyncio.to_thread((folder / "go").write_text, "on\n")
     assert (await going).state == "passed"
 
 
@@ -233,6 +236,31 @@ async def test_job_whose_masker_dies_under_the_next_agent_ends_too(agent):
     os.kill(masker_of(agent), signal.SIGKILL)
     assert ((await going).state, (await going).fault) == ("interrupted", "machine")
     assert files_with_secrets(agent) == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_job_that_fails_as_nobody_hears_it_does_not_fail_by_the_change(agent, restarted):
+    """A shell that cannot print ends by itself, before anybody could end it."""
+    going = asyncio.create_task(run(agent, 'trap "" PIPE; : >here; read -r line <go; echo "$line"'))
+    folder = agent.work_tree("r1/1/unit/0")
+    os.mkfifo(folder / "go")
+    await until((folder / "here").exists)
+    shells = agent.owned() - {masker_of(agent)}
+    if restarted:
+        agent.kill()
+    else:
+        agent.process.send_signal(signal.SIGSTOP)
+    os.kill(masker_of(agent), signal.SIGKILL)
+    await until(lambda: not any(map(is_masker, agent.owned())))
+    await asyncio.to_thread((folder / "go").write_text, "on\n")
+    await until(lambda: not shells & agent.owned())
+    if restarted:
+        agent.start()
+    else:
+        agent.process.send_signal(signal.SIGCONT)
+    done = await going
+    assert (done.state, done.fault) == ("interrupted", "machine")
+    assert "masker" in done.message
 
 
 async def test_agent_and_masker_run_no_code_of_the_folder_they_are_started_in(

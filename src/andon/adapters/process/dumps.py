@@ -6,6 +6,8 @@ import contextlib
 import resource
 from collections.abc import Iterator
 
+from andon.adapters.process import procfs
+
 _PR_SET_DUMPABLE = 4
 _LIMIT_BYTES = 1
 """Too few for a file; and, other than 0, it also refuses the program a kernel may hand dumps to."""
@@ -30,10 +32,14 @@ def keeping_childrens() -> Iterator[None]:
 
 
 def bar(pid: int) -> None:
-    """Take from a process, started so, the right to have itself dumped after all."""
+    """Take from a process, started so, and what it has started, the right to be dumped after all."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        resource.prlimit(pid, resource.RLIMIT_CORE, (_least(hard), _least(hard)))
+    barred: set[int] = set()
+    while ahead := procfs.with_descendants([pid]) - barred:  # Those born later inherit it.
+        for one in ahead:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                resource.prlimit(one, resource.RLIMIT_CORE, (_least(hard), _least(hard)))
+        barred |= ahead
 
 
 def _least(hard: int) -> int:

@@ -108,7 +108,11 @@ class JobRunner:
         for record in self._written.load():
             if record.outcome is None:
                 self._records[record.key] = record
-                masking = Masking.found(record.group) if record.masked else None
+                masking = (
+                    Masking.found(record.group, self._heard_file(record.key))
+                    if record.masked
+                    else None
+                )
                 self._watch(record, None, masking)
             elif record.started_at + _KEEP_SECONDS < self._clock.now():
                 self._written.forget(record.key)
@@ -272,6 +276,7 @@ class JobRunner:
             log=self._layout.logs / record.log,
             env=env,
             secrets=secrets,
+            heard=None if self._alone else self._heard_file(record.key),
         )
 
     def _watch(self, record: JobRecord, watched: Watched | None, masking: Masking | None) -> None:
@@ -290,15 +295,15 @@ class JobRunner:
         used = of_cgroup(record.group.cgroup)
         ended = self._ended(record, code, timed_out=timed_out)
         await record.group.kill()
-        if masking is not None:
-            await masking.end()
+        heard = masking is None or await masking.end()
         if self._alone is not None:
             if len(self._tasks) == 1:
                 await end_strays()
             reap_orphans()
         if watched is not None:
             used = used.at_least(watched.usage)
-        ended = structs.replace(ended, usage=used, filled=await self._filled(record, ended))
+        ended = structs.replace(ended, usage=used, heard=heard)
+        ended = structs.replace(ended, filled=await self._filled(record, ended))
         outcome = self._judge(record, ended)
         await self._clear(record, ended)
         self._conclude(self._records[record.key], outcome)
@@ -324,6 +329,7 @@ class JobRunner:
         self._try_save(structs.replace(record, outcome=outcome), "ended")
         if self._alone is None:
             self._exit_file(record.key).unlink(missing_ok=True)
+            self._heard_file(record.key).unlink(missing_ok=True)
             return
         forget_oldest(self._records, self._inherited)
 
@@ -389,6 +395,9 @@ class JobRunner:
 
     def _exit_file(self, key: str) -> Path:
         return self._layout.jobs / f"{safe_name(key)}.exit"
+
+    def _heard_file(self, key: str) -> Path:
+        return self._layout.jobs / f"{safe_name(key)}.heard"
 
 
 def _remove(folder: Path) -> None:

@@ -29,30 +29,44 @@ class Masking:
     Args:
         group: The group.
         masker: The masker, if it still runs.
+        heard: The file that it leaves once it has told all, if it was asked for one.
     """
 
-    def __init__(self, group: Group, masker: Watched | None) -> None:
+    def __init__(self, group: Group, masker: Watched | None, heard: Path | None = None) -> None:
         self._group = group
         self._masker = masker
+        self._heard = heard
         self._guard = asyncio.create_task(self._end_with_it(masker)) if masker else None
 
     @classmethod
-    def found(cls, group: Group) -> Masking:
+    def found(cls, group: Group, heard: Path | None = None) -> Masking:
         """Find the masker that an earlier agent started."""
         leader = _group_of_masker(group).find_leader()
-        return cls(group, Watched(leader) if leader else None)
+        return cls(group, Watched(leader) if leader else None, heard)
 
-    async def end(self) -> None:
-        """Wait until all is told that the group, which is over, has printed."""
+    async def end(self) -> bool:
+        """Wait until all is told that the group, which is over, has printed.
+
+        Returns:
+            Whether the masker outlived the group. If not, the group's own end may only say that nobody
+            heard it any more: a shell fails when it cannot print.
+        """
         if self._masker is None or self._guard is None:
-            return
+            return self._is_heard(None)
         self._guard.cancel()
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await self._masker.wait()
+                return self._is_heard(await self._masker.wait())
         except TimeoutError:  # A process that left its group still holds the line.
             await _group_of_masker(self._group).kill()
             await self._masker.wait()
+            return True
+
+    def _is_heard(self, code: int | None) -> bool:
+        """Say whether a masker that ended so, or none knows how, had told all."""
+        if code is not None or self._heard is None:
+            return not code
+        return self._heard.exists()
 
     async def _end_with_it(self, masker: Watched) -> None:
         """End the group if its masker ended before: nobody would hear it any more.
@@ -107,8 +121,20 @@ def spawn_masked(
     env: Mapping[str, str],
     secrets: Mapping[str, str],
     memory_bytes: int | None = None,
+    heard: Path | None = None,
 ) -> tuple[Watched, Masking | None]:
     """Start a shell script as ``spawn`` does; secrets come into its environment, not into its log.
+
+    Args:
+        script: As ``spawn`` takes it, and so are those that are not named here.
+        arguments: The script's.
+        group: What its processes are known by.
+        folder: Where it runs.
+        log: What it prints goes there, masked.
+        env: Its environment, but for the secrets.
+        secrets: Values by name.
+        memory_bytes: Its limit without a cgroup.
+        heard: A file that says, even to a later agent, that the masker has told all.
 
     Raises:
         Unavailable: The machine cannot start it, or its masker.
@@ -118,7 +144,7 @@ def spawn_masked(
         return start(log=log, memory_bytes=memory_bytes), None
     dumps.keep_mine()
     with dumps.keeping_childrens():
-        masker, output = _start_masker(group, log, secrets.values())
+        masker, output = _start_masker(group, log, secrets.values(), heard)
         try:
             watched = spawn(
                 script,
@@ -133,10 +159,12 @@ def spawn_masked(
             os.close(output)
     for started in (masker, watched):
         dumps.bar(started.identity.pid)
-    return watched, Masking(group, masker)
+    return watched, Masking(group, masker, heard)
 
 
-def _start_masker(group: Group, log: Path, values: Iterable[str]) -> tuple[Watched, int]:
+def _start_masker(
+    group: Group, log: Path, values: Iterable[str], heard: Path | None
+) -> tuple[Watched, int]:
     """Return a masker that appends to a log, and the descriptor that leads to it."""
     reading, writing = os.pipe()
     try:
@@ -146,7 +174,7 @@ def _start_masker(group: Group, log: Path, values: Iterable[str]) -> tuple[Watch
             file.flush()
             file.seek(0)
             child = subprocess.Popen(
-                [*_MASKER, str(file.fileno())],
+                [*_MASKER, str(file.fileno()), *([str(heard)] if heard else [])],
                 env={**_python_path(), procfs.MARKER: _group_of_masker(group).marker},
                 stdin=reading,
                 stdout=output,

@@ -1,7 +1,8 @@
-"""``python -m andon.adapters.process.masker DESCRIPTOR``: a process's output, masked, into its log.
+"""``python -m andon.adapters.process.masker DESCRIPTOR [HEARD]``: a process's output, masked, into its log.
 
 Reads the secrets as a JSON list from the descriptor, then copies standard input to standard output. It
-ends with the last process that prints. Should it end before, whatever is printed goes nowhere.
+ends with the last process that prints, and then leaves a file HEARD. Should it end before, whatever is
+printed goes nowhere, and there is no such file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 from andon.kernel.masking import Masker
 
@@ -22,6 +24,8 @@ def main() -> None:
     while chunk := os.read(0, _CHUNK_BYTES):
         _write(masker.feed(chunk))
     _write(masker.close())
+    if sys.argv[2:]:
+        Path(sys.argv[2]).touch()
 
 
 def _write(text: bytes) -> None:

@@ -131,7 +131,7 @@ class Replica:
 
     async def probe(self) -> bool:
         """Say whether it answers as ready just now."""
-        return self.state == "ready" and await self._answers()
+        return self.state == "ready" and await self._answers() and self.state == "ready"
 
     async def _keep_running(self) -> None:
         backoff = _FIRST_BACKOFF_SECONDS

@@ -263,12 +263,14 @@ class Replicas:
         found = self._sets.get(_name(action))
         if found is None:
             return ReplicasObserved(wanted=0, ready=0, restarts=0, message="not deployed here")
+        # Counted first: who answers below was ready after every restart that is told.
+        restarts = sum(replica.record.restarts for replica in found.replicas)
         ready = await asyncio.gather(*(replica.probe() for replica in found.replicas))
         messages = (f"replica {r.record.index}: {r.message}" for r in found.replicas if r.message)
         return ReplicasObserved(
             wanted=len(found.replicas),
             ready=sum(ready),
-            restarts=sum(replica.record.restarts for replica in found.replicas),
+            restarts=restarts,
             message="; ".join(messages),
         )
 

@@ -37,6 +37,7 @@ class Ended(Struct, frozen=True, kw_only=True):
         filled: That it filled the disk, in words; empty: it did not.
         died: Which service of it died.
         usage: What it used.
+        heard: All that it printed was taken from it.
     """
 
     exit_code: int | None
@@ -48,6 +49,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     filled: str = ""
     died: str = ""
     usage: Usage = Usage()
+    heard: bool = True
 
 
 def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone:
@@ -104,6 +106,8 @@ def _machine_trouble(ended: Ended, tail: str, work_tree: Path) -> str:
         return f"the disk of {work_tree} is full"
     if ended.said or ended.died:
         return ""
+    if not ended.heard:
+        return "the masker of its secrets was killed, and nobody heard it any more"
     if ended.exit_code is None:
         return "the job was killed from outside, or the machine restarted"
     if ended.exit_code == 1 and tail.rpartition("\n")[2].startswith("bwrap: "):
