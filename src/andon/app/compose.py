@@ -28,6 +28,7 @@ from andon.app.parts import Parts, assemble
 from andon.app.place import database_of
 from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
+from andon.app.telemetry.room import open_telemetry, watching
 from andon.app.upkeep.admin import Admin
 from andon.app.upkeep.moving import settle_in
 from andon.app.work.sweeping import keep_clearing, keep_sweeping
@@ -231,7 +232,8 @@ async def _run(
         desired=parts.desired,
         clock=parts.clock,
     )
-    outside = open_offices(settings, state, store, parts, plane, admin)
+    telemetry = open_telemetry(settings, state, store, parts)
+    outside = open_offices(settings, state, store, parts, plane, admin, telemetry)
     await outside.door.open()
     await outrank(store, parts)
     await parts.safe.warm(store)
@@ -247,6 +249,7 @@ async def _run(
             sweeping(settings, store, worker),
             telling(settings, store, addresses, worker, inner),
             *housekeeping(settings, book, store, worker, parts.executor),
+            watching(telemetry, settings, store, worker),
             serve(outside.offices),
             outside.door.run(),
             installation.end_of_generation(),

@@ -20,6 +20,7 @@ from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.suites.telling import Suites
+from andon.app.telemetry.room import Telemetry
 from andon.app.upkeep.admin import Admin
 from andon.ports.offices import Offices
 from andon.ports.store import Store
@@ -34,7 +35,13 @@ class Outside(Struct, frozen=True, kw_only=True):
 
 
 def open_offices(
-    settings: Settings, state: Path, store: Store, parts: Parts, plane: ControlPlane, admin: Admin
+    settings: Settings,
+    state: Path,
+    store: Store,
+    parts: Parts,
+    plane: ControlPlane,
+    admin: Admin,
+    telemetry: Telemetry,
 ) -> Outside:
     """Return everybody who answers; nothing is opened yet."""
     door = door_of(settings, state, store, parts)

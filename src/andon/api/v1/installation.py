@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from andon.api.v1.telemetry import TelemetrySpec
 from andon.api.v1.words import Name, Spec
 
 Cidr = Annotated[str, Meta(min_length=1, description="Network such as `10.0.0.0/8`.")]
@@ -109,6 +110,7 @@ class InstallationSpec(Spec, kw_only=True, frozen=True):
     secrets_key: SecretsKeySpec = SecretsKeySpec()
     mail: MailSpec | None = None
     containers: ContainersSpec = ContainersSpec()
+    telemetry: TelemetrySpec = TelemetrySpec()
     badges: Annotated[
         Literal["private", "public"],
         Meta(

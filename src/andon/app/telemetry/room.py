@@ -1,0 +1,91 @@
+"""The room of all telemetry: its stores, who fills them, and what goes on round the clock.
+
+Nothing in here can harm what controls: it has files of its own (``telemetry/`` of the state folder), and
+a loop that fails is told, and tried again, without ending anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from andon.api.v1.telemetry import TelemetrySpec
+from andon.app.parts import Parts
+from andon.app.settings import Settings
+from andon.kernel.clock import Clock
+from andon.ports.store import Store
+from andon.runtime.singleton import Guard, Singleton
+from andon.runtime.worker import Pace
+
+FOLDER = "telemetry"
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+
+Loop = Callable[[], Awaitable[None]]
+Pause = Callable[[float], Awaitable[None]]
+
+_log = logging.getLogger("andon.telemetry")
+
+
+class Telemetry(Struct, frozen=True, kw_only=True):
+    """Everything that sees.
+
+    Args:
+        folder: Where it keeps its files.
+        spec: What it was told.
+        clock: The time.
+        loops: What goes on round the clock, by name.
+        close: Called at the end.
+    """
+
+    folder: Path
+    spec: TelemetrySpec
+    clock: Clock
+    loops: dict[str, Loop] = {}
+    close: tuple[Callable[[], None], ...] = ()
+
+
+def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) -> Telemetry:
+    """Open the stores; nothing goes on yet."""
+    folder = state / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return Telemetry(folder=folder, spec=settings.installation.telemetry, clock=parts.clock)
+
+
+async def keep_going(name: str, loop: Loop, pause: Pause = asyncio.sleep) -> None:
+    """Run a loop again and again, whatever becomes of it, until cancelled.
+
+    Args:
+        name: What the log calls it.
+        loop: It should go on until cancelled.
+        pause: Waits so many seconds.
+    """
+    seconds = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            await loop()
+        except Exception as error:
+            _log.error(
+                "%s failed, again in %g s: %s", name, seconds, error, exc_info=not str(error)
+            )
+        await pause(seconds)
+        seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
+
+
+async def watching(telemetry: Telemetry, settings: Settings, store: Store, worker: str) -> None:
+    """Have everything go on, on the one worker that holds the lease, until cancelled."""
+
+    async def work(guard: Guard) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name, loop in telemetry.loops.items():
+                group.create_task(keep_going(name, loop))
+            await asyncio.Event().wait()
+
+    try:
+        await Singleton(store, "telemetry", worker, Pace(settings.lease_seconds), work).run()
+    finally:
+        for close in telemetry.close:
+            close()

@@ -1,0 +1,1 @@
+"""Metric, log, trace and check definitions, queries, retention."""

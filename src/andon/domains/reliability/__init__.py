@@ -1,0 +1,1 @@
+"""Objectives, budgets, alerts, canary judgement, the rollout simulator."""

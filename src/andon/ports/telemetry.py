@@ -1,0 +1,304 @@
+"""Where what is seen is kept and asked for: metrics, log lines, spans.
+
+Methods block; callers on an event loop ask from a thread. Times are milliseconds (metrics) or
+nanoseconds (logs and spans, as OTLP has them) since the Unix epoch, UTC. A store that cannot write, as
+its disk is full, raises ``Unavailable`` and stays readable; what was not written is unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+Labels = tuple[tuple[str, str], ...]
+"""Sorted pairs of name and value; the metric's name is ``__name__``."""
+
+MatchOp = Literal["=", "!=", "=~", "!~"]
+
+
+class Matcher(Struct, frozen=True):
+    """A condition on a label; an absent label counts as empty. Regular expressions match the whole."""
+
+    name: str
+    op: MatchOp
+    value: str
+
+
+class Series(Struct, frozen=True):
+    """Samples of one series as they were told, in the order of time.
+
+    Args:
+        labels: Its labels.
+        times_ms: ``(n,) int64``.
+        values: ``(n,) float64``; a staleness mark is the NaN of Prometheus (``STALE``).
+    """
+
+    labels: Labels
+    times_ms: Any
+    values: Any
+
+
+class Window(Struct, frozen=True):
+    """What a counter did in a window, exactly: no extrapolation, resets corrected.
+
+    Args:
+        increase: By how much it grew between the first and the last sample that count for the window.
+        covered_seconds: How much of the window was observed: time between samples no further apart
+            than the series' staleness allows. Less than the window's length means that the rest is
+            unknown.
+        samples: How many samples lie in it.
+    """
+
+    increase: float
+    covered_seconds: float
+    samples: int
+
+
+class Metadata(Struct, frozen=True):
+    """What a metric's family was told to be."""
+
+    type: str
+    help: str = ""
+    unit: str = ""
+
+
+class Exemplar(Struct, frozen=True):
+    """One request that a count or a bucket was made of."""
+
+    at_ms: int
+    value: float
+    labels: Labels
+    """Its own, such as ``trace_id``."""
+
+
+class Accepted(Struct, frozen=True):
+    """What became of samples.
+
+    Args:
+        stored: So many are kept.
+        late: So many were older than what their series has already.
+        duplicate: So many were there, at the same time: the first stays.
+        refused: So many belong to new series beyond the limit.
+    """
+
+    stored: int
+    late: int = 0
+    duplicate: int = 0
+    refused: int = 0
+
+
+class MetricStore(Protocol):
+    """Samples by series."""
+
+    def append(self, at_ms: int, rows: Iterable[tuple[Labels, float]]) -> Accepted:
+        """Keep samples of one moment, such as a scrape, durably and all at once."""
+        ...
+
+    def describe(self, families: Mapping[str, Metadata]) -> None:
+        """Remember what metrics are."""
+        ...
+
+    def add_exemplars(self, rows: Iterable[tuple[Labels, Exemplar]]) -> None:
+        """Keep exemplars of series, the newest few of each."""
+        ...
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
+        """Return matching series with their samples of ``start_ms <= t <= end_ms``."""
+        ...
+
+    def increase(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int
+    ) -> dict[Labels, Window]:
+        """Return what matching counters did in a window (start exclusive), by series.
+
+        Two look-ups a series, whatever the window's length.
+        """
+        ...
+
+    def names_of(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Labels]:
+        """Return the labels of series that have samples then."""
+        ...
+
+    def metadata(self) -> dict[str, Metadata]:
+        """Return what metrics are, by name."""
+        ...
+
+    def exemplars(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int
+    ) -> dict[Labels, list[Exemplar]]:
+        """Return exemplars by series."""
+        ...
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """A line of a log.
+
+    Args:
+        at_ns: When it was said.
+        text: The line, without its end.
+        labels: Few and of few values: ``service``, ``environment``, ``source``, ``run``, ``job``…
+        severity: ``trace``, ``debug``, ``info``, ``warn``, ``error`` or ``fatal``; empty: not known.
+        trace: Hexadecimal id of the trace it belongs to.
+        span: Hexadecimal id of the span.
+        attributes: Whatever else was told.
+        template: The id of what its like have in common; the store finds it.
+    """
+
+    at_ns: int
+    text: str
+    labels: dict[str, str] = {}
+    severity: str = ""
+    trace: str = ""
+    span: str = ""
+    attributes: dict[str, str] = {}
+    template: int = 0
+
+
+class LogQuestion(Struct, frozen=True, kw_only=True):
+    """Which lines are wanted, newest first.
+
+    Args:
+        start_ns: Not before.
+        end_ns: Before.
+        labels: Conditions on labels.
+        text: What the line contains, whatever the case; empty: anything.
+        pattern: A regular expression it matches (RE2-like: no back-references).
+        template: Only of this template.
+        trace: Only of this trace.
+        severity: At least as severe.
+        limit: At most so many.
+        before: Cursor of the page before.
+    """
+
+    start_ns: int
+    end_ns: int
+    labels: tuple[Matcher, ...] = ()
+    text: str = ""
+    pattern: str = ""
+    template: int = 0
+    trace: str = ""
+    severity: str = ""
+    limit: int = 100
+    before: str = ""
+
+
+class LogPage(Struct, frozen=True, kw_only=True):
+    """Lines, newest first, and where the next page begins (empty: there is none)."""
+
+    lines: list[LogLine]
+    next: str = ""
+
+
+class LogTemplate(Struct, frozen=True, kw_only=True):
+    """What many lines have in common."""
+
+    id: int
+    text: str
+    count: int
+    first_ns: int
+    last_ns: int
+    example: str = ""
+
+
+class LogStore(Protocol):
+    """Log lines."""
+
+    def append(self, lines: Sequence[LogLine]) -> int:
+        """Keep lines; returns how many."""
+        ...
+
+    def search(self, question: LogQuestion) -> LogPage:
+        """Find lines."""
+        ...
+
+    def templates(self, question: LogQuestion) -> list[LogTemplate]:
+        """Count the templates of the lines in question, most frequent first."""
+        ...
+
+
+SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
+SpanStatus = Literal["unset", "ok", "error"]
+
+
+class SpanEvent(Struct, frozen=True):
+    """Something that happened within a span."""
+
+    at_ns: int
+    name: str
+    attributes: dict[str, str] = {}
+
+
+class Span(Struct, frozen=True, kw_only=True):
+    """One piece of work of a trace; ids are hexadecimal."""
+
+    trace: str
+    id: str
+    parent: str = ""
+    name: str = ""
+    service: str = ""
+    kind: SpanKind = "internal"
+    status: SpanStatus = "unset"
+    start_ns: int
+    end_ns: int
+    attributes: dict[str, str] = {}
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    """(trace, span)."""
+
+
+class TraceQuestion(Struct, frozen=True, kw_only=True):
+    """Which traces are wanted, newest first."""
+
+    start_ns: int
+    end_ns: int
+    service: str = ""
+    name: str = ""
+    min_seconds: float = 0
+    failed: bool = False
+    attributes: dict[str, str] = {}
+    limit: int = 50
+
+
+class TraceSummary(Struct, frozen=True, kw_only=True):
+    """A trace in a list."""
+
+    trace: str
+    root: str
+    service: str
+    start_ns: int
+    seconds: float
+    spans: int
+    failed: bool
+
+
+class Edge(Struct, frozen=True, kw_only=True):
+    """Calls from one service to another."""
+
+    caller: str
+    callee: str
+    calls: int
+    failed: int
+    seconds: float
+    """Sum of their durations."""
+
+
+class TraceStore(Protocol):
+    """Spans by trace."""
+
+    def append(self, spans: Sequence[Span]) -> int:
+        """Keep spans; returns how many."""
+        ...
+
+    def trace(self, trace: str) -> list[Span]:
+        """Return the spans of a trace, by start."""
+        ...
+
+    def search(self, question: TraceQuestion) -> list[TraceSummary]:
+        """Find traces."""
+        ...
+
+    def edges(self, start_ns: int, end_ns: int) -> list[Edge]:
+        """Return who called whom."""
+        ...
