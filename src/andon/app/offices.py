@@ -7,13 +7,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from andon.adapters.blobs.files import FileBlobs
-from andon.api.v1.installation import InstallationSpec
 from andon.app.access.door import Door
 from andon.app.builds.desk import Builds
 from andon.app.control_plane import ControlPlane
 from andon.app.events.sinks import guard_of
 from andon.app.hooks.desk import Hooks
-from andon.app.hooks.parts import Outward, hooks
+from andon.app.hooks.parts import Outward, address_of, hooks
 from andon.app.parts import Parts
 from andon.app.provider import provider_of
 from andon.app.secrets.keeper import Secrets
@@ -59,11 +58,6 @@ def open_offices(
         public_badges=settings.installation.badges == "public",
     )
     return Outside(offices=offices, door=door)
-
-
-def address_of(told: InstallationSpec) -> str:
-    """Return the address that links lead to."""
-    return told.url or f"http{'s' if told.tls else ''}://{told.listen}"
 
 
 def door_of(settings: Settings, state: Path, store: Store, parts: Parts) -> Door:

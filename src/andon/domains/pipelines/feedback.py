@@ -182,18 +182,14 @@ def _advice(
     def with_places(one: Stretch) -> float:
         return one.ran_seconds if one.awaits in _PLACES else whole(one)
 
+    def without(name: str) -> float:
+        return length(lambda one: 0.0 if one.job == name else whole(one))
+
     now = length(whole)
     longest = sorted(path, key=lambda name: -whole(stretches[name]))[:MOST_CANDIDATES]
     found = [
         Advice(kind="places", saves_seconds=now - length(with_places)),
-        *(
-            Advice(
-                kind="instant",
-                job=name,
-                saves_seconds=now - length(lambda one: 0.0 if one.job == name else whole(one)),  # noqa: B023
-            )
-            for name in longest
-        ),
+        *(Advice(kind="instant", job=name, saves_seconds=now - without(name)) for name in longest),
     ]
     return [one for one in found if one.saves_seconds >= WORTH_SECONDS]
 

@@ -279,11 +279,12 @@ class Steps:
             "ssh-key",
             "sparse-checkout",
         ):
-            if settings.get(name) and settings.get(name).value is not False:  # type: ignore[union-attr]
+            value = settings.get(name)
+            if value and value.value is not False:
                 raise Untold(
                     f"a work tree other than the commit's ({name})", "fetch it with git, in `run`"
                 )
-            if value := settings.get(name):
+            if value:
                 self.carrying.meaningless(value, "so it is")
         return ""
 
