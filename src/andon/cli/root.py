@@ -49,6 +49,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Around it": {
         "login": ("login", "Work with a control plane elsewhere."),
         "logout": ("login", "Forget a login."),
+        "password": ("login", "Give yourself another password."),
         "portal": ("login", "Open the page in a browser, logged in."),
         "import": ("import_", "Turn a CI file of GitHub or GitLab into a Pipeline."),
         "worker": ("worker", "Share the work of an installation, here or on another machine."),

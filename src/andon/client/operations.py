@@ -1277,6 +1277,15 @@ class Operations(Asking):
         """End the session."""
         self._do("DELETE", "/session")
 
+    def session_password(self, *, old: str, new: str) -> User:
+        """Give oneself another password; all one's sessions end.
+
+        Args:
+            old: The one until now.
+            new: At least 12 characters.
+        """
+        return self._ask(User, "POST", "/session/password", body={"old": old, "new": new})
+
     def session_code(self) -> Code:
         """Make a code that lets the caller in with a browser, once, within a minute."""
         return self._ask(Code, "POST", "/session/code")
@@ -1295,6 +1304,7 @@ class Operations(Asking):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
+        unlink: bool = False,
         idempotency_key: str = "",
     ) -> User:
         """Make a user.
@@ -1307,6 +1317,7 @@ class Operations(Asking):
             notify: Where notices go: a chat's webhook, or `mailto:` and an address.
             disabled: Nobody gets in by this name.
             unlock: Forget the wrong passwords.
+            unlink: Forget who they are at the OpenID provider.
             name: Lower-case letters, digits and dashes, at most 63 (RFC 1123 label).
         """
         return self._ask(
@@ -1320,6 +1331,7 @@ class Operations(Asking):
                 "notify": notify,
                 "disabled": disabled,
                 "unlock": unlock,
+                "unlink": unlink,
                 "name": name,
             },
             key=idempotency_key,
@@ -1343,6 +1355,7 @@ class Operations(Asking):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
+        unlink: bool = False,
         idempotency_key: str = "",
         if_match: str = "",
     ) -> User:
@@ -1358,6 +1371,7 @@ class Operations(Asking):
             notify: Where notices go: a chat's webhook, or `mailto:` and an address.
             disabled: Nobody gets in by this name.
             unlock: Forget the wrong passwords.
+            unlink: Forget who they are at the OpenID provider.
         """
         return self._ask(
             User,
@@ -1370,6 +1384,7 @@ class Operations(Asking):
                 "notify": notify,
                 "disabled": disabled,
                 "unlock": unlock,
+                "unlink": unlink,
             },
             key=idempotency_key,
             expect=if_match,

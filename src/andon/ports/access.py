@@ -93,6 +93,16 @@ class AccessService(Protocol):
         """
         ...
 
+    async def change_password(
+        self, identity: Identity, old: str, new: str, *, asked: Asked, address: str
+    ) -> answers.User:
+        """Give the caller another password; all their sessions end. Raises as ``log_in`` for ``old``.
+
+        Raises:
+            Denied: The caller is not a person.
+        """
+        ...
+
     async def one_time_code(self, asked: Asked, identity: Identity) -> answers.Code:
         """Return ``{code, expiresAt}``: lets the caller in with a browser, once, within a minute."""
         ...
@@ -131,8 +141,12 @@ class AccessService(Protocol):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
+        unlink: bool = False,
     ) -> answers.User:
         """Make or change a ``user``; None leaves a field as it is, an empty password takes it away.
+
+        ``unlink`` forgets who they are at the OpenID provider: the next to log in there with their first
+        address is they.
 
         A new password and being disabled end the user's sessions.
         """

@@ -127,6 +127,7 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "session_begin": ("", EVERYBODY, {"name": "ann", "password": "ann"}),
     "session_end": ("", EVERYBODY, None),
     "session_code": ("view", SOMEWHERE, None),
+    "session_password": ("view", SOMEWHERE, {"old": "x", "new": "y"}),
     "users_list": ("administer", EVERYWHERE, None),
     "users_add": ("administer", EVERYWHERE, {"name": "ann"}),
     "users_show": ("administer", EVERYWHERE, None),

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from andon.adapters.passwords import Passwords
+from andon.api.v1 import answers
+from andon.api.v1.access import Identity
 from andon.app.access.hashing import Hashing
 from andon.app.access.logins import Logins
 from andon.app.access.people import People
@@ -16,6 +18,8 @@ from andon.app.access.tries import Tries
 from andon.app.hooks.places import Places
 from andon.app.secrets.safe import Vault
 from andon.kernel.clock import Clock, Randomness
+from andon.kernel.errors import Denied
+from andon.ports.asking import Asked
 from andon.ports.store import Store
 from andon.runtime.together import until_one_ends
 
@@ -69,6 +73,16 @@ class Door(People, Tokens, Logins):
         """Have the administrator's token, and know everybody, before anybody knocks."""
         await self.ensure_admin_token()
         await self.directory.refresh()
+
+    async def change_password(
+        self, identity: Identity, old: str, new: str, *, asked: Asked, address: str
+    ) -> answers.User:
+        """Give the caller another password, who must know the old one; all their sessions end."""
+        kind, _, name = identity.name.partition(":")
+        if kind != "person":
+            raise Denied("only a person has a password", hint="andon admin token create NAME")
+        await self.log_in(name, old, address=address)
+        return await self.put_user(name, asked=asked, create=False, password=new)
 
     async def denied(self, who: str, operation: str, environment: str, *, via: str = "") -> None:
         """Write down that somebody was refused."""

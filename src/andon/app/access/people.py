@@ -77,6 +77,7 @@ class People(Room):
         notify: Sequence[str] | None = None,
         disabled: bool | None = None,
         unlock: bool = False,
+        unlink: bool = False,
     ) -> answers.User:
         """Make or change a user; an empty password takes it away."""
         check_label(name, "user")
@@ -86,6 +87,7 @@ class People(Room):
             notify=notify and checked_notify(notify),
             password=password and await self._hashed(password),
             disabled=disabled,
+            subject="" if unlink else None,
         )
         if password and asked.key:
             # A plain digest of the request, kept for a day, would be a quick way to guess it.
@@ -99,7 +101,7 @@ class People(Room):
             made = self._put(tx, "User", name, UserSpec(), UserStatus(), kept, create)
             if "notify" in given:
                 ensure_notices(tx, False, self.clock.now())
-            if given.get("disabled") or "password" in given:
+            if given.get("disabled") or "password" in given or unlink:
                 end_sessions(tx, f"user/{name}")
             if unlock:
                 made = tx.put_status(made, UserStatus())

@@ -102,6 +102,7 @@ def show_(session: Session, name: str) -> None:
 @click.option("--no-password", is_flag=True, help="Let them in by password no more.")
 @click.option("--disable/--enable", "disabled", default=None, help="Let nobody in by this name.")
 @click.option("--unlock", is_flag=True, help="Forget wrong passwords.")
+@click.option("--unlink", is_flag=True, help="Forget who they are at the OpenID provider.")
 @flags
 @click.pass_obj
 def change(session: Session, /, name: str, **wish: Any) -> None:
@@ -131,8 +132,7 @@ def _wished(name: str, seen: dict[str, Any], wish: dict[str, Any]) -> dict[str, 
         ask["password"] = _ask_password(name) if wish["password"] else ""
     if wish["disabled"] is not None:
         ask["disabled"] = wish["disabled"]
-    if wish["unlock"]:
-        ask["unlock"] = True
+    ask |= {name: True for name in ("unlock", "unlink") if wish[name]}
     return ask
 
 

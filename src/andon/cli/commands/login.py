@@ -1,4 +1,4 @@
-"""``andon login``, ``andon logout`` and ``andon portal``."""
+"""``andon login``, ``andon logout``, ``andon password`` and ``andon portal``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ def logout(session: Session, url: str) -> None:
 
     gone = forget_login(logins_file(os.environ), url.rstrip("/"))
     show(session, {"server": gone}, lambda one: [f"logged out of {one['server']}"])
+
+
+@click.command()
+@flags
+@click.pass_obj
+def password(session: Session) -> None:
+    """Give yourself another password; your sessions end. Without a terminal: two lines, old and new."""
+    if sys.stdin.isatty():
+        old = click.prompt("password until now", hide_input=True, err=True)
+        new = click.prompt("new password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        old, new = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    if not old or not new:
+        raise UsageError("no password was given", hint="two lines on standard input: old and new")
+    answer = session.client.post("/session/password", {"old": old, "new": new})
+    show(session, answer, lambda one: [f"{one['name']} has another password; log in again"])
 
 
 @click.command()

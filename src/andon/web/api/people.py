@@ -31,6 +31,7 @@ class UserAsk(Ask, kw_only=True, frozen=True):
     ] = None
     disabled: Annotated[bool | None, Meta(description="Nobody gets in by this name.")] = None
     unlock: Annotated[bool, Meta(description="Forget the wrong passwords.")] = False
+    unlink: Annotated[bool, Meta(description="Forget who they are at the OpenID provider.")] = False
 
 
 class NewUserAsk(UserAsk, kw_only=True, frozen=True):
@@ -95,6 +96,7 @@ async def _put_user(call: Call, name: str, *, create: bool) -> Any:
         notify=ask.notify,
         disabled=ask.disabled,
         unlock=ask.unlock,
+        unlink=ask.unlink,
     )
 
 

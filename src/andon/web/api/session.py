@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.api.v1.access import ROLES, VERBS, Identity
-from andon.api.v1.answers import Code, LoggedIn, Session
+from andon.api.v1.answers import Code, LoggedIn, Session, User
 from andon.kernel.errors import TooMany, UsageError
 from andon.ports.access import Login
 from andon.web.doorkeeper import (
@@ -30,6 +30,13 @@ class LoginAsk(Ask, kw_only=True, frozen=True):
     password: Annotated[str, Meta(description="Of the user.")] = ""
     token: Annotated[str, Meta(description="Instead: a service token.")] = ""
     code: Annotated[str, Meta(description="Instead: a code of `POST /session/code`.")] = ""
+
+
+class PasswordAsk(Ask, kw_only=True, frozen=True):
+    """Another password of one's own."""
+
+    old: Annotated[str, Meta(min_length=1, description="The one until now.")]
+    new: Annotated[str, Meta(min_length=1, description="At least 12 characters.")]
 
 
 async def _whoami(call: Call) -> Any:
@@ -106,6 +113,14 @@ async def _code(call: Call) -> Any:
     return await call.access.one_time_code(call.asked, call.caller)
 
 
+async def _password(call: Call) -> Any:
+    """Give oneself another password; all one's sessions end."""
+    ask: PasswordAsk = call.body
+    return await call.access.change_password(
+        call.caller, ask.old, ask.new, asked=call.asked, address=call.address
+    )
+
+
 OPERATIONS = (
     Operation(
         name="session_show",
@@ -134,6 +149,16 @@ OPERATIONS = (
         handler=_log_out,
         answer=None,
         status=204,
+    ),
+    Operation(
+        name="session_password",
+        method="POST",
+        path="/session/password",
+        rule=somewhere("view"),
+        handler=_password,
+        refuses=(TooMany,),
+        answer=User,
+        body=PasswordAsk,
     ),
     Operation(
         name="session_code",

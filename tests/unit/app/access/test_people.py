@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from andon.kernel.errors import Conflict, NotFound, Stale, UsageError
+from andon.api.v1.access import Identity
+from andon.kernel.errors import Conflict, Denied, NotFound, Stale, UsageError
 from andon.ports.asking import Asked
 
-from .conftest import PASSWORD, House, grants
+from .conftest import HERE, PASSWORD, House, grants
 
 
 async def test_rights_are_the_users_own_and_what_teams_bring(house: House):
@@ -97,6 +100,39 @@ async def test_sessions_end_when_the_user_is_disabled_or_has_a_new_password(
     assert house.door.of_session(cookie) is None
     await house.change_user("ann", disabled=False)
     assert house.door.of_session(cookie) is None
+
+
+async def test_person_who_knows_the_old_password_has_another_and_no_session(house: House):
+    await house.add_user("ann", "viewer")
+    cookie = await house.log_in()
+    ann = house.door.of_session(cookie)[0]
+    change = partial(house.door.change_password, asked=house.asked, address=HERE)
+    with pytest.raises(Denied):
+        await change(ann, "not " + PASSWORD, "another long one")
+    assert house.door.of_session(cookie) is not None
+    with pytest.raises(UsageError):
+        await change(ann, PASSWORD, "too short")
+    await change(ann, PASSWORD, "another long one")
+    assert house.door.of_session(cookie) is None
+    with pytest.raises(Denied):
+        await house.log_in()
+    assert await house.log_in(password="another long one")
+
+
+async def test_service_has_no_password(house: House):
+    robot = Identity(name="service:robot", via="token")
+    with pytest.raises(Denied, match="only a person"):
+        await house.door.change_password(robot, "a", "b", asked=house.asked, address=HERE)
+
+
+async def test_person_who_is_unlinked_has_no_subject_and_no_session(house: House):
+    vouch = partial(house.door.log_in_as_subject, name="ann", emails=["a@b.c"], groups=["eng"])
+    login = await vouch("https://id.example#1")
+    name = login.identity.name.removeprefix("person:")
+    assert (await house.door.user(name))["subject"] == "https://id.example#1"
+    await house.change_user(name, unlink=True)
+    assert (await house.door.user(name))["subject"] == ""
+    assert house.door.of_session(login.cookie) is None
 
 
 async def test_names_that_are_taken_unknown_or_impossible_are_said(house: House):
