@@ -12,7 +12,7 @@ from andon.cli.session import Session
 from andon.kernel.errors import UsageError
 
 ROLE = "ROLE[@ENVIRONMENT]"
-_HELP = "viewer, developer, approver, operator, admin or worker, in an environment or everywhere"
+_HELP = "viewer, developer, approver, operator, admin, worker or reporter, in an environment or everywhere"
 T = TypeVar("T")
 
 role_option = click.option(

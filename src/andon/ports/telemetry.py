@@ -12,6 +12,36 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from andon.api.v1.spans import Edge, Span, SpanEvent, SpanKind, SpanStatus, Tally
+
+__all__ = [
+    "Accepted",
+    "Edge",
+    "Exemplar",
+    "Labels",
+    "LogLine",
+    "LogPage",
+    "LogQuestion",
+    "LogStore",
+    "LogTemplate",
+    "MatchOp",
+    "Matcher",
+    "Metadata",
+    "MetricStore",
+    "Pending",
+    "Series",
+    "Settled",
+    "Span",
+    "SpanEvent",
+    "SpanKind",
+    "SpanStatus",
+    "Tally",
+    "TraceQuestion",
+    "TraceStore",
+    "TraceSummary",
+    "Window",
+]
+
 Labels = tuple[tuple[str, str], ...]
 """Sorted pairs of name and value; the metric's name is ``__name__``."""
 
@@ -218,36 +248,6 @@ class LogStore(Protocol):
         ...
 
 
-SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
-SpanStatus = Literal["unset", "ok", "error"]
-
-
-class SpanEvent(Struct, frozen=True):
-    """Something that happened within a span."""
-
-    at_ns: int
-    name: str
-    attributes: dict[str, str] = {}
-
-
-class Span(Struct, frozen=True, kw_only=True):
-    """One piece of work of a trace; ids are hexadecimal."""
-
-    trace: str
-    id: str
-    parent: str = ""
-    name: str = ""
-    service: str = ""
-    kind: SpanKind = "internal"
-    status: SpanStatus = "unset"
-    start_ns: int
-    end_ns: int
-    attributes: dict[str, str] = {}
-    events: tuple[SpanEvent, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
-    """(trace, span)."""
-
-
 class TraceQuestion(Struct, frozen=True, kw_only=True):
     """Which traces are wanted, newest first."""
 
@@ -273,32 +273,88 @@ class TraceSummary(Struct, frozen=True, kw_only=True):
     failed: bool
 
 
-class Edge(Struct, frozen=True, kw_only=True):
-    """Calls from one service to another."""
+class Pending(Struct, frozen=True, kw_only=True):
+    """Spans of a trace that arrived and are not decided on.
 
-    caller: str
-    callee: str
-    calls: int
-    failed: int
-    seconds: float
-    """Sum of their durations."""
+    Args:
+        spans: All that are there.
+        known: Spans of the same trace that are kept already.
+    """
+
+    spans: tuple[Span, ...]
+    known: tuple[Span, ...] = ()
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """What was decided on pending traces, and what was counted of all of them.
+
+    Args:
+        kept: Traces whose pending spans stay.
+        dropped: Traces whose pending spans go.
+        tallies: Requests by operation: the new totals of those that changed.
+        edges: Who called whom, to be added to what is known of that minute.
+        at_ns: When; a minute of edges begins there.
+    """
+
+    kept: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    at_ns: int = 0
 
 
 class TraceStore(Protocol):
-    """Spans by trace."""
+    """Spans by trace.
 
-    def append(self, spans: Sequence[Span]) -> int:
-        """Keep spans; returns how many."""
+    What comes from outside is *received*: durable at once, readable by its id, and found by a search once
+    it was decided that it stays. What is *appended* stays in any case.
+    """
+
+    def receive(self, spans: Sequence[Span], at_ns: int) -> int:
+        """Take spans that may or may not be kept; returns how many."""
+        ...
+
+    def pending(self, before_ns: int, limit: int = 2000) -> dict[str, Pending]:
+        """Return traces of which the first pending span was received before a moment."""
+        ...
+
+    def settle(self, settled: Settled) -> None:
+        """Keep and drop what was pending and count it, all at once or not at all."""
+        ...
+
+    def tallies(self) -> list[Tally]:
+        """Return what was counted of every operation."""
+        ...
+
+    def append(self, spans: Sequence[Span], *, mark: tuple[str, str] = ("", "")) -> int:
+        """Keep spans; returns how many.
+
+        Args:
+            spans: Of any traces.
+            mark: Name and value of a note that is written with them, all at once or not at all.
+        """
+        ...
+
+    def mark(self, name: str) -> str:
+        """Return a note; empty: it was never written."""
         ...
 
     def trace(self, trace: str) -> list[Span]:
-        """Return the spans of a trace, by start."""
+        """Return the spans of a trace, by start; none of them twice."""
         ...
 
     def search(self, question: TraceQuestion) -> list[TraceSummary]:
-        """Find traces."""
+        """Find traces, newest first."""
         ...
 
     def edges(self, start_ns: int, end_ns: int) -> list[Edge]:
-        """Return who called whom."""
+        """Return who called whom in the minutes that begin then."""
+        ...
+
+    def upkeep(self, now_ns: int) -> int:
+        """Forget what is too old or too much; returns how many chunks."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
         ...

@@ -194,6 +194,7 @@ _ROLE = {
     "operate": "operator",
     "administer": "admin",
     "work": "worker",
+    "tell": "reporter",
 }
 
 

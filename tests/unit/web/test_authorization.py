@@ -26,8 +26,9 @@ MAY: dict[str, set[str]] = {
     "developer": {"view", "ship", "hold"},
     "approver": {"view", "approve", "hold"},
     "operator": {"view", "ship", "hold", "operate"},
-    "admin": {"view", "ship", "approve", "hold", "operate", "administer"},
+    "admin": {"view", "ship", "approve", "hold", "operate", "administer", "tell"},
     "worker": {"work"},
+    "reporter": {"tell"},
 }
 
 REASON = {"reason": "because"}

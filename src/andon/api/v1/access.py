@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from andon.api.v1.words import Record
 
-Verb = Literal["view", "ship", "approve", "hold", "operate", "administer", "work"]
+Verb = Literal["view", "ship", "approve", "hold", "operate", "administer", "work", "tell"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
-Role = Literal["viewer", "developer", "approver", "operator", "admin", "worker"]
+Role = Literal["viewer", "developer", "approver", "operator", "admin", "worker", "reporter"]
 ROLES: dict[Role, frozenset[Verb]] = {
     "viewer": frozenset({"view"}),
     "developer": frozenset({"view", "ship", "hold"}),
@@ -24,10 +24,12 @@ ROLES: dict[Role, frozenset[Verb]] = {
     "operator": frozenset({"view", "ship", "hold", "operate"}),
     "admin": frozenset(VERBS) - {"work"},
     "worker": frozenset({"work"}),
+    "reporter": frozenset({"tell"}),
 }
 """What each role may do, in the environments it is granted for.
 
-Who works is told the secrets of jobs: nobody else may, and a worker may nothing else.
+Who works is told the secrets of jobs: nobody else may, and a worker may nothing else. Who tells what is seen
+(metrics, logs, traces) may nothing else either: its token lies in the environment of every service.
 """
 
 EVERYWHERE = "*"
