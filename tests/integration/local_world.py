@@ -19,6 +19,9 @@ PATIENCE_SECONDS = 60.0
 class Here:
     """A folder with a Pipeline, a state folder, and a folder that jobs leave marks in."""
 
+    program: tuple[str, ...] = ()
+    """Starts what is started, if anything does."""
+
     def __init__(self, folder: Path, *, git: bool = True) -> None:
         self.project = folder / "project"
         self.state = folder / "state"
@@ -55,7 +58,16 @@ class Here:
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """Start `andon run`."""
         return subprocess.Popen(
-            [sys.executable, "-m", "andon", "run", "--state", str(self.state), *arguments],
+            [
+                *self.program,
+                sys.executable,
+                "-m",
+                "andon",
+                "run",
+                "--state",
+                str(self.state),
+                *arguments,
+            ],
             cwd=self.project,
             env={**os.environ, "MARKS": str(self.marks), **env},
             stdout=subprocess.PIPE,

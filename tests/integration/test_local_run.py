@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 import pytest
 from local_world import Here, alive, steps, until
@@ -66,6 +67,15 @@ def test_a_failure_ends_with_8_and_shows_its_log_and_what_did_not_run(here):
     assert "- " not in complaint.partition("\n")[0]
     assert "unit" in complaint
     assert here.states() == {"lint": "passed", "unit": "failed", "later": "not-run"}
+
+
+def test_a_failure_is_seen_by_who_was_started_to_ignore_how_its_children_end(here):
+    here.write({"bad": {"run": "exit 3"}})
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+    here.program = (sys.executable, "-c", f"{ignoring} os.execv(sys.executable, sys.argv[1:])")
+    code, events, _ = here.run()
+    assert code == 8
+    assert steps(events) == {"bad": "failed"}
 
 
 def test_jobs_are_run_by_name_with_what_they_need(here):

@@ -151,6 +151,7 @@ class Watched:
     ) -> None:
         self.identity = identity
         self._child = child
+        self._code: int | None = None
         self._ended = asyncio.Event()
         self.usage = Usage()
         self._watch()
@@ -176,15 +177,14 @@ class Watched:
         """Wait for the end.
 
         Returns:
-            Its exit code, negative for a signal; None if it was not our child.
+            Its exit code, negative for a signal; None if nobody knows, as of one that was not our child.
         """
         await self._ended.wait()
-        if self._child is None:
-            return None
-        if self._child.returncode is None:
-            self._child.returncode, self.usage = wait_and_measure(self._child.pid)
+        if self._child is not None and self._child.returncode is None:
+            self._code, self.usage = wait_and_measure(self._child.pid)
+            self._child.returncode = self._code or 0  # No zombie is left for it to look after.
             _LEADERS.discard(self._child.pid)
-        return self._child.returncode
+        return self._code
 
     @property
     def alive(self) -> bool:

@@ -42,15 +42,15 @@ def of_cgroup(cgroup: Cgroup) -> Usage:
     return found
 
 
-def wait_and_measure(pid: int) -> tuple[int, Usage]:
-    """Wait for a child; return its exit code, negative for a signal, and what it used.
+def wait_and_measure(pid: int) -> tuple[int | None, Usage]:
+    """Wait for a child; return its exit code, negative for a signal, and what it used; None: nobody knows.
 
     A child begins as our copy, so that less memory than we ever had ourselves tells nothing.
     """
     try:
         _, status, used = os.wait4(pid, 0)
-    except ChildProcessError:  # Somebody else has waited for it: nobody knows.
-        return 0, Usage()
+    except ChildProcessError:  # Somebody else has waited for it: that is no pass.
+        return None, Usage()
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     memory = used.ru_maxrss * 1024 if used.ru_maxrss > own else 0
     seconds = used.ru_utime + used.ru_stime
