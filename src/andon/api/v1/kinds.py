@@ -13,6 +13,8 @@ from andon.api.v1.access import (
     UserSpec,
     UserStatus,
 )
+from andon.api.v1.alerts import AlertSpec, AlertStatus, SilenceSpec, SilenceStatus
+from andon.api.v1.budgets import BudgetPolicySpec, BudgetPolicyStatus, OverrideSpec
 from andon.api.v1.definitions import EnvironmentSpec
 from andon.api.v1.records import (
     ApprovalSpec,
@@ -60,6 +62,10 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "Delivery": (DeliverySpec, Empty),
     "Worker": (WorkerSpec, WorkerStatus),
     "RemoteJob": (RemoteJobSpec, RemoteJobStatus),
+    "Alert": (AlertSpec, AlertStatus),
+    "Silence": (SilenceSpec, SilenceStatus),
+    "BudgetPolicy": (BudgetPolicySpec, BudgetPolicyStatus),
+    "Override": (OverrideSpec, Empty),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
 }
 """Each kind's spec and status."""

@@ -358,6 +358,13 @@ class HoldSpec(Record, kw_only=True, frozen=True):
     expires_at: float = 0
     """0: never."""
     run: str = ""
+    effects: dict[str, str] = {}
+    """What becomes of which deed (``deploy``, ``raise-weight``…): ``deny``, ``approval`` (consent to the
+    Change given since opens it) or ``slow``; a deed not named is not stopped. Empty: all are."""
+    pace_seconds: float = 0
+    """With ``slow``: so long after the one before."""
+    passes: tuple[str, ...] = ()
+    """What an Approval may call a Change (``security``…) for it to pass all the same."""
 
 
 class HoldStatus(Record, kw_only=True, frozen=True):
@@ -410,6 +417,8 @@ class ApprovalSpec(Record, kw_only=True, frozen=True):
     approved_at: float
     teams: tuple[str, ...] = ()
     job: str = ""
+    fix: str = ""
+    """What they call the Change: ``security`` or ``incident``, a fix that budgets let pass."""
 
 
 class ApprovalStatus(Record, kw_only=True, frozen=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from andon.api.v1.alerts import AlertsSpec
 from andon.api.v1.words import Name, Positive, Spec
 
 Days = Annotated[float, Meta(gt=0, le=3660)]
@@ -111,3 +112,4 @@ class TelemetrySpec(Spec, kw_only=True, frozen=True):
     logs: LogsSpec = LogsSpec()
     traces: TracesSpec = TracesSpec()
     beacon: BeaconSpec = BeaconSpec()
+    alerts: AlertsSpec = AlertsSpec()
