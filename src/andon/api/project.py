@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, structs
 
 from andon.api.circles import circles
 from andon.api.jobs_check import SOMEBODY
+from andon.api.objectives_check import check_objective
 from andon.api.parse import Parsed, document_positions, duplicates, read_documents
 from andon.api.pipelines_check import (
     NO_TEMPLATES,
@@ -21,6 +22,7 @@ from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.templates import Finding, template_key
 from andon.api.v1.definitions import (
+    RULE_KINDS,
     Approvals,
     Definition,
     EnvironmentSpec,
@@ -45,9 +47,12 @@ class Definitions(Struct, frozen=True, kw_only=True):
     pipeline: PipelineSpec
     environments: dict[str, EnvironmentSpec]
     objectives: dict[str, ObjectiveSpec]
+    """What the judge of rollouts goes by, by service."""
     routes: dict[str, RouteSpec]
     templates: dict[str, TemplateSpec] = {}
     """Templates of the project, by ``template_key``."""
+    rules: tuple[Definition, ...] = ()
+    """Documents that what watches running systems goes by."""
 
 
 def group(definitions: Iterable[Definition]) -> Definitions:
@@ -68,10 +73,20 @@ def group(definitions: Iterable[Definition]) -> Definitions:
         environments={
             d.metadata.name: d.spec for d in documents if isinstance(d.spec, EnvironmentSpec)
         },
-        objectives={d.spec.service: d.spec for d in documents if isinstance(d.spec, ObjectiveSpec)},
+        objectives={
+            d.spec.service: d.spec
+            for d in documents
+            if isinstance(d.spec, ObjectiveSpec) and judges(d.spec)
+        },
         routes={d.spec.service: d.spec for d in documents if isinstance(d.spec, RouteSpec)},
         templates=own_templates(documents),
+        rules=tuple(d for d in documents if d.kind in RULE_KINDS),
     )
+
+
+def judges(spec: ObjectiveSpec) -> bool:
+    """Say whether a rollout is judged by an Objective: it says how many requests may fail or be slow."""
+    return spec.availability is not None or spec.latency is not None
 
 
 def own_templates(definitions: Iterable[Definition]) -> dict[str, TemplateSpec]:
@@ -218,9 +233,11 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
         case ObjectiveSpec(service=service):
             path = ("spec", "service")
             yield from _unknown(definition, path, "Service", service, names.of("Service"))
-            if definition.spec.availability is None and definition.spec.latency is None:
-                message = "an Objective needs `availability` or `latency`; found neither"
-                yield _problem(definition, ("spec",), message)
+            yield from _told(definition, check_objective(definition.spec))
+            for number, environment in enumerate(definition.spec.environments):
+                path = ("spec", "environments", number)
+                known = names.of("Environment")
+                yield from _unknown(definition, path, "Environment", environment, known)
         case RouteSpec(service=service, listen=listen):
             path = ("spec", "service")
             yield from _unknown(definition, path, "Service", service, names.of("Service"))
@@ -362,7 +379,9 @@ def _check_pipeline_count(definitions: Sequence[Definition], broken: Broken) -> 
 def _check_one_each(definitions: Iterable[Definition]) -> Iterator[Problem]:
     first: dict[tuple[str, str], Definition] = {}
     for definition in definitions:
-        if isinstance(definition.spec, (ObjectiveSpec, RouteSpec)):
+        if isinstance(definition.spec, RouteSpec) or (
+            isinstance(definition.spec, ObjectiveSpec) and judges(definition.spec)
+        ):
             service = definition.spec.service
             taken = first.setdefault((definition.kind, service), definition)
             if taken is not definition and taken.metadata.name != definition.metadata.name:

@@ -302,6 +302,10 @@ _PATTERNS = {
     r"^\d{4}-\d{2}-\d{2}$": "a day such as `2026-12-31`",
     r"^https?://\S+$": "an address that starts with `http://` or `https://`",
     r"^[0-9]+[mhdw]$": "a length of time such as `30d`, `4w` or `12h`",
+    r"^[0-9]+[mhdwMQY]$": "a length of time such as `30d`, `4w` or `12h`",
+    r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?$": (
+        "a day or a moment such as `2026-12-31` or `2026-12-31 18:00:00`"
+    ),
     r"^\S+:[0-9]{1,5}$": "an address and a port such as `127.0.0.1:7411`",
     r"^[^\s:]+:[0-9]+$": "a host and a port such as `mail.example.com:587`",
     r"^\S+@\S+$": "an address such as `andon@example.com`",

@@ -11,8 +11,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from andon.api.v1.budgets import BudgetPolicySpec
+from andon.api.v1.objectives import LatencyObjective as LatencyObjective
+from andon.api.v1.objectives import ObjectiveSpec as ObjectiveSpec
 from andon.api.v1.pipelines import DeployJob, PipelineSpec, TemplateSpec
-from andon.api.v1.words import Name, Port, Positive, Ratio, Seconds, Secrets, Spec
+from andon.api.v1.words import Name, Port, Ratio, Seconds, Secrets, Spec
 
 API_VERSION = "andon/v1"
 
@@ -220,27 +223,6 @@ class EnvironmentSpec(Spec, kw_only=True, frozen=True):
     ] = ()
 
 
-class LatencyObjective(Spec, kw_only=True, frozen=True):
-    """Share of requests that must be faster than a limit."""
-
-    threshold_seconds: Positive
-    target: Ratio
-
-
-class ObjectiveSpec(Spec, kw_only=True, frozen=True):
-    """What users may expect of a service (an SLO)."""
-
-    service: Name
-    availability: Annotated[
-        Ratio | None, Meta(description="Share of requests answered without a server error.")
-    ] = None
-    latency: LatencyObjective | None = None
-    window: Annotated[
-        str,
-        Meta(pattern=r"^[0-9]+[mhdw]$", description="Length of the rolling window, such as `30d`."),
-    ] = "30d"
-
-
 class ClientKey(Spec, kw_only=True, frozen=True):
     """How the gateway tells clients apart: the first of these that a request has, then its address."""
 
@@ -259,7 +241,15 @@ class RouteSpec(Spec, kw_only=True, frozen=True):
     timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30
 
 
-AnySpec = ServiceSpec | PipelineSpec | TemplateSpec | EnvironmentSpec | ObjectiveSpec | RouteSpec
+AnySpec = (
+    ServiceSpec
+    | PipelineSpec
+    | TemplateSpec
+    | EnvironmentSpec
+    | ObjectiveSpec
+    | RouteSpec
+    | BudgetPolicySpec
+)
 
 DEFINITIONS: dict[str, type[AnySpec]] = {
     "Service": ServiceSpec,
@@ -268,11 +258,15 @@ DEFINITIONS: dict[str, type[AnySpec]] = {
     "Environment": EnvironmentSpec,
     "Objective": ObjectiveSpec,
     "Route": RouteSpec,
+    "BudgetPolicy": BudgetPolicySpec,
 }
 """Kinds people write, by name."""
 
-POLICY_KINDS = frozenset({"Environment", "Objective", "Route"})
+POLICY_KINDS = frozenset({"Environment", "Objective", "Route", "BudgetPolicy"})
 """Kinds whose rules are read from the policy branch only, never at the Change's own commit."""
+
+RULE_KINDS = frozenset({"Objective"})
+"""Policy kinds that are taken into the store as objects: what watches running systems goes by them."""
 
 
 class Definition(Struct, frozen=True, kw_only=True):
