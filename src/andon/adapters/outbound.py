@@ -278,7 +278,7 @@ def exchange(
         Unavailable: Nobody answers, what answers speaks no HTTP, or it says more than ``most_bytes``.
     """
     host = url.hostname or ""
-    connection = _Guarded(url, guard, timeout_seconds)
+    connection = GuardedConnection(url, guard, timeout_seconds)
     # A socket's timeout is for one read; the timer ends a side that sends a byte now and then.
     timer = threading.Timer(timeout_seconds, connection.abort)
     timer.daemon = True
@@ -306,8 +306,14 @@ def _read(response: http.client.HTTPResponse, host: str, most_bytes: int) -> Ans
     return Answer(response.status, kind, body)
 
 
-class _Guarded(http.client.HTTPConnection):
-    """A connection to an address that the guard looked at; TLS is with the name."""
+class GuardedConnection(http.client.HTTPConnection):
+    """A connection to an address that the guard looked at; TLS is with the name.
+
+    Args:
+        url: From ``web_address``.
+        guard: Where calls may lead.
+        timeout_seconds: For connecting, and for each read; ``abort`` ends it sooner.
+    """
 
     def __init__(self, url: SplitResult, guard: Guard, timeout_seconds: float) -> None:
         self._port = url.port or _PORTS[url.scheme]
