@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
 from andon.api.v1.latency import bucket_of, upper_bound
+from andon.api.v1.samples import ArmCounts, Sample
 from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
 from andon.calc.histogram import exceeding, quantile_bucket
 from andon.calc.sequential import (
@@ -56,50 +57,6 @@ CLIENT_WINDOW_SECONDS = 10.0
 FEW_CLIENTS, REQUESTS_PER_CLIENT = 10, 4
 CROWDED_DISPERSION, CROWDED_NATS_PER_SECOND = 3.0, 1.0
 """Errors behind one address may have one cause: that many count as one, at least, and slowly."""
-
-
-class ArmCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one arm did in one interval; never negative.
-
-    Args:
-        requests: Requests answered.
-        errors: Those that failed.
-        client_errors: Failures counted once per client and 10-second window.
-        clients: Distinct clients in the last full window; 0 while unknown.
-        latency: Requests by bucket of ``andon.api.v1.latency``.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    client_errors: int = 0
-    clients: int = 0
-    latency: dict[int, int] = {}
-
-
-class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One interval, and what else was known when it was judged.
-
-    Args:
-        at: End of the interval, seconds since the Unix epoch.
-        seconds: Its length.
-        weight: Percent of the traffic that the canary was given.
-        canary: Its counts.
-        stable: Those of the version it replaces; None for a first release.
-        last_step: The rollout was at its last step.
-        soak_done: The planned soak was over.
-        restarts: Restarts of canary replicas since the rollout began.
-        consistent: The two independent counts agreed.
-    """
-
-    at: float
-    seconds: float
-    weight: float
-    canary: ArmCounts
-    stable: ArmCounts | None = None
-    last_step: bool = False
-    soak_done: bool = False
-    restarts: int = 0
-    consistent: bool = True
 
 
 class Stream(Struct, frozen=True, array_like=True):

@@ -14,15 +14,14 @@ from msgspec import Struct
 
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
 from andon.api.v1.latency import upper_bound
+from andon.api.v1.samples import ArmCounts, Sample
 from andon.calc.sequential import log_mean, log_weighted
 from andon.domains.delivery.evidence import (
     DEFAULT_ERROR_SHARE,
     ERROR_WEIGHT,
     FIT_WEIGHTS,
     LATENCY_WEIGHT,
-    ArmCounts,
     JudgeState,
-    Sample,
     Stream,
     error_log,
     fold,

@@ -6,7 +6,7 @@ import msgspec
 
 from andon.api.v1.actions import Counts, TrafficObserved
 from andon.api.v1.definitions import RolloutStep
-from andon.domains.delivery.evidence import ArmCounts, Sample
+from andon.api.v1.samples import ArmCounts, Sample
 from andon.domains.delivery.rollout import Rollout
 
 
