@@ -21,6 +21,7 @@ from andon.api.pipelines_check import (
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.templates import Finding, template_key
+from andon.api.v1.checks import CheckSpec
 from andon.api.v1.definitions import (
     RULE_KINDS,
     Approvals,
@@ -238,6 +239,8 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 path = ("spec", "environments", number)
                 known = names.of("Environment")
                 yield from _unknown(definition, path, "Environment", environment, known)
+        case CheckSpec():
+            yield from _check_check(definition, definition.spec, names)
         case RouteSpec(service=service, listen=listen):
             path = ("spec", "service")
             yield from _unknown(definition, path, "Service", service, names.of("Service"))
@@ -245,6 +248,44 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 path = ("spec", "listen", environment)
                 known = names.of("Environment")
                 yield from _unknown(definition, path, "Environment", environment, known)
+
+
+def _check_check(definition: Definition, spec: CheckSpec, names: _Names) -> Iterator[Problem]:
+    for field, kind, name in (
+        ("service", "Service", spec.service),
+        ("environment", "Environment", spec.environment),
+    ):
+        yield from _unknown(definition, ("spec", field), kind, name, names.of(kind))
+    if len(spec.questions) != 1:
+        found = " and ".join(f"`{one}`" for one in spec.questions) or "none"
+        message = f"expected one of `http`, `steps`, `tcp`, `tls`, `dns`, `browser`; found {found}"
+        yield _problem(definition, ("spec",), message, "write a Check for each question")
+    if spec.timeout_seconds * (1 + spec.retries) > spec.every_seconds:
+        message = (
+            f"{1 + spec.retries} tries of {spec.timeout_seconds:g} s do not fit into "
+            f"`everySeconds` ({spec.every_seconds:g})"
+        )
+        yield _problem(
+            definition, ("spec", "everySeconds"), message, "ask less often, or fewer times"
+        )
+    own = (spec.service, spec.environment)
+    for path, address in _addresses(spec):
+        if address.startswith("/") and None in own:
+            message = f"`{address}` is a path: of which service, and in which environment?"
+            yield _problem(definition, path, message, "say `service` and `environment`")
+        elif not address.startswith(("/", "http://", "https://", "{{")):
+            message = f"expected http(s)://… or a path, found `{address}`"
+            yield _problem(definition, path, message)
+
+
+def _addresses(spec: CheckSpec) -> Iterator[tuple[Path, str]]:
+    if spec.http:
+        yield ("spec", "http", "url"), spec.http.url
+    for number, step in enumerate(spec.steps):
+        yield ("spec", "steps", number, "url"), step.url
+    for number, move in enumerate(spec.browser.steps if spec.browser else ()):
+        if move.go:
+            yield ("spec", "browser", "steps", number, "go"), move.go
 
 
 def _check_pipeline(definition: Definition, spec: PipelineSpec, names: _Names) -> Iterator[Problem]:

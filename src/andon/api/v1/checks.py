@@ -33,9 +33,9 @@ class Expected(Spec, kw_only=True, frozen=True):
         dict[str, bool | float | str | None],
         Meta(description="Values by path, such as `items.0.name`."),
     ] = field(default_factory=dict)
-    within_seconds: Annotated[
-        float | None, Meta(gt=0, description="Slower is a failure, though it was right.")
-    ] = None
+    within_seconds: (
+        Annotated[float, Meta(gt=0, description="Slower is a failure, though it was right.")] | None
+    ) = None
 
 
 class HttpRequest(Spec, kw_only=True, frozen=True):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from andon.api.v1.budgets import BudgetPolicySpec
+from andon.api.v1.checks import CheckSpec
 from andon.api.v1.objectives import LatencyObjective as LatencyObjective
 from andon.api.v1.objectives import ObjectiveSpec as ObjectiveSpec
 from andon.api.v1.pipelines import DeployJob, PipelineSpec, TemplateSpec
@@ -249,6 +250,7 @@ AnySpec = (
     | ObjectiveSpec
     | RouteSpec
     | BudgetPolicySpec
+    | CheckSpec
 )
 
 DEFINITIONS: dict[str, type[AnySpec]] = {
@@ -259,13 +261,14 @@ DEFINITIONS: dict[str, type[AnySpec]] = {
     "Objective": ObjectiveSpec,
     "Route": RouteSpec,
     "BudgetPolicy": BudgetPolicySpec,
+    "Check": CheckSpec,
 }
 """Kinds people write, by name."""
 
-POLICY_KINDS = frozenset({"Environment", "Objective", "Route", "BudgetPolicy"})
+POLICY_KINDS = frozenset({"Environment", "Objective", "Route", "BudgetPolicy", "Check"})
 """Kinds whose rules are read from the policy branch only, never at the Change's own commit."""
 
-RULE_KINDS = frozenset({"Objective"})
+RULE_KINDS = frozenset({"Objective", "Check"})
 """Policy kinds that are taken into the store as objects: what watches running systems goes by them."""
 
 
