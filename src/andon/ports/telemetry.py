@@ -29,6 +29,7 @@ __all__ = [
     "Metadata",
     "MetricStore",
     "Pending",
+    "Ripe",
     "Series",
     "Settled",
     "Span",
@@ -274,10 +275,10 @@ class TraceSummary(Struct, frozen=True, kw_only=True):
 
 
 class Pending(Struct, frozen=True, kw_only=True):
-    """Spans of a trace that arrived and are not decided on.
+    """A trace of which spans arrived that are not decided on.
 
     Args:
-        spans: All that are there.
+        spans: All of those.
         known: Spans of the same trace that are kept already.
     """
 
@@ -285,22 +286,34 @@ class Pending(Struct, frozen=True, kw_only=True):
     known: tuple[Span, ...] = ()
 
 
-class Settled(Struct, frozen=True, kw_only=True):
-    """What was decided on pending traces, and what was counted of all of them.
+class Ripe(Struct, frozen=True, kw_only=True):
+    """Traces that have waited long enough for their spans.
 
     Args:
-        kept: Traces whose pending spans stay.
-        dropped: Traces whose pending spans go.
-        tallies: Requests by operation: the new totals of those that changed.
-        edges: Who called whom, to be added to what is known of that minute.
-        at_ns: When; a minute of edges begins there.
+        traces: By id.
+        upto: What was received later is not in them.
     """
 
-    kept: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    traces: dict[str, Pending]
+    upto: int
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """What was decided on ripe traces, and what was counted of all of them.
+
+    Args:
+        ripe: They.
+        kept: Those of their pending spans that stay; the others go.
+        tallies: Requests by operation: the new totals of those that changed.
+        edges: Who called whom, to be added to what is known of that minute.
+        at_ns: When.
+    """
+
+    ripe: Ripe
+    at_ns: int
+    kept: tuple[Span, ...] = ()
     tallies: tuple[Tally, ...] = ()
     edges: tuple[Edge, ...] = ()
-    at_ns: int = 0
 
 
 class TraceStore(Protocol):
@@ -314,8 +327,13 @@ class TraceStore(Protocol):
         """Take spans that may or may not be kept; returns how many."""
         ...
 
-    def pending(self, before_ns: int, limit: int = 2000) -> dict[str, Pending]:
-        """Return traces of which the first pending span was received before a moment."""
+    def ripe(self, before_ns: int, limit: int = 20_000) -> Ripe:
+        """Return traces of which the first pending span was received before a moment.
+
+        Args:
+            before_ns: The moment.
+            limit: Of about so many spans; the rest comes next time.
+        """
         ...
 
     def settle(self, settled: Settled) -> None:

@@ -16,7 +16,7 @@ SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus = Literal["unset", "ok", "error"]
 
 
-class SpanEvent(Struct, frozen=True):
+class SpanEvent(Struct, frozen=True, array_like=True, gc=False):
     """Something that happened within a span."""
 
     at_ns: int
@@ -24,7 +24,7 @@ class SpanEvent(Struct, frozen=True):
     attributes: dict[str, str] = {}
 
 
-class Span(Struct, frozen=True, kw_only=True):
+class Span(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One piece of work of a trace; ids are hexadecimal."""
 
     trace: str

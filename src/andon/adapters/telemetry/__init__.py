@@ -1,0 +1,1 @@
+"""What is seen of running systems: stores, and who fills them."""
