@@ -83,7 +83,9 @@ class TraceSuite:
     def test_what_there_is_not_is_empty(self, opened: Open) -> None:
         store = opened()
         assert store.trace(trace_id(7)) == store.trace("no id at all") == []
-        assert store.search(asking()) == store.edges(0, 2**62) == store.tallies() == []
+        assert not store.search(asking())
+        assert not store.edges(0, 2**62)
+        assert not store.tallies()
         assert store.mark("runs") == ""
 
     def test_a_summary_tells_of_all_spans_of_a_trace_however_they_arrive(

@@ -1,0 +1,307 @@
+"""What follows from spans: which traces stay, what is counted, who calls whom, and how a trace looks.
+
+A trace that failed or was slow stays; of the rest a share, chosen by the trace's id alone, so that everybody
+who decides decides the same. Counts are made of all spans, before any of them goes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from andon.api.v1.spans import BOUNDS_SECONDS, Edge, Span, Tally
+
+Reason = Literal["error", "slow", "known", "sampled", ""]
+OTHER = "(other)"
+MOST_OPERATIONS, MOST_SERVICES = 200, 500
+_RANDOM_BITS = 56
+_ENTRIES = frozenset({"server", "consumer"})
+_EXITS = frozenset({"client", "producer"})
+_PEERS = (
+    "peer.service",
+    "db.namespace",
+    "db.name",
+    "db.system.name",
+    "db.system",
+    "messaging.destination.name",
+    "messaging.system",
+    "server.address",
+    "net.peer.name",
+)
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """Which traces stay.
+
+    Args:
+        ratio: Share of those that neither failed nor were slow, 0 to 1.
+        slow_seconds: A trace as long as this is slow.
+    """
+
+    ratio: float
+    slow_seconds: float
+
+
+def why_kept(spans: Sequence[Span], known: Sequence[Span], rule: Sampling) -> Reason:
+    """Say why spans of a trace stay; empty: they do not.
+
+    Args:
+        spans: Those to decide on.
+        known: Those of the same trace that stay already.
+        rule: Which traces stay.
+
+    >>> span = Span(trace="0" * 31 + "1", id="1", start_ns=0, end_ns=2 * 10**9)
+    >>> why_kept([span], [], Sampling(ratio=0, slow_seconds=2))
+    'slow'
+    >>> why_kept([span], [], Sampling(ratio=0, slow_seconds=3))
+    ''
+    """
+    if any(span.status == "error" for span in spans):
+        return "error"
+    if _lasted(spans) >= rule.slow_seconds:
+        return "slow"
+    if known:
+        return "known"
+    return "sampled" if is_sampled(spans[0].trace, rule.ratio) else ""
+
+
+def _lasted(spans: Sequence[Span]) -> float:
+    """Return the time from the first start to the last end, in seconds."""
+    return (max(span.end_ns for span in spans) - min(span.start_ns for span in spans)) / 1e9
+
+
+def is_sampled(trace: str, ratio: float) -> bool:
+    """Say whether a trace is among the share that stays, by its id alone.
+
+    Args:
+        trace: Its id, hexadecimal.
+        ratio: The share, 0 to 1.
+
+    Source: OpenTelemetry specification, consistent probability sampling: the last 56 bits of the id
+    are random, and the greatest of them stay.
+
+    >>> is_sampled("f" * 32, 0.01), is_sampled("f" * 32, 0), is_sampled("0" * 32, 1)
+    (True, False, True)
+    """
+    return int(trace[-14:], 16) >= (1 - ratio) * (1 << _RANDOM_BITS)
+
+
+# --- counting -------------------------------------------------------------------------------------
+
+
+def is_request(span: Span) -> bool:
+    """Say whether a span answers somebody: the requests of a service are counted by these.
+
+    >>> is_request(Span(trace="1", id="1", parent="2", kind="internal", start_ns=0, end_ns=0))
+    False
+    """
+    return span.kind in _ENTRIES or (not span.parent and span.kind not in _EXITS)
+
+
+def count(
+    spans: Iterable[Span], before: Mapping[tuple[str, str], Tally]
+) -> dict[tuple[str, str], Tally]:
+    """Add requests to what was counted of their operations.
+
+    Args:
+        spans: Any spans.
+        before: What was counted, by service and operation.
+
+    Returns:
+        The tallies that changed.
+
+    >>> span = Span(trace="1", id="1", service="shop", name="GET /", start_ns=0, end_ns=20_000_000)
+    >>> count([span], {})[("shop", "GET /")].ok
+    1
+    """
+    changed: dict[tuple[str, str], Tally] = {}
+    services = {service for service, _ in before}
+    operations: dict[str, int] = {}
+    for service, _ in before:
+        operations[service] = operations.get(service, 0) + 1
+    for span in spans:
+        if not is_request(span):
+            continue
+        key = _counted_as(span, before, changed, services, operations)
+        if key not in before and key not in changed:
+            services.add(key[0])
+            operations[key[0]] = operations.get(key[0], 0) + 1
+        told = changed.get(key) or before.get(key) or Tally(service=key[0], operation=key[1])
+        changed[key] = _with(told, span)
+    return changed
+
+
+def _counted_as(
+    span: Span,
+    before: Mapping[tuple[str, str], Tally],
+    changed: Mapping[tuple[str, str], Tally],
+    services: set[str],
+    operations: Mapping[str, int],
+) -> tuple[str, str]:
+    """Return the service and operation a request counts for; of too many, one for all."""
+    key = (span.service, span.name)
+    if key in before or key in changed:
+        return key
+    if span.service not in services and len(services) >= MOST_SERVICES:
+        return (OTHER, OTHER)
+    if operations.get(span.service, 0) >= MOST_OPERATIONS:
+        return (span.service, OTHER)
+    return key
+
+
+def _with(tally: Tally, span: Span) -> Tally:
+    first = bisect_left(BOUNDS_SECONDS, span.seconds)
+    buckets = tally.buckets or (0,) * len(BOUNDS_SECONDS)
+    failed = span.status == "error"
+    return replace(
+        tally,
+        ok=tally.ok + (not failed),
+        failed=tally.failed + failed,
+        seconds=tally.seconds + span.seconds,
+        buckets=tuple(n + (at >= first) for at, n in enumerate(buckets)),
+    )
+
+
+# --- who calls whom -------------------------------------------------------------------------------
+
+
+def calls(spans: Sequence[Span], known: Sequence[Span] = ()) -> list[Edge]:
+    """Return who called whom in a trace.
+
+    A request whose caller tells no spans comes from outside; a call that nobody answers with a span goes to
+    the peer that the caller names: a database, a queue, an address.
+
+    Args:
+        spans: Those to count.
+        known: Others of the same trace, counted before.
+
+    >>> calls([Span(trace="1", id="1", service="shop", kind="server", start_ns=0, end_ns=10**9)])
+    [Edge(caller='', callee='shop', calls=1, failed=0, seconds=1.0)]
+    """
+    by_id = {span.id: span for span in (*known, *spans)}
+    answered = {span.parent for span in by_id.values() if span.kind in _ENTRIES}
+    found = []
+    for span in spans:
+        if is_request(span):
+            caller = by_id.get(span.parent)
+            name = caller.service if caller else ""
+            if name != span.service or span.kind in _ENTRIES:
+                found.append(_edge(name, span.service, span))
+        elif span.kind in _EXITS and span.id not in answered and (peer := peer_of(span)):
+            found.append(_edge(span.service, peer, span))
+    return total(found)
+
+
+def peer_of(span: Span) -> str:
+    """Return what a call says it is made to; empty: nothing.
+
+    >>> peer_of(Span(trace="1", id="1", start_ns=0, end_ns=0, attributes={"db.system": "redis"}))
+    'redis'
+    """
+    return next((span.attributes[name] for name in _PEERS if span.attributes.get(name)), "")
+
+
+def _edge(caller: str, callee: str, span: Span) -> Edge:
+    failed = int(span.status == "error")
+    return Edge(caller=caller, callee=callee, calls=1, failed=failed, seconds=span.seconds)
+
+
+def total(edges: Iterable[Edge]) -> list[Edge]:
+    """Add up edges between the same two, by name.
+
+    >>> one = Edge(caller="a", callee="b", calls=1, failed=1, seconds=0.5)
+    >>> total([one, one])
+    [Edge(caller='a', callee='b', calls=2, failed=2, seconds=1.0)]
+    """
+    found: dict[tuple[str, str], Edge] = {}
+    for one in edges:
+        key = (one.caller, one.callee)
+        so_far = found.get(key)
+        found[key] = (
+            one
+            if so_far is None
+            else Edge(
+                caller=one.caller,
+                callee=one.callee,
+                calls=so_far.calls + one.calls,
+                failed=so_far.failed + one.failed,
+                seconds=so_far.seconds + one.seconds,
+            )
+        )
+    return [found[key] for key in sorted(found)]
+
+
+# --- a trace to look at ---------------------------------------------------------------------------
+
+
+class Bar(Struct, frozen=True, kw_only=True):
+    """A span in a waterfall.
+
+    Args:
+        span: It.
+        depth: How many are above it.
+        offset_seconds: From the beginning of the trace.
+        self_seconds: In which none of its children ran.
+        orphan: It names a parent that nobody told.
+    """
+
+    span: Span
+    depth: int
+    offset_seconds: float
+    self_seconds: float
+    orphan: bool = False
+
+
+def waterfall(spans: Sequence[Span]) -> list[Bar]:
+    """Put the spans of a trace in the order in which they are drawn: each before its children, by start.
+
+    Spans that are their own ancestors, as broken programs tell, are drawn at the top.
+
+    >>> a = Span(trace="1", id="a", start_ns=0, end_ns=10)
+    >>> b = Span(trace="1", id="b", parent="a", start_ns=2, end_ns=4)
+    >>> [(bar.span.id, bar.depth) for bar in waterfall([b, a])]
+    [('a', 0), ('b', 1)]
+    """
+    ordered = sorted(spans, key=lambda span: (span.start_ns, -span.end_ns, span.id))
+    ids = {span.id for span in ordered}
+    children: dict[str, list[Span]] = {}
+    for span in ordered:
+        children.setdefault(span.parent if span.parent in ids else "", []).append(span)
+    begin = ordered[0].start_ns if ordered else 0
+    bars: list[Bar] = []
+    drawn: set[str] = set()
+    for top in (*children.get("", ()), *ordered):
+        waiting = [(top, 0)]
+        while waiting:
+            span, depth = waiting.pop()
+            if span.id in drawn:
+                continue
+            drawn.add(span.id)
+            below = children.get(span.id, [])
+            bars.append(
+                Bar(
+                    span=span,
+                    depth=depth,
+                    offset_seconds=(span.start_ns - begin) / 1e9,
+                    self_seconds=_self_seconds(span, below),
+                    orphan=bool(span.parent) and span.parent not in ids,
+                )
+            )
+            waiting += [(child, depth + 1) for child in reversed(below)]
+    return bars
+
+
+def _self_seconds(span: Span, children: Iterable[Span]) -> float:
+    """Return how long a span ran while none of its children did; children are in the order of start."""
+    covered, until = 0, span.start_ns
+    for child in children:
+        start = max(child.start_ns, until)
+        end = min(child.end_ns, span.end_ns)
+        if end > start:
+            covered += end - start
+            until = end
+    return max(0, span.end_ns - span.start_ns - covered) / 1e9
