@@ -89,6 +89,7 @@ class JudgeState(Struct, frozen=True, kw_only=True):
     streams: tuple[Stream, ...]
     errors: tuple[float, ...] = first_logs()
     error_noise: Dispersion = Dispersion()
+    halves: tuple[tuple[float, ...], tuple[float, ...]] = (first_logs(), first_logs())
     begun: int = 0
     peak_log: float = 0.0
     objective_fit: tuple[float, ...] = (0.0,) * len(FIT_SHARES)
@@ -178,6 +179,8 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
     stable = sample.stable or ArmCounts()
     crowded = _crowded(sample.canary, sample.seconds) or _crowded(stable, sample.seconds)
     state = _begin_due(state)
+    if 0 < stable.half[0] < stable.requests:
+        state = _bet_on_halves(state, stable, sample.seconds, crowded)
     state = _bet_on_harm(state, sample, stable, crowded)
     state = _bet_on_fit(state, sample, stable, crowded)
     return _count(state, sample, stable)
@@ -193,6 +196,7 @@ def _begin_due(state: JudgeState) -> JudgeState:
         state,
         begun=due,
         errors=enter(state.errors, stake),
+        halves=(enter(state.halves[0], stake), enter(state.halves[1], stake)),
         streams=tuple(replace(one, logs=enter(one.logs, stake)) for one in state.streams),
     )
 
@@ -213,6 +217,30 @@ def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: 
         ),
         error_noise=learn(state.error_noise, stable.errors, stable.requests),
         streams=tuple(_bet_on_latency(one, state, sample, stable) for one in state.streams),
+    )
+
+
+def _bet_on_halves(
+    state: JudgeState, stable: ArmCounts, seconds: float, crowded: bool
+) -> JudgeState:
+    """Ask of each half of stable's clients what is asked of the canary: is it worse than the other?"""
+    requests, errors, client_errors = stable.half
+    one = ArmCounts(requests=requests, errors=errors, client_errors=client_errors)
+    other = ArmCounts(
+        requests=stable.requests - requests,
+        errors=max(0, stable.errors - errors),
+        client_errors=max(0, stable.client_errors - client_errors),
+    )
+    temper = dispersion(state.error_noise, CROWDED_DISPERSION) if crowded else 1.0
+    cap = CROWDED_NATS_PER_SECOND * seconds if crowded else NEVER
+
+    def asked(logs: tuple[float, ...], arm: ArmCounts, beside: ArmCounts) -> tuple[float, ...]:
+        hits = _counted(arm, crowded)
+        trials, share = _error_trials(state, arm.requests, hits, beside)
+        return bet(logs, hits, trials, share, temper=temper, cap=cap)
+
+    return replace(
+        state, halves=(asked(state.halves[0], one, other), asked(state.halves[1], other, one))
     )
 
 
@@ -326,6 +354,15 @@ def error_log(state: JudgeState) -> float:
     0.0
     """
     return log_staggered(state.errors, state.begun)
+
+
+def halves_log(state: JudgeState) -> float:
+    """Return ln E against "both halves of stable's clients fail alike", as of now.
+
+    >>> halves_log(start_state(JudgePolicy(), None))
+    0.0
+    """
+    return log_mean([log_staggered(logs, state.begun) for logs in state.halves])
 
 
 def latency_log(state: JudgeState) -> float:

@@ -7,8 +7,8 @@ again, byte for byte, what was decided live. ``docs/judge.md`` says what the jud
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, cast
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from andon.domains.delivery.evidence import (
     error_log,
     fold,
     frozen_thresholds,
+    halves_log,
     harm_log,
     latency_log,
     start_state,
@@ -37,6 +38,7 @@ __all__ = [
     "JudgeState",
     "Judgement",
     "Sample",
+    "decide",
     "fold",
     "frozen_thresholds",
     "judge",
@@ -46,6 +48,7 @@ __all__ = [
 
 JudgeVerdict = Literal["Advance", "RollBack", "Wait", "Untrustworthy"]
 Guard = Literal["", "restarts", "excess-errors", "objective-burnt"]
+GUARDS = ("restarts", "excess-errors", "objective-burnt")
 
 BURNT_FACTOR, BURNT_ERRORS, BURNT_RISK = 10, 20, 2
 """Objective burnt: ten times the allowed errors, at least 20, and twice what stable explains."""
@@ -108,24 +111,67 @@ def judge(
     'canary: no traffic, so nothing is known'
     """
     case = _Case(state, policy, objective.service if objective else "canary", last_step)
+    verdict, why = decide(
+        state,
+        policy,
+        last_step=last_step,
+        soak_done=soak_done,
+        restarts=restarts,
+        consistent=consistent,
+    )
+    if why == "undecided":
+        return _wait(case)
+    if why in GUARDS:
+        return case.say(verdict, _guard_reason(why, state, restarts), why)
+    return case.say(verdict, _REASONS[why](case))
+
+
+def decide(
+    state: JudgeState,
+    policy: JudgePolicy,
+    *,
+    last_step: bool,
+    soak_done: bool,
+    restarts: int = 0,
+    consistent: bool = True,
+) -> tuple[JudgeVerdict, str]:
+    """Return the verdict alone, and the one word why; see ``judge``.
+
+    >>> decide(start_state(JudgePolicy(), None), JudgePolicy(), last_step=True, soak_done=True)
+    ('Wait', 'idle')
+    """
+    case = _Case(state, policy, "", last_step)
     guard = _tripped(state, policy, restarts, consistent)
     if guard:
-        return case.say("RollBack", _guard_reason(guard, state, restarts), guard)
+        return "RollBack", guard
     if not consistent:
-        return case.say("Untrustworthy", "the two independent counts of the gateway disagree")
+        return "Untrustworthy", "disagreement"
+    if _unlike(case):
+        return "Untrustworthy", "unlike-halves"
     if case.harm_log >= case.harm_threshold:
-        return case.say("RollBack", _harm_reason(case))
+        return "RollBack", "harm"
     if state.idle_seconds or not state.canary_requests:
-        return case.say("Wait", _idle_reason(state))
-    if harm_log(state) >= case.harm_threshold / 2:
-        return case.say("Wait", f"{_errors(state)}; {_suspicion(case)}")
+        return "Wait", "idle"
+    if _suspicious(case):
+        return "Wait", "suspicion"
     if _burning(state):
-        return case.say("Wait", f"{_errors(state)}; both fail far more than the Objective allows")
+        return "Wait", "burning"
     if case.fit_log >= case.fit_threshold:
-        return case.say("Advance", f"{_errors(state)}; {_fit(case)}")
+        return "Advance", "fit"
     if last_step and soak_done:
-        return case.say("Advance", f"{_errors(state)}; soaked as planned without an alarm")
-    return _wait(case)
+        return "Advance", "soak"
+    return "Wait", "undecided"
+
+
+def _suspicious(case: _Case) -> bool:
+    """Say whether the evidence of harm of this moment is too strong to go on."""
+    half = case.harm_threshold / 2
+    return case.state.peak_log >= half and harm_log(case.state) >= half
+
+
+def _unlike(case: _Case) -> bool:
+    """Say whether two halves of stable differ, as if one of them did harm."""
+    return halves_log(case.state) >= case.harm_threshold
 
 
 def replay(
@@ -197,13 +243,13 @@ class _Case(Struct, frozen=True):
         self,
         verdict: JudgeVerdict,
         reason: str,
-        guard: Guard = "",
+        guard: str = "",
         expected_seconds: float | None = None,
     ) -> Judgement:
         return Judgement(
             verdict=verdict,
             reason=f"{self.service}: {reason}",
-            guard=guard,
+            guard=cast(Guard, guard),
             expected_seconds=expected_seconds,
             harm_log=self.harm_log,
             harm_threshold=self.harm_threshold,
@@ -238,7 +284,7 @@ def _burning(state: JudgeState) -> bool:
     return state.counted_errors > max(BURNT_ERRORS - 1, allowed)
 
 
-def _guard_reason(guard: Guard, state: JudgeState, restarts: int) -> str:
+def _guard_reason(guard: str, state: JudgeState, restarts: int) -> str:
     if guard == "restarts":
         return f"canary replicas were restarted {restarts} times"
     if guard == "excess-errors":
@@ -318,6 +364,14 @@ def _suspicion(case: _Case) -> str:
     return f"evidence of harm {now} of {needed} is too close to advance"
 
 
+def _halves(case: _Case) -> str:
+    strength, needed = _strength(halves_log(case.state)), _strength(case.harm_threshold)
+    return (
+        f"one half of stable's own clients fails more than the other ({strength} >= {needed}), so "
+        "a difference between the versions says nothing"
+    )
+
+
 def _fit(case: _Case) -> str:
     fit = f"fit to promote {_strength(case.fit_log)} >= {_strength(case.fit_threshold)}"
     return f"{fit}{_default_share(case)}"
@@ -327,6 +381,18 @@ def _default_share(case: _Case) -> str:
     if case.service != "canary":
         return ""
     return f" (no Objective: judged against {DEFAULT_ERROR_SHARE:.0%} errors)"
+
+
+_REASONS: dict[str, Callable[[_Case], str]] = {
+    "disagreement": lambda _: "the two independent counts of the gateway disagree",
+    "unlike-halves": lambda case: f"{_errors(case.state)}; {_halves(case)}",
+    "harm": lambda case: _harm_reason(case),
+    "idle": lambda case: _idle_reason(case.state),
+    "suspicion": lambda case: f"{_errors(case.state)}; {_suspicion(case)}",
+    "burning": lambda case: f"{_errors(case.state)}; both fail far more than the Objective allows",
+    "fit": lambda case: f"{_errors(case.state)}; {_fit(case)}",
+    "soak": lambda case: f"{_errors(case.state)}; soaked as planned without an alarm",
+}
 
 
 # --- Waiting ------------------------------------------------------------------------------------
