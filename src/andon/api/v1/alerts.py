@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, field
 
 from andon.api.v1.words import Name, Record, Spec
+from andon.kernel.errors import UsageError
+from andon.kernel.linear import LinearPattern
 
 Severity = Literal["page", "ticket", "question", "info"]
 """``page``: somebody is woken; ``ticket``: within days; ``question``: what a machine found odd, never a
@@ -113,7 +117,7 @@ class LabelMatcher(NamedTuple):
     op: str
     value: str
 
-    def matches(self, labels: dict[str, str]) -> bool:
+    def matches(self, labels: Mapping[str, str]) -> bool:
         """Say whether labels fulfil it; regular expressions match the whole value.
 
         >>> parse_matcher('service=~"shop|cart"').matches({"service": "cart"})
@@ -122,14 +126,15 @@ class LabelMatcher(NamedTuple):
         found = labels.get(self.name, "")
         if self.op in ("=", "!="):
             return (found == self.value) == (self.op == "=")
-        return bool(re.fullmatch(self.value, found)) == (self.op == "=~")
+        return _pattern(self.value).found_in(found) == (self.op == "=~")
 
 
+@lru_cache(maxsize=2000)
 def parse_matcher(text: str) -> LabelMatcher:
     """Read a matcher.
 
     Raises:
-        ValueError: It is none; the message says why.
+        UsageError: It is none.
 
     Source: Prometheus Alertmanager documentation, "Matcher".
 
@@ -138,26 +143,29 @@ def parse_matcher(text: str) -> LabelMatcher:
     """
     found = _MATCHER.fullmatch(text) if len(text) <= LONGEST_MATCHER else None
     if found is None:
-        raise ValueError(f"{text[:80]!r} is no matcher: name, one of = != =~ !~, and a value")
-    name, op, quoted, bare = found.groups()
-    value = (
-        re.sub(r"\\(.)", r"\1", quoted) if quoted is not None and "~" not in op else quoted or bare
-    )
-    if "~" in op:
-        _refuse_hard_pattern(value or "")
-    return LabelMatcher(name, op, value or "")
-
-
-def _refuse_hard_pattern(pattern: str) -> None:
-    """Refuse what may take for ever: repetitions within repetitions, and references back."""
-    if re.search(r"\([^()]*[*+{][^()]*\)[*+{]|\\[1-9]|\(\?P?[=<!]", pattern):
-        raise ValueError(
-            f"the pattern {pattern!r} may take for ever: no repetition of a repetition"
+        raise UsageError(
+            f"{text[:80]!r} is no matcher: a label, one of = != =~ !~, and a value",
+            hint="such as 'service=\"shop\"' or 'service=~\"shop|cart\"'",
         )
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"the pattern {pattern!r} cannot be read: {error}") from None
+    name, op, quoted, bare = found.groups()
+    value: str = bare if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)
+    if "~" in op:
+        _pattern(value)
+    return LabelMatcher(name, op, value)
+
+
+@lru_cache(maxsize=2000)
+def _pattern(expression: str) -> LinearPattern:
+    return LinearPattern(expression, whole=True)
+
+
+def all_match(matchers: Iterable[str], labels: Mapping[str, str]) -> bool:
+    """Say whether labels fulfil all matchers.
+
+    >>> all_match(['service="shop"', 'severity!="info"'], {"service": "shop"})
+    True
+    """
+    return all(parse_matcher(text).matches(labels) for text in matchers)
 
 
 # --- settings -----------------------------------------------------------------------------------
