@@ -1,0 +1,258 @@
+"""Advances the counters of all goals: what was counted since they were last looked at, and nothing else.
+
+A counter begins with the first sample of its indicator. Where samples are missing no time is covered: a
+gap stays a gap, however often Andon was restarted meanwhile.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from andon.adapters.telemetry.tallies import Counter, Tallies
+from andon.app.telemetry.indicators import NAME, PLACEHOLDERS, AskValue, Reader, exact
+from andon.domains.reliability.goals import Goal, Sli, Term, counter_key
+from andon.ports.telemetry import MetricStore
+
+LAG_SECONDS = 5.0
+"""What is newer may not have arrived yet."""
+STEP_SECONDS = 15.0
+BACKFILL = ((2 * 3600.0, 60.0), (3 * 86_400.0, 300.0), (math.inf, 3600.0))
+"""How finely the past is counted, by its age, in seconds."""
+MOST_POINTS = 10
+_FIRST_MS = 1
+_COMPARE = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
+
+
+class Piece(Struct, frozen=True):
+    """What happened in a short window: bad events, all events, seconds observed."""
+
+    bad: float = 0.0
+    total: float = 0.0
+    covered: float = 0.0
+
+
+UNSEEN = Piece()
+
+
+class Counting:
+    """Keeps the counters of goals up to date.
+
+    Args:
+        metrics: The samples.
+        tallies: Where the counters are kept.
+        ask: Asks PromQL; None: only counters are read.
+    """
+
+    def __init__(self, metrics: MetricStore, tallies: Tallies, ask: AskValue | None = None) -> None:
+        self._metrics = metrics
+        self._tallies = tallies
+        self._ask = ask
+        self._counters = tallies.counters()
+
+    def counter(self, goal: Goal) -> Counter | None:
+        """Return the counter of a goal; None: nothing was ever observed."""
+        return self._counters.get(counter_key(goal))
+
+    def advance(self, goals: Iterable[Goal], now: float) -> None:
+        """Count what happened until now.
+
+        Raises:
+            Unavailable: The samples cannot be read, or the counters not written.
+        """
+        by_key = {counter_key(goal): goal for goal in goals if not goal.sli.unsupported}
+        self._begin({key: goal for key, goal in by_key.items() if key not in self._counters}, now)
+        upto = now - LAG_SECONDS
+        alike: dict[tuple[int, float], list[tuple[Counter, Goal]]] = {}
+        for key, goal in by_key.items():
+            if (counter := self._counters.get(key)) is not None:
+                group = (counter.last_ms, goal.slice_seconds)
+                alike.setdefault(group, []).append((counter, goal))
+        for (last_ms, slice_seconds), some in alike.items():
+            steps = _steps(last_ms / 1000, upto, slice_seconds)
+            self._count(some, [(round(a * 1000), round(b * 1000)) for a, b in steps])
+
+    def _begin(self, new: dict[str, Goal], now: float) -> None:
+        """Begin counters with the first sample that there is."""
+        if not new:
+            return
+        now_ms = round(now * 1000)
+        firsts = {key: self._first_ms(goal, now_ms) for key, goal in new.items()}
+        seen = [(key, first) for key, first in firsts.items() if first is not None]
+        if seen:
+            self._counters |= {
+                key: one for key, one in self._tallies.begin(seen).items() if key in new
+            }
+
+    def _first_ms(self, goal: Goal, now_ms: int) -> int | None:
+        """Return when the indicator was first observed, or asked for."""
+        sli = exact(goal.sli)
+        if sli.total is None or not sli.total.matchers:
+            return now_ms if self._ask is not None else None
+        start_ms = max(_FIRST_MS, now_ms - round(goal.period_seconds * 1000))
+        total = self._samples(sli.total, start_ms, now_ms)
+        if not total:
+            return None
+        low, high = start_ms, now_ms
+        while high - low > 1000:
+            middle = (low + high) // 2
+            if self._samples(sli.total, middle, now_ms) == total:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _samples(self, term: Term, start_ms: int, end_ms: int) -> int:
+        return Reader(self._metrics, start_ms, end_ms).of(term).samples
+
+    def _count(
+        self, some: Sequence[tuple[Counter, Goal]], steps: Sequence[tuple[int, int]]
+    ) -> None:
+        """Count the same steps for goals that have come as far as each other."""
+        indicators = [(counter, goal, exact(goal.sli)) for counter, goal in some]
+        current = {counter.key: counter for counter, _ in some}
+        rows: list[Counter] = []
+        for start_ms, end_ms in steps:
+            reader = Reader(self._metrics, start_ms, end_ms)
+            reader.read(term for _, _, sli in indicators for term in _terms(sli))
+            for counter, goal, sli in indicators:
+                piece = self._piece(goal, sli, reader, start_ms, end_ms)
+                row = _plus(current[counter.key], piece, end_ms)
+                current[counter.key] = row
+                rows.append(row)
+        if rows:
+            self._tallies.advance(rows)
+            self._counters |= current
+
+    def _piece(self, goal: Goal, sli: Sli, reader: Reader, start_ms: int, end_ms: int) -> Piece:
+        if sli.total is not None and sli.total.matchers and _all_exact(sli):
+            piece = _counted(sli, reader)
+        else:
+            piece = self._asked(goal, sli, start_ms / 1000, end_ms / 1000)
+        return _sliced(goal, piece) if goal.slice_seconds else piece
+
+    def _asked(self, goal: Goal, sli: Sli, start: float, end: float) -> Piece:
+        """Ask for values: of a slice several, of a step the one at its end."""
+        count = 1
+        if goal.slice_seconds:
+            count = max(1, min(MOST_POINTS, round((end - start) / STEP_SECONDS)))
+        step = (end - start) / count
+        pieces = [self._asked_once(sli, start + n * step, step) for n in range(count)]
+        return Piece(*(math.fsum(column) for column in zip(*map(_columns, pieces), strict=True)))
+
+    def _asked_once(self, sli: Sli, start: float, seconds: float) -> Piece:
+        if sli.value is not None:
+            value = self._value(sli.value, start + seconds, seconds)
+            if value is None:
+                return UNSEEN
+            good = _COMPARE[sli.op](value, sli.limit)
+            return Piece(0.0 if good else seconds, seconds, seconds)
+        if sli.raw is not None:
+            share = self._value(sli.raw, start + seconds, seconds)
+            if share is None or not -1e-9 <= share <= 1 + 1e-9:
+                return UNSEEN
+            return Piece((share if sli.raw_failure else 1 - share) * seconds, seconds, seconds)
+        return self._asked_ratio(sli, start + seconds, seconds)
+
+    def _asked_ratio(self, sli: Sli, at: float, seconds: float) -> Piece:
+        part = sli.bad or sli.good
+        if sli.total is None or part is None:
+            return UNSEEN
+        total, some = (self._value(term, at, seconds) for term in (sli.total, part))
+        if total is None or some is None:
+            return UNSEEN
+        return Piece(some if sli.bad is not None else total - some, total, seconds)
+
+    def _value(self, term: Term, at: float, seconds: float) -> float | None:
+        if self._ask is None:
+            return None
+        query = term.query
+        for placeholder in PLACEHOLDERS:
+            query = query.replace(placeholder, f"{round(seconds)}s")
+        value = self._ask(query, at)
+        return None if value is None or not math.isfinite(value) else value
+
+
+def _terms(sli: Sli) -> Iterator[Term]:
+    return (term for term in (sli.total, sli.good, sli.bad) if term is not None and term.matchers)
+
+
+def _all_exact(sli: Sli) -> bool:
+    return all(term is None or term.matchers for term in (sli.total, sli.good, sli.bad))
+
+
+def _counted(sli: Sli, reader: Reader) -> Piece:
+    """Return what counters counted exactly.
+
+    Where the part that is good or bad is a metric of its own and not there, it is unknown, not zero.
+    """
+    part = sli.bad or sli.good
+    if sli.total is None or part is None:
+        return UNSEEN
+    total, some = reader.of(sli.total), reader.of(part)
+    if not total.covered_seconds or (not some.samples and _metric(part) != _metric(sli.total)):
+        return UNSEEN
+    bad = some.increase if sli.bad is not None else total.increase - some.increase
+    return Piece(bad, total.increase, total.covered_seconds)
+
+
+def _metric(term: Term) -> str:
+    return next((value for name, op, value in term.matchers if (name, op) == (NAME, "=")), "")
+
+
+def _sliced(goal: Goal, piece: Piece) -> Piece:
+    """Judge a slice of time; one that was mostly not seen is unknown."""
+    if piece.covered < goal.slice_seconds / 2:
+        return UNSEEN
+    if piece.total <= 0:
+        return Piece(0.0, 0.0, goal.slice_seconds)
+    good = min(1.0, max(0.0, 1 - piece.bad / piece.total))
+    bad = 1 - good if goal.budgeting == "RatioTimeslices" else float(good < goal.slice_target)
+    return Piece(bad, 1.0, goal.slice_seconds)
+
+
+def _plus(counter: Counter, piece: Piece, end_ms: int) -> Counter:
+    return replace(
+        counter,
+        last_ms=end_ms,
+        heard_ms=end_ms if piece.covered > 0 else counter.heard_ms,
+        bad=counter.bad + piece.bad,
+        total=counter.total + piece.total,
+        covered=counter.covered + piece.covered,
+    )
+
+
+def _columns(piece: Piece) -> tuple[float, float, float]:
+    return piece.bad, piece.total, piece.covered
+
+
+def _steps(last: float, upto: float, slice_seconds: float) -> list[tuple[float, float]]:
+    """Cut the time since a counter was last advanced into steps, the finer the younger.
+
+    >>> _steps(100.0, 130.0, 0), _steps(100.0, 250.0, 60)
+    ([(100.0, 130.0)], [(120, 180), (180, 240)])
+    """
+    if slice_seconds:
+        first, end = math.ceil(last / slice_seconds), math.floor(upto / slice_seconds)
+        width = _whole(slice_seconds)
+        return [(n * width, (n + 1) * width) for n in range(first, end)]
+    edges, at = [last], last
+    while upto - at >= STEP_SECONDS / 3:
+        at = min(upto, _edge_after(at, upto - at))
+        edges.append(at)
+    return list(itertools.pairwise(edges))
+
+
+def _edge_after(at: float, age: float) -> float:
+    """Return where the step ends that begins at a moment of some age."""
+    width = next(width for most, width in BACKFILL if age <= most)
+    return (at // width + 1) * width if age > width else at + age
+
+
+def _whole(seconds: float) -> float:
+    return int(seconds) if seconds == int(seconds) else seconds
