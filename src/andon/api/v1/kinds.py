@@ -15,6 +15,7 @@ from andon.api.v1.access import (
 )
 from andon.api.v1.alerts import AlertSpec, AlertStatus, SilenceSpec, SilenceStatus
 from andon.api.v1.budgets import BudgetPolicySpec, BudgetPolicyStatus, OverrideSpec
+from andon.api.v1.checks import CheckSpec
 from andon.api.v1.definitions import EnvironmentSpec
 from andon.api.v1.records import (
     ApprovalSpec,
@@ -67,6 +68,7 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "BudgetPolicy": (BudgetPolicySpec, BudgetPolicyStatus),
     "Override": (OverrideSpec, Empty),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
+    "Check": (CheckSpec, Empty),
 }
 """Each kind's spec and status."""
 
