@@ -13,9 +13,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.api.v1.telemetry import TelemetrySpec
 from andon.app.parts import Parts
 from andon.app.settings import Settings
+from andon.app.telemetry.metrics import metrics_upkeep
 from andon.kernel.clock import Clock
 from andon.ports.store import Store
 from andon.runtime.singleton import Guard, Singleton
@@ -36,6 +38,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     Args:
         folder: Where it keeps its files.
         spec: What it was told.
+        metrics: Samples.
         clock: The time.
         loops: What goes on round the clock, by name.
         close: Called at the end.
@@ -43,6 +46,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
 
     folder: Path
     spec: TelemetrySpec
+    metrics: MetricChunks
     clock: Clock
     loops: dict[str, Loop] = {}
     close: tuple[Callable[[], None], ...] = ()
@@ -52,7 +56,16 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     """Open the stores; nothing goes on yet."""
     folder = state / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    return Telemetry(folder=folder, spec=settings.installation.telemetry, clock=parts.clock)
+    spec = settings.installation.telemetry
+    metrics = MetricChunks(folder, spec.metrics.max_series)
+    return Telemetry(
+        folder=folder,
+        spec=spec,
+        clock=parts.clock,
+        metrics=metrics,
+        loops={"metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock)},
+        close=(metrics.close,),
+    )
 
 
 async def keep_going(name: str, loop: Loop, pause: Pause = asyncio.sleep) -> None:

@@ -1,0 +1,1 @@
+"""The embedded store of metrics: chunks of samples in a SQLite file."""
