@@ -52,6 +52,7 @@ def open_offices(
         hooks=hooks_of(settings, store, parts, door),
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
+        checks=telemetry.checks,
         builds=Builds(store, parts.agent.tail_log, parts.clock),
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",

@@ -9,6 +9,7 @@ from msgspec import Struct
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.builds import BuildService
+from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
@@ -28,6 +29,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         suites: How tests do.
         workers: Workers on other machines.
         builds: Builds as people look at them.
+        checks: What is asked of running systems.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
         public_badges: Whether anybody may see how a build stands, without a login.
@@ -41,6 +43,7 @@ class Offices(Struct, frozen=True, kw_only=True):
     suites: SuitesService | None = None
     workers: WorkerService | None = None
     builds: BuildService | None = None
+    checks: CheckService | None = None
     provider: Any = None
     url: str = ""
     public_badges: bool = False

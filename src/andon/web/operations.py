@@ -20,6 +20,7 @@ from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
 from andon.ports.asking import Asked
 from andon.ports.builds import BuildService
+from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
@@ -92,6 +93,11 @@ class Call(Struct, kw_only=True):
     def builds(self) -> BuildService:
         """Builds as people look at them."""
         return _there(self.offices.builds, self.request)
+
+    @property
+    def checks(self) -> CheckService:
+        """What is asked of running systems."""
+        return _there(self.offices.checks, self.request)
 
     @property
     def caller(self) -> Identity:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
+from andon.adapters.agentclient import AgentClient
 from andon.adapters.checks import Place, ask
 from andon.adapters.checks.results import ResultFile
+from andon.adapters.outbound import Guard
 from andon.api.v1 import answers
 from andon.api.v1.access import Identity
 from andon.api.v1.checks import CheckResult, CheckSpec
 from andon.api.v1.control import Selector
 from andon.domains.observability.checking import missed_slots, slot_at, stand, worst
-from andon.kernel.errors import Denied, NotFound
+from andon.kernel.clock import Clock
+from andon.kernel.errors import AndonError, Denied, NotFound
 from andon.ports.store import Store, Tx
 from andon.ports.telemetry import Labels, Metadata, MetricStore
 
@@ -46,13 +50,22 @@ class Checks:
         file: Keeps results.
         metrics: Counts them.
         place: From where this installation asks.
+        learn: Has the place know where services are reached just now.
     """
 
-    def __init__(self, store: Store, file: ResultFile, metrics: MetricStore, place: Place) -> None:
+    def __init__(
+        self,
+        store: Store,
+        file: ResultFile,
+        metrics: MetricStore,
+        place: Place,
+        learn: Callable[[], Awaitable[None]],
+    ) -> None:
         self._store = store
         self._file = file
         self._metrics = metrics
         self._place = place
+        self._learn = learn
         self._specs: dict[str, CheckSpec] = {}
         self._accounted: dict[_Who, float] = {}
         self._counts: dict[_Who, Counter[str]] = {}
@@ -96,6 +109,7 @@ class Checks:
     def _begin(self, name: str, spec: CheckSpec, slot: float) -> None:
         async def go() -> None:
             async with self._room:
+                await self._learn()
                 result = await asyncio.to_thread(ask, name, spec, self._place, slot=slot)
             await self._count(result)
 
@@ -221,6 +235,7 @@ class Checks:
     async def ask(self, name: str) -> CheckResult:
         """Ask a Check from here and now; counts nowhere."""
         spec = await self._require(name)
+        await self._learn()
         return await asyncio.to_thread(ask, name, spec, self._place)
 
     async def _require(self, name: str) -> CheckSpec:
@@ -290,15 +305,21 @@ def _row(result: CheckResult) -> answers.CheckResultRow:
 
 
 class Addresses:
-    """Where services are reached through the gateway, as of a moment ago."""
+    """Where services are reached through the gateway, as of a moment ago.
 
-    def __init__(self) -> None:
+    Args:
+        agent: Knows the gateway.
+    """
+
+    def __init__(self, agent: AgentClient) -> None:
+        self._agent = agent
         self._known: dict[tuple[str, str], str] = {}
 
-    def learn(self, gateway: Mapping[str, object]) -> None:
-        """Know the gateway as it is now."""
-        services: Any = gateway.get("services", ())
-        self._known = {(one["environment"], one["service"]): one["address"] for one in services}
+    async def learn(self) -> None:
+        """Know them as they are now; while the agent is away, as they were."""
+        with contextlib.suppress(AndonError):
+            told = (await self._agent.status()).gateway.get("services", ())
+            self._known = {(one["environment"], one["service"]): one["address"] for one in told}
 
     def __call__(self, environment: str, service: str) -> str:
         """Return the address of a service.
@@ -311,3 +332,13 @@ class Addresses:
                 f"{service} has no address in {environment}: it was never deployed there"
             )
         return self._known[environment, service]
+
+
+def open_checks(
+    folder: Path, store: Store, metrics: MetricStore, agent: AgentClient, guard: Guard, clock: Clock
+) -> tuple[Checks, ResultFile]:
+    """Open what asks, and the file that has to be closed."""
+    file = ResultFile(folder / "checks.db")
+    known = Addresses(agent)
+    place = Place(guard=guard, address_of=known, now=clock.now)
+    return Checks(store, file, metrics, place, known.learn), file

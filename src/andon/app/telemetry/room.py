@@ -15,8 +15,10 @@ from msgspec import Struct
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.api.v1.telemetry import TelemetrySpec
+from andon.app.events.sinks import guard_of
 from andon.app.parts import Parts
 from andon.app.settings import Settings
+from andon.app.telemetry.checks import Checks, open_checks
 from andon.app.telemetry.metrics import metrics_upkeep
 from andon.kernel.clock import Clock
 from andon.ports.store import Store
@@ -39,6 +41,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         folder: Where it keeps its files.
         spec: What it was told.
         metrics: Samples.
+        checks: What is asked of running systems.
         clock: The time.
         loops: What goes on round the clock, by name.
         close: Called at the end.
@@ -47,6 +50,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     folder: Path
     spec: TelemetrySpec
     metrics: MetricChunks
+    checks: Checks
     clock: Clock
     loops: dict[str, Loop] = {}
     close: tuple[Callable[[], None], ...] = ()
@@ -58,13 +62,19 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     folder.mkdir(mode=0o700, exist_ok=True)
     spec = settings.installation.telemetry
     metrics = MetricChunks(folder, spec.metrics.max_series)
+    guard = guard_of(settings.allow_internal, settings.installation)
+    checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
     return Telemetry(
         folder=folder,
         spec=spec,
         clock=parts.clock,
         metrics=metrics,
-        loops={"metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock)},
-        close=(metrics.close,),
+        checks=checks,
+        loops={
+            "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
+            "checks": checks.run,
+        },
+        close=(metrics.close, results.close),
     )
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from andon.web.api import (
     admin,
     builds,
+    checks,
     cord,
     hooks,
     intake,
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *reading.OPERATIONS,
     *runs.OPERATIONS,
     *builds.OPERATIONS,
+    *checks.OPERATIONS,
     *cord.OPERATIONS,
     *ledger.OPERATIONS,
     *watches.OPERATIONS,

@@ -45,6 +45,10 @@ class Counters:
         return {word: self.told[f"{worker} {word}"][-1] for word in words}
 
 
+async def nothing_new() -> None:
+    """No service is deployed."""
+
+
 class World:
     """Checks over a store, with time that moves when told."""
 
@@ -59,7 +63,7 @@ class World:
     def begun(self) -> Checks:
         self.file = ResultFile(self.folder / "checks.db")
         place = Place(guard=LOCAL, address_of=lambda *_: "", now=self.clock.now)
-        return Checks(self.store, self.file, self.metrics, place)
+        return Checks(self.store, self.file, self.metrics, place, nothing_new)
 
     async def turn(self) -> None:
         """Take one turn, and wait for what it began."""
