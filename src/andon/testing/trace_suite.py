@@ -183,7 +183,13 @@ class TraceSuite:
     def test_counts_and_calls_are_kept_with_what_was_decided(self, opened: Open) -> None:
         store = opened()
         tally = Tally(
-            service="shop", operation="GET /", ok=3, failed=1, seconds=0.5, buckets=(1, 4)
+            service="shop",
+            operation="GET /",
+            ok=3,
+            failed=1,
+            seconds=0.5,
+            buckets=(1, 4),
+            last_ns=BEGAN_NS,
         )
         edge = Edge(caller="shop", callee="cart", calls=2, failed=1, seconds=0.25)
         for at in (BEGAN_NS, BEGAN_NS + SECOND_NS, BEGAN_NS + DAY_NS):

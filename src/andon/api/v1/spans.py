@@ -14,6 +14,9 @@ from msgspec import Struct
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus = Literal["unset", "ok", "error"]
+TallyKey = tuple[str, str, str]
+ENVIRONMENT = "deployment.environment.name"
+"""Attribute of spans that tells where their service runs."""
 
 
 class SpanEvent(Struct, frozen=True, array_like=True, gc=False):
@@ -69,20 +72,29 @@ class Tally(Struct, frozen=True, kw_only=True):
     """What is counted of the requests to one operation of a service, since counting began.
 
     Args:
+        environment: Where; empty: they do not say.
         service: Whose.
         operation: Which; ``(other)`` where there are too many.
         ok: How many did not fail.
         failed: How many ended in an error.
         seconds: Sum of their durations.
         buckets: How many took at most each of ``BOUNDS_SECONDS``, cumulative.
+        last_ns: When the last of them ended.
     """
 
+    environment: str = ""
     service: str
     operation: str
     ok: int = 0
     failed: int = 0
     seconds: float = 0
     buckets: tuple[int, ...] = ()
+    last_ns: int = 0
+
+    @property
+    def key(self) -> TallyKey:
+        """Environment, service and operation."""
+        return (self.environment, self.service, self.operation)
 
 
 BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

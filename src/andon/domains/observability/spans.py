@@ -7,13 +7,14 @@ who decides decides the same. Counts are made of all spans, before any of them g
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from andon.api.v1.spans import BOUNDS_SECONDS, Edge, Span, Tally
+from andon.api.v1.spans import BOUNDS_SECONDS, ENVIRONMENT, Edge, Span, Tally, TallyKey
 
 Reason = Literal["error", "slow", "known", "sampled", ""]
 OTHER = "(other)"
@@ -102,55 +103,51 @@ def is_request(span: Span) -> bool:
     return span.kind in _ENTRIES or (not span.parent and span.kind not in _EXITS)
 
 
-def count(
-    spans: Iterable[Span], before: Mapping[tuple[str, str], Tally]
-) -> dict[tuple[str, str], Tally]:
+def count(spans: Iterable[Span], before: Mapping[TallyKey, Tally]) -> dict[TallyKey, Tally]:
     """Add requests to what was counted of their operations.
 
     Args:
         spans: Any spans.
-        before: What was counted, by service and operation.
+        before: What was counted, by environment, service and operation.
 
     Returns:
         The tallies that changed.
 
     >>> span = Span(trace="1", id="1", service="shop", name="GET /", start_ns=0, end_ns=20_000_000)
-    >>> count([span], {})[("shop", "GET /")].ok
+    >>> count([span], {})["", "shop", "GET /"].ok
     1
     """
-    changed: dict[tuple[str, str], Tally] = {}
-    services = {service for service, _ in before}
-    operations: dict[str, int] = {}
-    for service, _ in before:
-        operations[service] = operations.get(service, 0) + 1
-    for span in spans:
-        if not is_request(span):
-            continue
-        key = _counted_as(span, before, changed, services, operations)
-        if key not in before and key not in changed:
-            services.add(key[0])
-            operations[key[0]] = operations.get(key[0], 0) + 1
-        told = changed.get(key) or before.get(key) or Tally(service=key[0], operation=key[1])
+    changed: dict[TallyKey, Tally] = {}
+    operations = Counter((environment, service) for environment, service, _ in before)
+    for span in filter(is_request, spans):
+        key = tally_key(span)
+        told = changed.get(key) or before.get(key)
+        if told is None:
+            key = _of_many(key, operations)
+            told = changed.get(key) or before.get(key)
+        if told is None:
+            operations[key[0], key[1]] += 1
+            told = Tally(environment=key[0], service=key[1], operation=key[2])
         changed[key] = _with(told, span)
     return changed
 
 
-def _counted_as(
-    span: Span,
-    before: Mapping[tuple[str, str], Tally],
-    changed: Mapping[tuple[str, str], Tally],
-    services: set[str],
-    operations: Mapping[str, int],
-) -> tuple[str, str]:
-    """Return the service and operation a request counts for; of too many, one for all."""
-    key = (span.service, span.name)
-    if key in before or key in changed:
-        return key
-    if span.service not in services and len(services) >= MOST_SERVICES:
-        return (OTHER, OTHER)
-    if operations.get(span.service, 0) >= MOST_OPERATIONS:
-        return (span.service, OTHER)
-    return key
+def tally_key(span: Span) -> TallyKey:
+    """Return what a request counts for.
+
+    >>> tally_key(Span(trace="1", id="1", service="shop", name="GET /", start_ns=0, end_ns=0))
+    ('', 'shop', 'GET /')
+    """
+    return (span.attributes.get(ENVIRONMENT, ""), span.service, span.name)
+
+
+def _of_many(key: TallyKey, operations: Mapping[tuple[str, str], int]) -> TallyKey:
+    """Return what a new operation counts for; of too many, one for all."""
+    environment, service, _ = key
+    mine = operations.get((environment, service), 0)
+    if not mine and len(operations) >= MOST_SERVICES:
+        return ("", OTHER, OTHER)
+    return (environment, service, OTHER) if mine >= MOST_OPERATIONS else key
 
 
 def _with(tally: Tally, span: Span) -> Tally:
@@ -163,6 +160,7 @@ def _with(tally: Tally, span: Span) -> Tally:
         failed=tally.failed + failed,
         seconds=tally.seconds + span.seconds,
         buckets=tuple(n + (at >= first) for at, n in enumerate(buckets)),
+        last_ns=max(tally.last_ns, span.end_ns),
     )
 
 

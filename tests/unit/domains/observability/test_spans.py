@@ -56,16 +56,16 @@ def test_requests_are_counted_and_what_happens_within_is_not() -> None:
     assert tally.seconds == pytest.approx(1.02)
     assert tally.buckets == tuple((bound >= 0.02) + (bound >= 1) for bound in BOUNDS_SECONDS)
     again = count(spans, found)
-    assert again["shop", "GET /"].ok == 2
-    assert found["shop", "GET /"].ok == 1
+    assert again["", "shop", "GET /"].ok == 2
+    assert found["", "shop", "GET /"].ok == 1
 
 
 def test_of_too_many_operations_the_rest_is_one() -> None:
     found = count([span(name=f"GET /{n}") for n in range(MOST_OPERATIONS + 7)], {})
     assert len(found) == MOST_OPERATIONS + 1
-    assert found["shop", OTHER].ok == 7
+    assert found["", "shop", OTHER].ok == 7
     known = count([span(name="GET /3"), span(name="new")], found)
-    assert set(known) == {("shop", "GET /3"), ("shop", OTHER)}
+    assert set(known) == {("", "shop", "GET /3"), ("", "shop", OTHER)}
 
 
 def test_calls_lead_from_whom_asks_to_whom_answers() -> None:

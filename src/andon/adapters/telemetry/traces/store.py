@@ -49,8 +49,8 @@ CREATE INDEX IF NOT EXISTS traces_by_start ON traces(start_ns);
 CREATE TABLE IF NOT EXISTS operations(
   id INTEGER PRIMARY KEY, service TEXT NOT NULL, name TEXT NOT NULL, UNIQUE(service, name));
 CREATE TABLE IF NOT EXISTS tallies(
-  service TEXT NOT NULL, operation TEXT NOT NULL, body BLOB NOT NULL,
-  PRIMARY KEY(service, operation)) WITHOUT ROWID;
+  environment TEXT NOT NULL, service TEXT NOT NULL, operation TEXT NOT NULL, last_ns INTEGER NOT NULL,
+  body BLOB NOT NULL, PRIMARY KEY(environment, service, operation)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS edges(
   minute INTEGER NOT NULL, caller TEXT NOT NULL, callee TEXT NOT NULL, calls INTEGER NOT NULL,
   failed INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY(minute, caller, callee)) WITHOUT ROWID;
@@ -103,8 +103,8 @@ class SpanStore:
             db.execute("DELETE FROM chunks WHERE sealed=0 AND alive<=0")
             _seal(db, settled.kept)
             db.executemany(
-                "INSERT OR REPLACE INTO tallies VALUES(?, ?, ?)",
-                [(one.service, one.operation, _encode_tally(one)) for one in settled.tallies],
+                "INSERT OR REPLACE INTO tallies VALUES(?, ?, ?, ?, ?)",
+                [(*one.key, one.last_ns, _encode_tally(one)) for one in settled.tallies],
             )
             minute = settled.at_ns - settled.at_ns % MINUTE_NS
             db.executemany(
@@ -124,6 +124,7 @@ class SpanStore:
             old = [id for (id,) in db.execute("SELECT id FROM chunks WHERE at_ns<?", (oldest,))]
             _drop(db, old)
             db.execute("DELETE FROM edges WHERE minute<?", (oldest,))
+            db.execute("DELETE FROM tallies WHERE last_ns<?", (oldest,))
         more = until_under(self._db.used_bytes, self._max_bytes, self._drop_oldest)
         if old or more:
             self._db.shrink()
