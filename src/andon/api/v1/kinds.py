@@ -16,7 +16,8 @@ from andon.api.v1.access import (
 from andon.api.v1.alerts import AlertSpec, AlertStatus, SilenceSpec, SilenceStatus
 from andon.api.v1.budgets import BudgetPolicySpec, BudgetPolicyStatus, OverrideSpec
 from andon.api.v1.checks import CheckSpec
-from andon.api.v1.definitions import EnvironmentSpec
+from andon.api.v1.definitions import DEFINITIONS, RULE_KINDS, EnvironmentSpec
+from andon.api.v1.objectives import RuleStatus
 from andon.api.v1.records import (
     ApprovalSpec,
     ApprovalStatus,
@@ -68,6 +69,7 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "BudgetPolicy": (BudgetPolicySpec, BudgetPolicyStatus),
     "Override": (OverrideSpec, Empty),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
+    **{kind: (DEFINITIONS[kind], RuleStatus) for kind in sorted(RULE_KINDS)},
     "Check": (CheckSpec, Empty),
 }
 """Each kind's spec and status."""

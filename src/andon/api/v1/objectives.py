@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from andon.api.v1.words import Name, Positive, Ratio, Spec
+from andon.api.v1.words import Name, Positive, Ratio, Record, Spec
 
 Operator = Literal["lt", "lte", "gt", "gte"]
 Budgeting = Literal["Occurrences", "Timeslices", "RatioTimeslices"]
@@ -179,9 +179,17 @@ class ObjectiveSpec(Spec, kw_only=True, frozen=True):
     exclusions: Annotated[tuple[Exclusion, ...], Meta(max_length=1000)] = ()
 
 
-class ObjectiveStatus(Spec, kw_only=True, frozen=True):
-    """Where the definition came from; how it stands is told by telemetry."""
+class RuleStatus(Record, kw_only=True, frozen=True):
+    """Where a rule that what watches goes by came from; how it stands is told by telemetry.
+
+    Args:
+        repository: Whose policy branch.
+        revision: Commit that it was read from.
+        taken_at: When it first said what it says now, seconds since the Unix epoch.
+        known: When parts of it were first known here, such as exclusions.
+    """
 
     repository: str = ""
     revision: str = ""
-    removed_at: float = 0
+    taken_at: float = 0
+    known: dict[str, float] = field(default_factory=dict)

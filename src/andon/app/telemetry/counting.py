@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,8 +19,8 @@ from andon.app.telemetry.indicators import NAME, PLACEHOLDERS, AskValue, Reader,
 from andon.domains.reliability.goals import Goal, Sli, Term, counter_key
 from andon.ports.telemetry import MetricStore
 
-LAG_SECONDS = 5.0
-"""What is newer may not have arrived yet."""
+SETTLED_SECONDS = 150.0
+"""What is older is counted for good: the samples around it have arrived. The rest is looked at anew."""
 STEP_SECONDS = 15.0
 BACKFILL = ((2 * 3600.0, 60.0), (3 * 86_400.0, 300.0), (math.inf, 3600.0))
 """How finely the past is counted, by its age, in seconds."""
@@ -54,10 +54,11 @@ class Counting:
         self._tallies = tallies
         self._ask = ask
         self._counters = tallies.counters()
+        self._live = dict(self._counters)
 
     def counter(self, goal: Goal) -> Counter | None:
-        """Return the counter of a goal; None: nothing was ever observed."""
-        return self._counters.get(counter_key(goal))
+        """Return the counter of a goal as it is just now; None: nothing was ever observed."""
+        return self._live.get(counter_key(goal))
 
     def advance(self, goals: Iterable[Goal], now: float) -> None:
         """Count what happened until now.
@@ -67,15 +68,49 @@ class Counting:
         """
         by_key = {counter_key(goal): goal for goal in goals if not goal.sli.unsupported}
         self._begin({key: goal for key, goal in by_key.items() if key not in self._counters}, now)
-        upto = now - LAG_SECONDS
-        alike: dict[tuple[int, float], list[tuple[Counter, Goal]]] = {}
+        for last_ms, slice_seconds, some in self._alike(by_key):
+            steps = _steps(last_ms / 1000, now - SETTLED_SECONDS, slice_seconds)
+            if rows := self._count(some, [(round(a * 1000), round(b * 1000)) for a, b in steps]):
+                self._tallies.advance(rows)
+                self._counters |= {row.key: row for row in rows}
+        self._live = dict(self._counters)
+        for last_ms, slice_seconds, some in self._alike(by_key):
+            if not slice_seconds:
+                rows = self._count(some, [(last_ms, max(last_ms, round(now * 1000)))])
+                self._live |= {row.key: row for row in rows}
+        self._listen(by_key, round(now * 1000))
+
+    def _alike(
+        self, by_key: Mapping[str, Goal]
+    ) -> Iterator[tuple[int, float, list[tuple[Counter, Goal]]]]:
+        """Yield goals that have come as far as each other, with their counters."""
+        found: dict[tuple[int, float], list[tuple[Counter, Goal]]] = {}
         for key, goal in by_key.items():
             if (counter := self._counters.get(key)) is not None:
                 group = (counter.last_ms, goal.slice_seconds)
-                alike.setdefault(group, []).append((counter, goal))
-        for (last_ms, slice_seconds), some in alike.items():
-            steps = _steps(last_ms / 1000, upto, slice_seconds)
-            self._count(some, [(round(a * 1000), round(b * 1000)) for a, b in steps])
+                found.setdefault(group, []).append((counter, goal))
+        for (last_ms, slice_seconds), some in found.items():
+            yield last_ms, slice_seconds, some
+
+    def _listen(self, by_key: Mapping[str, Goal], now_ms: int) -> None:
+        """Note who is heard just now: who had a sample before its silence would be too long."""
+        readers: dict[float, Reader] = {}
+        for key, goal in by_key.items():
+            total = exact(goal.sli).total
+            if (live := self._live.get(key)) is None or total is None or not total.matchers:
+                continue
+            silence = goal.silence_seconds
+            if silence not in readers:
+                readers[silence] = Reader(self._metrics, now_ms - round(silence * 1000), now_ms)
+                readers[silence].read(
+                    term
+                    for one in by_key.values()
+                    if (term := exact(one.sli).total) is not None and term.matchers
+                )
+            if readers[silence].of(total).samples:
+                self._live[key] = replace(live, heard_ms=now_ms)
+            elif live.heard_ms == live.last_ms == now_ms:
+                self._live[key] = replace(live, heard_ms=self._counters[key].heard_ms)
 
     def _begin(self, new: dict[str, Goal], now: float) -> None:
         """Begin counters with the first sample that there is."""
@@ -112,7 +147,7 @@ class Counting:
 
     def _count(
         self, some: Sequence[tuple[Counter, Goal]], steps: Sequence[tuple[int, int]]
-    ) -> None:
+    ) -> list[Counter]:
         """Count the same steps for goals that have come as far as each other."""
         indicators = [(counter, goal, exact(goal.sli)) for counter, goal in some]
         current = {counter.key: counter for counter, _ in some}
@@ -125,9 +160,7 @@ class Counting:
                 row = _plus(current[counter.key], piece, end_ms)
                 current[counter.key] = row
                 rows.append(row)
-        if rows:
-            self._tallies.advance(rows)
-            self._counters |= current
+        return rows
 
     def _piece(self, goal: Goal, sli: Sli, reader: Reader, start_ms: int, end_ms: int) -> Piece:
         if sli.total is not None and sli.total.matchers and _all_exact(sli):

@@ -259,7 +259,7 @@ def sli_of(indicator: Indicator, target: Target, service: str, environment: str)
     >>> from andon.api.v1.objectives import ChecksIndicator
     >>> told = Indicator(checks=ChecksIndicator(names=("home",)))
     >>> sli_of(told, Target(target=0.99), "shop", "prod").good.matchers[-1]
-    ('result', '=', 'pass')
+    ('result', '=', 'passed')
     """
     if indicator.gateway is not None:
         if indicator.gateway.threshold_seconds is not None:
@@ -273,8 +273,8 @@ def sli_of(indicator: Indicator, target: Target, service: str, environment: str)
             ("check", "=~", "|".join(indicator.checks.names)),
         )
         return Sli(
-            total=Term(matchers=(*named, ("result", "=~", "pass|fail"))),
-            good=Term(matchers=(*named, ("result", "=", "pass"))),
+            total=Term(matchers=(*named, ("result", "=~", "passed|failed"))),
+            good=Term(matchers=(*named, ("result", "=", "passed"))),
         )
     told = indicator.logs
     lines: tuple[Match, ...] = (
