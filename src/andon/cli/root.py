@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("runs", "List, show and cancel Runs."),
         "logs": ("logs", "Read the log of a Run's step."),
         "tests": ("tests", "See how tests do; split them, select them."),
+        "checks": ("checks", "See what is asked of running systems, and ask it now."),
         "schedules": ("schedules", "List what is built again, and when."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),

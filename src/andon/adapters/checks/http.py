@@ -134,7 +134,7 @@ def _exchange(
 
 
 def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:200]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
 
 
 def _keep_cookies(reply: Reply, cookies: dict[str, str]) -> None:

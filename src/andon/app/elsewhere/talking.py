@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from andon.adapters.apart import apart
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
-from andon.api.v1.answers import Beat, Kit, Offer, Package
+from andon.api.v1.answers import Beat, CheckOrder, Kit, Offer, Package
+from andon.api.v1.checks import CheckResult, CheckSpec
 from andon.client.wire import Client
 from andon.kernel.errors import AndonError, Untrusted
 from andon.ports.workers import LARGEST_PIECE_BYTES
@@ -95,6 +96,18 @@ class ControlPlane:
         """Answer a job."""
         written = msgspec.json.encode(outcome).decode()
         await self._post(f"/work/{job.job}/end", {"lease": job.lease, "outcome": written})
+
+    async def checks(self, worker: str) -> dict[str, CheckSpec]:
+        """Ask what of running systems this worker is to ask, by name."""
+        said: list[CheckOrder] = await self._patiently(
+            lambda: self._client.get("/work/checks", {"worker": worker})
+        )
+        return {one["name"]: msgspec.json.decode(one["spec"], type=CheckSpec) for one in said}
+
+    async def tell(self, worker: str, results: Sequence[CheckResult]) -> None:
+        """Tell what came of asking."""
+        body = {"worker": worker, "results": msgspec.to_builtins(results)}
+        await self._post("/work/checks", body)
 
     async def fetch(self, job: Leased, package: Package, into: Path) -> None:
         """Bring bytes, going on where a try before ended.

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from andon import __version__
 from andon.adapters.container import ByImage
+from andon.adapters.outbound import Guard
 from andon.adapters.process import cgroups, sandbox
 from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.jobs import JobRunner
@@ -19,11 +20,13 @@ from andon.adapters.process.layout import Layout
 from andon.agent import lock
 from andon.api.v1.installation import ContainersSpec
 from andon.app.elsewhere.carrying import Carrier
+from andon.app.elsewhere.checking import Asker
 from andon.app.elsewhere.talking import WAIT_SECONDS, ControlPlane, Leased
 from andon.app.parts import containers
 from andon.client.wire import Client, Server
 from andon.kernel.errors import UsageError
 from andon.runtime.system import SystemClock
+from andon.runtime.together import until_one_ends
 
 DRAINING_SECONDS = 1.0
 
@@ -40,6 +43,7 @@ class Told(Struct, frozen=True, kw_only=True):
         labels: What it has.
         at_once: So many jobs at a time.
         containers: Its container engine.
+        allow_internal: Internal networks and names that Checks may ask here.
     """
 
     server: Server
@@ -48,6 +52,7 @@ class Told(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     at_once: int
     containers: ContainersSpec = ContainersSpec()
+    allow_internal: tuple[str, ...] = ()
 
 
 async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
@@ -68,7 +73,9 @@ async def run_elsewhere(told: Told, ready: Callable[[str], None]) -> None:
         await runner.open()
         jobs = ByImage(runner, containers(told.containers, layout.state, SystemClock()))
         plane = ControlPlane(Client(told.server))
-        await Worker(told, layout, plane, Carrier(layout, jobs, plane)).run(ready)
+        worker = Worker(told, layout, plane, Carrier(layout, jobs, plane))
+        asker = Asker(told.name, plane, SystemClock(), Guard(told.allow_internal))
+        await until_one_ends(worker.run(ready), asker.run())
     finally:
         held.close()
 

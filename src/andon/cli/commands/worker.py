@@ -126,6 +126,7 @@ def _told(
         labels=tuple(_checked(label, "--label") for label in labels),
         at_once=engine["jobs_at_once"] or 1,
         containers=engine["installation"].containers,
+        allow_internal=engine["allow_internal"],
     )
 
 
