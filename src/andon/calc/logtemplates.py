@@ -113,13 +113,17 @@ class Miner:
 
     def canonical(self, id: int) -> int:
         """Return the id that a template goes by today."""
-        while id in self._aliases:
-            id = self._aliases[id]
+        while (means := self._aliases.get(id)) is not None:
+            id = means
         return id
 
     def text(self, id: int) -> str:
         """Return a template as a line; empty: it has none."""
-        return " ".join(self._words.get(self.canonical(id), ()))
+        return " ".join(self.words(id))
+
+    def words(self, id: int) -> Words:
+        """Return a template's words; none: it has none."""
+        return self._words.get(self.canonical(id), ())
 
     def same(self, id: int) -> set[int]:
         """Return every id that means the same template."""

@@ -68,6 +68,8 @@ class LinearPattern:
         self._whole = whole
         tree = _parsed(expression)
         self._fold = fold or bool(tree.state.flags & re.IGNORECASE)
+        self.literal = "" if self._fold else _literal(tree)
+        """What every match contains; empty: nobody knows."""
         self._dot_all = bool(tree.state.flags & re.DOTALL)
         try:
             self._begin = self._sequence(tree, self._add(_MATCH, None, ()))
@@ -79,6 +81,8 @@ class LinearPattern:
 
     def found_in(self, text: str) -> bool:
         """Say whether a text has a match."""
+        if self.literal not in text:
+            return False
         if self._plain is not None and len(text) <= SHORT_CHARACTERS:
             return self._plain(text) is not None
         state, steps = self._first, self._steps
@@ -203,6 +207,18 @@ def _parsed(expression: str) -> Any:
 def _plain(expression: str, whole: bool, fold: bool) -> Callable[[str], object]:
     compiled = re.compile(expression, re.IGNORECASE if fold else 0)
     return compiled.fullmatch if whole else compiled.search
+
+
+def _literal(tree: Any) -> str:
+    """Return the longest piece of text that stands in a tree as it is."""
+    found, run = "", ""
+    for operation, what in tree:
+        if str(operation) == "LITERAL":
+            run += chr(what)
+            found = max(found, run, key=len)
+        else:
+            run = ""
+    return found
 
 
 def _may_be_slow(tree: Any) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "Edge",
     "Exemplar",
     "Labels",
+    "LogBar",
     "LogLine",
     "LogPage",
     "LogQuestion",
@@ -233,6 +234,13 @@ class LogTemplate(Struct, frozen=True, kw_only=True):
     example: str = ""
 
 
+class LogBar(Struct, frozen=True, kw_only=True):
+    """So many lines of each severity from a moment on."""
+
+    start_ns: int
+    counts: dict[str, int]
+
+
 class LogStore(Protocol):
     """Log lines."""
 
@@ -246,6 +254,26 @@ class LogStore(Protocol):
 
     def templates(self, question: LogQuestion) -> list[LogTemplate]:
         """Count the templates of the lines in question, most frequent first."""
+        ...
+
+    def histogram(self, question: LogQuestion, bars: int) -> list[LogBar]:
+        """Count the lines in question over time."""
+        ...
+
+    def label_sets(self, start_ns: int, end_ns: int) -> list[dict[str, str]]:
+        """Return the label sets that have lines then."""
+        ...
+
+    def seal(self) -> None:
+        """Compress what came lately."""
+        ...
+
+    def forget(self, before_ns: int, max_bytes: int) -> int:
+        """Forget what is older, and the oldest until the rest fits; returns how many lines."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
         ...
 
 
