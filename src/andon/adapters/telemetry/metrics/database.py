@@ -92,6 +92,11 @@ class Database:
             )
         return int((pages - free) * size)
 
+    def limit_pages(self, most: int) -> None:
+        """Let the file have so many pages, from now on: beyond, it is as if the disk was full."""
+        with self._writing:
+            self._writer.execute(f"PRAGMA max_page_count = {most}")
+
     def close(self) -> None:
         """Let go; what is lent now is closed by whoever has it."""
         with self._writing, self._guard:

@@ -142,7 +142,7 @@ COLUMNS = ", ".join(Row._fields)
 def between(point: Point, after: Point, gap: bool, at_ms: int) -> Mark:
     """Return the mark of a moment between two samples."""
     covered = point.covered_ms + (0 if gap else at_ms - point.at_ms)
-    return Mark(point, after, covered, gap)
+    return Mark(point, after, covered, gap and at_ms > point.at_ms)
 
 
 def following(point: Point, after: Row | Piece | None, at_ms: int) -> Mark:

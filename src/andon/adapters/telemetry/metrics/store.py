@@ -58,6 +58,7 @@ class MetricChunks:
     """
 
     def __init__(self, folder: Path, max_series: int = MOST_SERIES) -> None:
+        self.folder = folder
         self.database = Database(folder / FILE)
         self.index = Index()
         self.lock = threading.RLock()
@@ -94,6 +95,7 @@ class MetricChunks:
         Raises:
             Unavailable: The disk is full; nothing of it was kept.
         """
+        at_ms = int(at_ms)
         if not 0 < at_ms < LATEST_MS:
             raise UsageError(f"{at_ms} is no time of a sample", hint="milliseconds since 1970")
         with self.appending:
@@ -151,12 +153,9 @@ class MetricChunks:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
         """Return matching series with their samples of ``start_ms <= t <= end_ms``."""
-        with self.lock:
-            lines = [
-                line for line in self.index.matching(matchers) if _overlaps(line, start_ms, end_ms)
-            ]
+        start_ms, end_ms = int(start_ms), int(end_ms)
         found = []
-        for line in lines:
+        for line in self._lines(matchers, start_ms, end_ms):
             times, values = self.chunks.samples(line, self.head(line), start_ms, end_ms)
             if len(times):
                 found.append(Series(line.labels, times, values))
@@ -169,12 +168,9 @@ class MetricChunks:
 
         A series without a sample in the window is not in the answer: nothing is known of it.
         """
-        with self.lock:
-            lines = [
-                line for line in self.index.matching(matchers) if _overlaps(line, start_ms, end_ms)
-            ]
+        start_ms, end_ms = int(start_ms), int(end_ms)
         found = {}
-        for line in lines:
+        for line in self._lines(matchers, start_ms, end_ms):
             head = self.head(line)
             begin = self.chunks.mark(line, head, start_ms)
             window = window_between(begin, self.chunks.mark(line, head, end_ms))
@@ -184,10 +180,8 @@ class MetricChunks:
 
     def names_of(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Labels]:
         """Return the labels of series that have samples then."""
-        with self.lock:
-            lines = [
-                line for line in self.index.matching(matchers) if _overlaps(line, start_ms, end_ms)
-            ]
+        start_ms, end_ms = int(start_ms), int(end_ms)
+        lines = self._lines(matchers, start_ms, end_ms)
         return [line.labels for line in lines if self._has_samples(line, start_ms, end_ms)]
 
     def metadata(self) -> dict[str, Metadata]:
@@ -245,6 +239,13 @@ class MetricChunks:
         self.database.close()
 
     # --- within ---------------------------------------------------------------------------------------
+
+    def _lines(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Line]:
+        with self.lock:
+            found = self.index.matching(matchers)
+            return [
+                line for line in found if 0 <= line.first_ms <= end_ms and line.last_ms >= start_ms
+            ]
 
     def _derived(self, line: Line) -> Piece:
         times, values = np.array(line.times, np.int64), np.array(line.values, np.float64)
@@ -340,7 +341,3 @@ class MetricChunks:
             if line is not None and at_ms > line.last_ms:
                 line.add(at_ms, value)
                 self.live.add(ref)
-
-
-def _overlaps(line: Line, start_ms: int, end_ms: int) -> bool:
-    return 0 <= line.first_ms <= end_ms and line.last_ms >= start_ms

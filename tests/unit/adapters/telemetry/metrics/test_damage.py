@@ -1,0 +1,120 @@
+"""A full disk, a killed process, a damaged file: told, survived, and unknown is unknown."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from andon.adapters.telemetry.metrics.store import FILE, MetricChunks
+from andon.adapters.telemetry.metrics.upkeep import DAY_MS, Upkeep
+from andon.kernel.errors import Unavailable
+from andon.ports.telemetry import Matcher
+
+START_MS = 1_800_000_000_000 // DAY_MS * DAY_MS
+STEP_MS = 15_000
+LABELS = (("__name__", "c_total"), ("i", "0"))
+ALL = [Matcher("__name__", "=", "c_total")]
+APPENDING = """
+import sys
+from pathlib import Path
+from andon.adapters.telemetry.metrics.store import MetricChunks
+store = MetricChunks(Path(sys.argv[1]))
+step = 0
+while True:
+    store.append({start} + step * {step}, [((("__name__", "c_total"), ("i", str(i))), float(step)) for i in range(50)])
+    print(step, flush=True)
+    step += 1
+"""
+
+
+def fill(store, steps, start=0):
+    for step in range(start, steps):
+        store.append(START_MS + step * STEP_MS, [(LABELS, float(step))])
+
+
+def values(store):
+    return [series.values.tolist() for series in store.select(ALL, 0, START_MS + DAY_MS)]
+
+
+def test_kill_loses_nothing_that_was_acknowledged(tmp_path):
+    program = APPENDING.format(start=START_MS, step=STEP_MS)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if int(line) == 200:
+                process.send_signal(signal.SIGKILL)
+                break
+        acknowledged = 200 + sum(1 for _ in process.stdout)
+    store = MetricChunks(tmp_path)
+    found = values(store)
+    assert len(found) == 50
+    assert all(
+        one[: acknowledged + 1] == [float(s) for s in range(acknowledged + 1)] for one in found
+    )
+    assert all(len(one) in (acknowledged + 1, acknowledged + 2) for one in found)
+    store.close()
+
+
+def test_full_disk_is_told_and_what_is_there_stays_readable(tmp_path):
+    store = MetricChunks(tmp_path)
+    fill(store, 10)
+    with store.database.write() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+    store.database.limit_pages(pages)
+    with pytest.raises(Unavailable, match="full"):
+        fill(store, 5000, start=10)
+    kept = values(store)[0]
+    assert kept == [float(step) for step in range(len(kept))]
+    store.database.limit_pages(1 << 30)
+    fill(store, len(kept) + 1, start=len(kept))
+    store.close()
+    again = MetricChunks(tmp_path)
+    assert values(again)[0] == [float(step) for step in range(len(kept) + 1)]
+    again.close()
+
+
+def test_damaged_row_of_the_head_is_skipped_and_told(tmp_path, caplog):
+    store = MetricChunks(tmp_path)
+    fill(store, 10)
+    store.close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("UPDATE head SET body = x'0000000001' WHERE id = 4")
+    again = MetricChunks(tmp_path)
+    assert values(again) == [[0, 1, 2, 4, 5, 6, 7, 8, 9]]
+    assert "row 4 of the head is damaged" in caplog.text
+    assert again.damaged == 1
+    again.close()
+
+
+def test_damaged_chunk_is_unknown_and_the_others_are_not(tmp_path, caplog):
+    store = MetricChunks(tmp_path)
+    fill(store, 1440)
+    whole = store.increase(ALL, START_MS, START_MS + DAY_MS)[LABELS]
+    Upkeep(store, keep_days=400, max_bytes=1 << 30).seal(START_MS + DAY_MS)
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute(
+            "UPDATE chunks SET body = x'00' WHERE id = (SELECT id FROM chunks LIMIT 1 OFFSET 1)"
+        )
+    assert values(store) == [[*map(float, range(480)), *map(float, range(960, 1440))]]
+    assert "damaged" in caplog.text
+    begun = store.increase(ALL, START_MS + 500 * STEP_MS, START_MS + DAY_MS)[LABELS]
+    assert begun.covered_seconds == 480 * 15
+    ended = store.increase(ALL, START_MS, START_MS + 500 * STEP_MS)[LABELS]
+    assert ended.covered_seconds == 480 * 15
+    assert store.increase(ALL, START_MS, START_MS + DAY_MS)[LABELS] == whole
+    store.close()
+
+
+def test_file_that_is_none_is_set_aside(tmp_path, caplog):
+    (tmp_path / FILE).write_bytes(b"this is no database" * 1000)
+    store = MetricChunks(tmp_path)
+    fill(store, 2)
+    assert values(store) == [[0, 1]]
+    assert "set aside" in caplog.text
+    assert (tmp_path / f"{FILE}.broken-1").exists()
+    store.close()
