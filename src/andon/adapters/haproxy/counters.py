@@ -50,6 +50,16 @@ class Line(Struct, frozen=True):
             self.s >= 500 or self.s <= 0 or self.e[:1] in ("S", "s")
         )
 
+    @property
+    def result(self) -> str:
+        """What became of it: the class of its status, or failed without an answer to the end.
+
+        A client that left before a server error arrived is a matter of its own, as with any 4xx.
+        """
+        if self.failed:
+            return "5xx" if self.s >= 500 else "failed"
+        return "4xx" if self.s >= 500 else f"{self.s // 100}xx"
+
 
 class Touch(Struct, frozen=True):
     """A version that a trace came by."""
@@ -73,6 +83,8 @@ class Tally(Struct):
     answered_errors: int = 0
     """Statuses of 500 and more, whoever's fault: what the second count sees."""
     latency: dict[int, int] = field(default_factory=dict)
+    latency_ms: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
     window: int = -1
     clients_before: int = 0
     clients: set[str] = field(default_factory=set)
@@ -96,6 +108,8 @@ class Tally(Struct):
         self.answered_errors += line.s >= 500
         bucket = bucket_of(max(line.t, 0) / 1000)
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
+        self.latency_ms += max(line.t, 0)
+        self.classes[line.result] = self.classes.get(line.result, 0) + 1
         _remember(self.clients, line.c)
         if not line.failed:
             return False
@@ -117,6 +131,8 @@ class Tally(Struct):
             attributed_errors=self.attributed_errors,
             clients=self.clients_before,
             latency=dict(sorted(self.latency.items())),
+            classes=dict(sorted(self.classes.items())),
+            latency_ms=self.latency_ms,
             table_requests=table_requests,
             table_errors=table_errors,
         )

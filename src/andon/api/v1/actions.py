@@ -311,6 +311,9 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
             behind it, had failed (joined by trace id); once per client and window.
         clients: Distinct clients seen in the last full window.
         latency: Requests by latency bucket (``andon.api.v1.latency``).
+        classes: Requests by what became of them: ``2xx`` to ``5xx``, or ``failed`` without an answer
+            to the end; an agent of before says nothing here.
+        latency_ms: All requests' durations together.
         table_requests: Requests by the second, independent count.
         table_errors: Errors by the second, independent count.
     """
@@ -321,6 +324,8 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     attributed_errors: int = 0
     clients: int = 0
     latency: dict[int, int] = {}
+    classes: dict[str, int] = {}
+    latency_ms: int = 0
     table_requests: int = 0
     table_errors: int = 0
 

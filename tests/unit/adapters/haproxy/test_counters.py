@@ -44,6 +44,17 @@ def test_a_request_without_any_answer_is_an_error():
     assert (seen.requests, seen.errors, seen.answered) == (1, 1, 0)
 
 
+def test_every_request_is_of_one_class_and_bad_classes_are_the_errors():
+    seen = tally(
+        fold(line(), line(s=302), line(s=404), line(s=500), line(s=503, e="CC"), line(s=-1, e="SH"),
+             line(s=200, e="SD"), line(s=-1, e="CH"))
+    ).counts(0, 0)  # fmt: skip
+    assert seen.classes == {"2xx": 1, "3xx": 1, "4xx": 2, "5xx": 1, "failed": 2}
+    assert sum(seen.classes.values()) == seen.requests == sum(seen.latency.values())
+    assert seen.classes["5xx"] + seen.classes["failed"] == seen.errors
+    assert seen.latency_ms == 35 - 5 + 5
+
+
 def test_clients_are_those_of_the_last_full_window():
     counters = fold(line(), line(c="u2"), line(c="u2"))
     assert tally(counters).counts(0, 0).clients == 0
