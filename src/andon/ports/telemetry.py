@@ -244,8 +244,18 @@ class LogBar(Struct, frozen=True, kw_only=True):
 class LogStore(Protocol):
     """Log lines."""
 
-    def append(self, lines: Sequence[LogLine]) -> int:
-        """Keep lines; returns how many."""
+    def append(self, lines: Sequence[LogLine], marks: Mapping[str, str] = {}) -> int:
+        """Keep lines; returns how many.
+
+        Args:
+            lines: The lines.
+            marks: How far their sources are read now, by source, kept with them or not at all; an
+                empty one is forgotten.
+        """
+        ...
+
+    def marks(self) -> dict[str, str]:
+        """Return how far sources were read."""
         ...
 
     def search(self, question: LogQuestion) -> LogPage:

@@ -180,6 +180,12 @@ class LogStoreSuite:
         assert [one["service"] for one in store.label_sets(0, 50 * SECOND)] == ["one"]
         assert [one["service"] for one in store.label_sets(0, 200 * SECOND)] == ["one", "two"]
 
+    def test_marks_are_kept_with_lines(self, store: LogStore) -> None:
+        store.append([line(1, "a")], {"one": "7", "two": "x"})
+        store.append([], {"one": "9"})
+        store.append([], {"two": ""})
+        assert store.marks() == {"one": "9"}
+
     def test_old_lines_are_forgotten(self, store: LogStore) -> None:
         store.append([line(n, f"old {n}") for n in range(5)])
         store.seal()

@@ -156,7 +156,7 @@ class Reading:
                 (start_ns, end_ns),
             )
             ids.update(id for (id,) in rows)
-        return [self._label_sets[id] for id in sorted(ids)]
+        return [self._label_sets[id] for id in sorted(ids) if id in self._label_sets]
 
     # --- inside ------------------------------------------------------------------------------------
 
@@ -167,7 +167,9 @@ class Reading:
         return asked, wanted
 
     def _line(self, entry: Entry) -> LogLine:
-        return entry.line(self._label_sets[entry.labels], self._learnt.canonical(entry.template))
+        return entry.line(
+            self._label_sets.get(entry.labels, {}), self._learnt.canonical(entry.template)
+        )
 
     def _chunks(self, asked: Asked, wanted: set[int]) -> list[tuple[int, int, int]]:
         return self._rows("id, last_ns, lines", asked, wanted)

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -35,7 +35,7 @@ SEAL_LINES = 5_000
 SEAL_BYTES = 8 << 20
 SMALL_LINES = 2_500
 NEAR_NS = 6 * 3600 * 10**9
-MOST_LABEL_SETS = 10_000
+MOST_LABEL_SETS = 20_000
 MOST_LINE_CHARACTERS = 64 << 10
 DROP_CHUNKS = 20
 FEW_LABELS = ("source", "environment", "service")
@@ -43,7 +43,9 @@ FEW_LABELS = ("source", "environment", "service")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS labels(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS head(
-  id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+  id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS marks(
+  source TEXT PRIMARY KEY, mark TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunks(
   id INTEGER PRIMARY KEY AUTOINCREMENT, labels INTEGER NOT NULL, first_ns INTEGER NOT NULL,
   last_ns INTEGER NOT NULL, lines INTEGER NOT NULL, last_number INTEGER NOT NULL,
@@ -58,6 +60,7 @@ CREATE INDEX IF NOT EXISTS chunk_templates_chunk ON chunk_templates(chunk);
 {TEMPLATES}
 """
 _log = logging.getLogger("andon.telemetry")
+_NO_MARKS: Mapping[str, str] = {}
 _ENTRIES = msgspec.msgpack.Decoder(list[Entry])
 
 
@@ -120,24 +123,29 @@ class SqliteLogStore:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def append(self, lines: Sequence[LogLine]) -> int:
+    def append(self, lines: Sequence[LogLine], marks: Mapping[str, str] = _NO_MARKS) -> int:
         """Keep lines; when this returns, a kill loses none of them.
 
+        Args:
+            lines: The lines.
+            marks: How far their sources are read now; empty: forget that.
+
         Raises:
-            Unavailable: The disk is full; none is kept.
+            Unavailable: The disk is full; none is kept, and no mark.
         """
-        if not lines:
+        if not lines and not marks:
             return 0
         with self._turn:
             ids = self._ids_of_labels(lines)
+            numbers = range(self._next_number, self._next_number + len(lines))
             templates = self._learnt.learn(lines)
+            entries = [_entry(*one) for one in zip(lines, numbers, ids, templates, strict=True)]
+            body = msgspec.msgpack.encode(entries)
             with self._db.write() as db:
-                numbers = range(self._next_number, self._next_number + len(lines))
-                entries = [_entry(*one) for one in zip(lines, numbers, ids, templates, strict=True)]
-                body = msgspec.msgpack.encode(entries)
-                newest = max(one.at_ns for one in lines)
-                db.execute("INSERT INTO head(at_ns, body) VALUES(?, ?)", (newest, body))
-                self._learnt.save(db)
+                if entries:
+                    db.execute("INSERT INTO head(body) VALUES(?)", (body,))
+                    self._learnt.save(db)
+                _mark(db, marks)
             self._learnt.saved()
             self._next_number += len(lines)
             self._head.extend(entries)
@@ -145,6 +153,11 @@ class SqliteLogStore:
             if len(self._head) >= SEAL_LINES or self._head_bytes >= SEAL_BYTES:
                 self._seal_if_there_is_room()
         return len(lines)
+
+    def marks(self) -> dict[str, str]:
+        """Return how far sources were read."""
+        with self._db.read() as db:
+            return dict(db.execute("SELECT source, mark FROM marks").fetchall())
 
     def seal(self) -> None:
         """Turn the head into chunks.
@@ -243,8 +256,24 @@ class SqliteLogStore:
         gone = sum(lines for _, lines in rows)
         gone += until_under(self._db.used_bytes, max_bytes, self._drop_oldest)
         if gone:
+            self._forget_labels()
             self._db.shrink()
         return gone
+
+    def _forget_labels(self) -> None:
+        """Forget label sets that no line has any more, such as those of Runs long ended."""
+        with self._turn:
+            held = {one.labels for one in self._head}
+            with self._db.write() as db:
+                rows = db.execute(
+                    "SELECT id FROM labels WHERE id NOT IN (SELECT labels FROM chunks)"
+                )
+                idle = [(id,) for (id,) in rows if id not in held]
+                db.executemany("DELETE FROM labels WHERE id = ?", idle)
+            gone = {id for (id,) in idle}
+            self._label_ids = {text: id for text, id in self._label_ids.items() if id not in gone}
+            for id in gone:
+                self._label_sets.pop(id, None)
 
     def _drop_oldest(self) -> int:
         with self._db.write() as db:
@@ -267,6 +296,14 @@ def _entry(line: LogLine, number: int, labels: int, template: int) -> Entry:
         line.attributes,
         template,
     )
+
+
+def _mark(db: Connection, marks: Mapping[str, str]) -> None:
+    for source, mark in marks.items():
+        if mark:
+            db.execute("INSERT OR REPLACE INTO marks VALUES(?, ?)", (source, mark))
+        else:
+            db.execute("DELETE FROM marks WHERE source = ?", (source,))
 
 
 def _drop(db: Connection, chunks: list[int]) -> None:

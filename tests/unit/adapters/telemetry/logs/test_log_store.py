@@ -146,3 +146,17 @@ def test_too_many_label_sets_keep_the_few_that_matter(
 def _append_for_ever(store: SqliteLogStore) -> None:
     for n in range(2000):
         store.append([line(2, f"{n} " * 2000)])
+
+
+def test_label_sets_that_no_line_has_are_forgotten(tmp_path: Path) -> None:
+    store = SqliteLogStore(tmp_path / "logs.db")
+    for n in range(20):
+        store.append([line(n, "a", labels={"run": str(n)})])
+    store.seal()
+    store.append([line(10**6, "b", labels={"run": "3"})])
+    assert store.forget(10**6 * 10**9, 1 << 30) == 20
+    store.append([line(10**6 + 1, "c", labels={"run": "4"})])
+    store.close()
+    again = SqliteLogStore(tmp_path / "logs.db")
+    assert [one.labels["run"] for one in again.search(asked(end_ns=10**18)).lines] == ["4", "3"]
+    again.close()
