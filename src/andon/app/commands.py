@@ -28,6 +28,7 @@ from andon.domains.line import cancellation, events
 from andon.domains.line.approvals import as_actor
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import LATCH, is_active, is_latched
+from andon.domains.line.restraint import BUDGET, override_command
 from andon.kernel.errors import Conflict, Denied, Held, NotFound, UsageError
 from andon.ports.store import Tx
 from andon.runtime.turns import Turns
@@ -82,7 +83,7 @@ def lift(tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float) -
 
     Raises:
         NotFound: No such Hold.
-        Denied: It is a latch; only ``unlatch`` opens that.
+        Denied: It is a latch, which only ``unlatch`` opens, or a budget's, which a person overrides.
     """
     hold = tx.require("Hold", name)
     if hold.spec.source == LATCH:
@@ -90,6 +91,11 @@ def lift(tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float) -
         raise Denied(
             f"{name} latches a version that failed by its own fault",
             hint=f"andon unlatch {scope.environment} {scope.service} -m REASON",
+        )
+    if hold.spec.source.startswith(BUDGET):
+        raise Denied(
+            f"{name} holds what the budget no longer allows, and is lifted when it has recovered",
+            hint=override_command(hold.spec),
         )
     return _open(tx, turns, hold, by=by, reason=reason, now=now)
 

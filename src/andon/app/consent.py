@@ -26,7 +26,7 @@ from andon.domains.delivery.watching import unjudged_since
 from andon.domains.line import events
 from andon.domains.line.approvals import CHECK, as_actor, is_given
 from andon.domains.line.evidence import subject_labels
-from andon.domains.line.gate import ONE
+from andon.domains.line.gate import ONE, is_active
 from andon.domains.pipelines.layout import layout_of
 from andon.kernel.errors import Conflict, Denied, NotFound
 from andon.ports.asking import Asked
@@ -44,6 +44,7 @@ def approve(
     reason: str,
     now: float,
     job: str = "",
+    fix: str = "",
 ) -> Object:
     """Record a person's consent; the same person consenting again changes nothing.
 
@@ -56,6 +57,7 @@ def approve(
         reason: What they looked at.
         now: Seconds since the Unix epoch.
         job: The job that waits for it, instead of an environment.
+        fix: What they call the Change besides: ``security`` or ``incident``.
 
     Raises:
         NotFound: No such Change, environment or job.
@@ -66,7 +68,9 @@ def approve(
         return _approve_job(tx, turns, _job(tx, change, job), asked, reason, now)
     found, spec = _change(tx, change, environment)
     rules = spec.environments[environment]
-    rule = rules.approvals or (ONE if CHECK in rules.requires else None)
+    held_since = _asked_by_holds(tx, environment, now)
+    asks = CHECK in rules.requires or bool(fix) or held_since > 0
+    rule = rules.approvals or (ONE if asks else None)
     refusal = refuse_consent(
         found, environment, rule, by=asked.by, teams=asked.teams, emails=asked.emails
     )
@@ -74,12 +78,25 @@ def approve(
         raise Denied(refusal.reason, hint=refusal.hint)
     oldest = now - rules.max_age_seconds
     steps = [unjudged_since(run) for run in _rollouts(tx, found, environment)]
-    since = max((oldest, *steps))
+    since = max((oldest, held_since, *steps))
     subject = Subject(change=found.name, environment=environment)
     for earlier in _given(tx, subject, asked.by):
-        if earlier.spec.approved_at >= since:
+        if earlier.spec.approved_at >= since and earlier.spec.fix == fix:
             return earlier
-    return _record(tx, turns, subject, events.environment_stream(environment), asked, reason, now)
+    stream = events.environment_stream(environment)
+    return _record(tx, turns, subject, stream, asked, reason, now, fix=fix)
+
+
+def _asked_by_holds(tx: Tx, environment: str, now: float) -> float:
+    """When the newest Hold was pulled there that consent opens; 0: there is none."""
+    active = tx.list(Selector(kind="Hold", labels={"state": "active"}))
+    asking = [
+        hold.spec.created_at
+        for hold in active
+        if "approval" in hold.spec.effects.values() and is_active(hold, now)
+        if hold.spec.scope.environment in ("", environment)
+    ]
+    return max(asking, default=0.0)
 
 
 def withdraw(
@@ -238,6 +255,7 @@ def _record(
     reason: str,
     now: float,
     job: str = "",
+    fix: str = "",
 ) -> Object:
     name = next_name(tx, "approval")
     by = as_actor(asked.by)
@@ -245,7 +263,13 @@ def _record(
         kind="Approval",
         name=name,
         spec=ApprovalSpec(
-            subject=subject, by=by, reason=reason, approved_at=now, teams=asked.teams, job=job
+            subject=subject,
+            by=by,
+            reason=reason,
+            approved_at=now,
+            teams=asked.teams,
+            job=job,
+            fix=fix,
         ),
         status=ApprovalStatus(),
         labels=_labels(subject, job),
@@ -284,5 +308,7 @@ def _event(
         about=name,
         chain=spec.subject.change,
         links=(Link(target=cause),),
-        content=said | ({"job": spec.job} if spec.job else {}),
+        content=said
+        | ({"job": spec.job} if spec.job else {})
+        | ({"fix": spec.fix} if spec.fix else {}),
     )

@@ -426,7 +426,14 @@ class ControlPlane:
         return await self._act(asked, end, ("Run", run))
 
     async def approve(
-        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
+        self,
+        change: str,
+        *,
+        environment: str,
+        asked: Asked,
+        reason: str,
+        job: str = "",
+        fix: str = "",
     ) -> answers.Approval:
         """Record a person's consent."""
         now = self._clock.now()
@@ -438,6 +445,7 @@ class ControlPlane:
                 reason=reason,
                 now=now,
                 job=job,
+                fix=fix,
             )
             return approval_json(approval)
 

@@ -28,6 +28,7 @@ from andon.api.v1.records import (
 from andon.app.access.telling import NOUNS as ACCESS
 from andon.app.access.telling import tell_access
 from andon.domains.line.gate import LATCH
+from andon.domains.line.restraint import opens_restraint
 from andon.ports.store import LedgerRow
 
 Json = dict[str, Any]
@@ -125,6 +126,8 @@ def hold_json(hold: Object) -> answers.Hold:
     opens = f"andon lift {hold.name} -m REASON"
     if spec.source == LATCH:
         opens = f"andon unlatch {spec.scope.environment} {spec.scope.service} -m REASON"
+    elif spec.effects:
+        opens = opens_restraint(spec)
     return {
         "name": hold.name,
         "scope": subject_json(spec.scope),
@@ -136,6 +139,7 @@ def hold_json(hold: Object) -> answers.Hold:
         "expiresAt": spec.expires_at,
         "liftedAt": status.lifted_at,
         "opens": opens,
+        "effects": dict(spec.effects),
         "revision": str(hold.version),
     }
 
@@ -149,6 +153,7 @@ def approval_json(approval: Object) -> answers.Approval:
         "environment": spec.subject.environment,
         "job": spec.job,
         "by": spec.by,
+        "fix": spec.fix,
         "reason": spec.reason,
         "approvedAt": spec.approved_at,
         "withdrawnAt": approval.status.withdrawn_at,

@@ -12,6 +12,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import BUILD_ONLY, TERMINAL, EvidenceSpec, Object, RolloutPlan, Subject
 from andon.app import queries
 from andon.app.shapes import event_json, hold_json
+from andon.domains.delivery.entering import last_brought
 from andon.domains.delivery.rotation import (
     awaited_secrets,
     is_rotation,
@@ -20,7 +21,7 @@ from andon.domains.delivery.rotation import (
 )
 from andon.domains.line import events
 from andon.domains.line.approvals import CHECK
-from andon.domains.line.gate import LATCH, Gate, is_active, judge_gate
+from andon.domains.line.gate import DEPLOY, LATCH, Gate, effect_of, is_active, judge_gate
 from andon.domains.pipelines import consent as job_consent
 from andon.domains.pipelines.layout import layout_of
 from andon.kernel.errors import NotFound
@@ -159,7 +160,11 @@ def explain(
     asked = find_subject(tx, subject, environment)
     asked = replace(asked, runs=tuple(run for run in asked.runs if shown(_place_of(run))))
     holds = [hold for hold in _holds(tx, asked, now) if shown(hold.spec.scope.environment)]
-    closing = [hold for hold in holds if hold.spec.source != LATCH or _touches(asked, hold)]
+    closing = [
+        hold
+        for hold in holds
+        if (hold.spec.source != LATCH or _touches(asked, hold)) and _closes(tx, asked, hold, now)
+    ]
     missing = [lack for run in asked.runs for lack in _missing(tx, run, now)]
     missing += [lack for lack in secrets_missing(tx, asked) if shown(lack["environment"])]
     chains = list(dict.fromkeys(run.spec.change for run in asked.runs))
@@ -212,6 +217,18 @@ def _covers(asked: Asked, hold: Object) -> bool:
     )
 
 
+def _closes(tx: Tx, asked: Asked, hold: Object, now: float) -> bool:
+    """Say whether a Hold that stops some deeds only stops those who want to pass now, or would."""
+    if not hold.spec.effects:
+        return True
+    wanting = [
+        run for run in asked.runs if run.spec.rollout and run.status.phase in ("Pending", "Waiting")
+    ]
+    if not wanting:
+        return effect_of(hold.spec, DEPLOY) != "allow"
+    return any(hold.name in {one.name for one in gate_of(tx, run, now).holds} for run in wanting)
+
+
 def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     """Judge a rollout's gate as its controller would."""
     plan: RolloutPlan = run.spec.rollout
@@ -228,7 +245,15 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
         plan.max_age_seconds,
         plan.approvals,
         plan.skippable,
+        _last_brought(tx, run),
     )
+
+
+def _last_brought(tx: Tx, run: Object) -> float:
+    place = {key: run.labels[key] for key in ("environment", "service")}
+    rivals = tx.list(Selector(kind="Run", labels=place), limit=RECENT, newest_first=True)
+    others = [one for one in rivals if one.name != run.name]
+    return last_brought(others, tx.get("Environment", place["environment"]), place["service"])
 
 
 def _missing(tx: Tx, run: Object, now: float) -> list[answers.Missing]:

@@ -150,7 +150,14 @@ class LineService(Protocol):
         ...
 
     async def approve(
-        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
+        self,
+        change: str,
+        *,
+        environment: str,
+        asked: Asked,
+        reason: str,
+        job: str = "",
+        fix: str = "",
     ) -> answers.Approval:
         """Record a person's consent; the same person consenting again changes nothing.
 
@@ -160,6 +167,7 @@ class LineService(Protocol):
             asked: Who consents.
             reason: What they looked at.
             job: The job of its Pipeline that waits for it, instead of an environment.
+            fix: What they call the Change besides: ``security`` or ``incident``, which budgets let pass.
 
         Raises:
             Denied: It is their own Change, or their consent does not count there.

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from andon.api.v1.access import Role, Verb
 from andon.api.v1.records import Fault, Phase, RunType, StepState, Verdict
+from andon.api.v1.spans import SpanKind, SpanStatus
 
 Time = Annotated[float, Meta(description="Seconds since the Unix epoch, UTC; 0: not yet.")]
 Revision = Annotated[str, Meta(description="What `If-Match` expects; changes with every write.")]
@@ -133,6 +134,12 @@ class Hold(TypedDict):
     expiresAt: Annotated[float, Meta(description="When it lifts itself; 0: never.")]
     liftedAt: Time
     opens: Command
+    effects: Annotated[
+        dict[str, str],
+        Meta(
+            description="What becomes of which deed: `slow`, `approval` or `deny`; empty: it stops all."
+        ),
+    ]
     revision: Revision
 
 
@@ -149,6 +156,7 @@ class Approval(TypedDict):
     change: str
     environment: Annotated[str, Meta(description="Empty: it is for a job.")]
     job: Annotated[str, Meta(description="The job that waits for it; empty: an environment does.")]
+    fix: Annotated[str, Meta(description="What they call it: `security`, `incident`; empty: none.")]
     by: str
     reason: str
     approvedAt: Time
@@ -1387,3 +1395,91 @@ class CheckTaken(TypedDict):
 
     counted: int
     late: Annotated[int, Meta(description="Were there already, or told as missed.")]
+
+
+# --- traces -------------------------------------------------------------------------------------
+
+
+class TraceRow(TypedDict):
+    """A trace that is kept."""
+
+    trace: Annotated[str, Meta(description="Its id, 32 hexadecimal digits.")]
+    root: Annotated[str, Meta(description="Name of its first span.")]
+    service: Annotated[str, Meta(description="Whose that is.")]
+    startedAt: Time
+    seconds: float
+    spans: int
+    failed: Annotated[bool, Meta(description="A span of it ended in an error.")]
+
+
+class SpanEventRow(TypedDict):
+    """Something that happened within a span."""
+
+    at: Time
+    name: str
+    attributes: dict[str, str]
+
+
+class SpanLink(TypedDict):
+    """Another span that one has to do with."""
+
+    trace: str
+    span: str
+
+
+class SpanRow(TypedDict):
+    """A span, where it stands in the waterfall of its trace."""
+
+    id: str
+    parent: Annotated[str, Meta(description="Empty: it has none.")]
+    orphan: Annotated[bool, Meta(description="Nobody told of its parent.")]
+    name: str
+    service: str
+    kind: SpanKind
+    status: SpanStatus
+    startedAt: Time
+    seconds: float
+    depth: Annotated[int, Meta(description="How many are above it.")]
+    offsetSeconds: Annotated[float, Meta(description="From the beginning of the trace.")]
+    selfSeconds: Annotated[float, Meta(description="In which none of its children ran.")]
+    attributes: dict[str, str]
+    events: list[SpanEventRow]
+    links: list[SpanLink]
+
+
+class TraceShown(TypedDict):
+    """A trace, its spans in the order in which they are drawn."""
+
+    trace: str
+    startedAt: Time
+    seconds: float
+    services: list[str]
+    failed: bool
+    spans: list[SpanRow]
+
+
+class MappedService(TypedDict):
+    """What a service was asked."""
+
+    name: str
+    requests: int
+    failed: int
+    meanSeconds: float
+
+
+class MappedCalls(TypedDict):
+    """Calls from one service to another."""
+
+    caller: Annotated[str, Meta(description="Empty: from outside.")]
+    callee: str
+    calls: int
+    failed: int
+    meanSeconds: float
+
+
+class ServiceMap(TypedDict):
+    """Who called whom; counted before any trace was left out."""
+
+    since: Time
+    services: list[MappedService]
+    calls: list[MappedCalls]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from andon.api.v1.records import TERMINAL, Object, Version
 from andon.domains.delivery.plan import plan_steps
 from andon.domains.delivery.rollout import Rollout
@@ -116,7 +118,23 @@ def _judge_gate(rollout: Rollout) -> Gate:
         rollout.plan.max_age_seconds,
         rollout.plan.approvals,
         rollout.plan.skippable,
+        last_brought(
+            rollout.rivals(), next(iter(related.get("environment", ())), None), rollout.plan.service
+        ),
     )
+
+
+def last_brought(runs: Iterable[Object], environment: Object | None, service: str) -> float:
+    """Return when a version was last brought to a place, or began to be; 0: never.
+
+    Args:
+        runs: Rollouts of the service in the environment.
+        environment: What the environment has noted.
+        service: Which.
+    """
+    begun: list[float] = [run.status.started_at for run in runs]
+    noted: float = environment.status.since.get(service, 0.0) if environment else 0.0
+    return max((noted, *begun))
 
 
 def _wait_at(rollout: Rollout, gate: Gate) -> None:

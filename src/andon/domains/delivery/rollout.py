@@ -7,7 +7,7 @@ from andon.api.v1.control import View
 from andon.api.v1.records import TERMINAL, Object, RolloutPlan, RunSpec, Subject, Version
 from andon.domains.delivery.rotation import is_rotation
 from andon.domains.line import events
-from andon.domains.line.gate import matching_holds
+from andon.domains.line.gate import ONE, RAISE_WEIGHT, Passage, effect_of, stopping_holds
 from andon.domains.line.turn import Turn
 
 CLOCK_STEP_SECONDS = 0.001
@@ -18,6 +18,10 @@ def clean_up_steps(plan: RolloutPlan) -> frozenset[str]:
     jobs = {f"pre-{job.name}": job for job in plan.pre_deploy}
     jobs |= {f"post-{job.name}": job for job in plan.post_deploy}
     return frozenset(step for step, job in jobs.items() if job.always)
+
+
+def _slows(hold: Object) -> bool:
+    return effect_of(hold.spec, RAISE_WEIGHT) == "slow"
 
 
 class Rollout(Turn):
@@ -50,8 +54,24 @@ class Rollout(Turn):
         return self.status.previous
 
     def holds(self) -> tuple[Object, ...]:
-        """Active Holds on this version, here."""
-        return matching_holds(self.subject, self.view.related.get("holds", ()), self.now)
+        """Active Holds that stop this version from taking more traffic, here."""
+        return tuple(hold for hold in self._stopping() if not _slows(hold))
+
+    def pace_seconds(self) -> float:
+        """How long each step takes at least, as Holds that only slow it down say."""
+        return max((hold.spec.pace_seconds for hold in self._stopping() if _slows(hold)), default=0)
+
+    def _stopping(self) -> tuple[Object, ...]:
+        related = self.view.related
+        passage = Passage(
+            subject=self.subject,
+            deed=RAISE_WEIGHT,
+            claims=related.get("approvals", ()),
+            rule=self.plan.approvals or ONE,
+            last_at=self.now,
+            since=self.now - self.plan.max_age_seconds,
+        )
+        return stopping_holds(passage, related.get("holds", ()), self.now)
 
     def rivals(self) -> list[Object]:
         """Other rollouts of the same service in the same environment."""

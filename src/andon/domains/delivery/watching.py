@@ -295,7 +295,8 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
         rollout.end(step, "failed", judgement.reason, "change")
         stop(rollout, "change", "JudgedHarmful", judgement.reason)
         return False
-    if judgement.verdict == "Advance" and waited >= plan.min_seconds:
+    least = max(plan.min_seconds, rollout.pace_seconds())
+    if judgement.verdict == "Advance" and waited >= least:
         return _advance(rollout, step, judgement)
     if last and _quiet_soak(rollout, judgement, waited):
         return _advance(rollout, step, judgement)
@@ -312,7 +313,7 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
         )
         call_person(rollout, step, "NoVerdict")
     elif _lonely(rollout):
-        if waited >= plan.min_seconds and _approved(rollout):
+        if waited >= least and _approved(rollout):
             return _advance(rollout, step, judgement)
         rollout.set(phase="Running", reason="NoTraffic", message=_ask_for_traffic(rollout))
     elif rollout.status.phase == "Waiting" or rollout.status.reason == "NoTraffic":

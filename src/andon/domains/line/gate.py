@@ -18,6 +18,7 @@ ONE = Approvals()
 """Where consent is asked for without saying of whom: anybody who may approve, once."""
 LATCH = "latch"
 """Source of the Hold that a version's own failure leaves behind."""
+DEPLOY, RAISE_WEIGHT = "deploy", "raise-weight"
 
 
 class Missing(Struct, frozen=True, kw_only=True):
@@ -43,7 +44,9 @@ class Gate(Struct, frozen=True, kw_only=True):
     @property
     def waits_for_people(self) -> bool:
         """True when nothing but consent would open it."""
-        return not self.holds and {lack.check for lack in self.missing} == {CHECK}
+        asked = all(effect_of(hold.spec, DEPLOY) == "approval" for hold in self.holds)
+        lacks = {lack.check for lack in self.missing}
+        return asked and lacks <= {CHECK} and bool(self.holds or lacks)
 
     def explain(self) -> str:
         """Say in one line what closes it."""
@@ -70,6 +73,73 @@ def matching_holds(subject: Subject, holds: Iterable[Object], now: float) -> tup
     )
 
 
+class Passage(Struct, frozen=True, kw_only=True):
+    """What wants to pass the Holds that stop some deeds only.
+
+    Args:
+        subject: Who.
+        deed: What it wants to do.
+        claims: Approvals, among other claims.
+        rule: Whose consent counts.
+        last_at: When the same was last done there; 0: never.
+        since: Older consent does not count.
+    """
+
+    subject: Subject
+    deed: str = DEPLOY
+    claims: tuple[Object, ...] = ()
+    rule: Approvals = ONE
+    last_at: float = 0
+    since: float = 0
+
+
+def effect_of(spec: HoldSpec, deed: str) -> str:
+    """Return what becomes of a deed under a Hold: a plain one denies all.
+
+    >>> spec = HoldSpec(scope=Subject(), reason="", source="budget:shop", effects={"deploy": "slow"})
+    >>> effect_of(spec, "deploy"), effect_of(spec, "raise-weight")
+    ('slow', 'allow')
+    """
+    return spec.effects.get(deed, "allow") if spec.effects else "deny"
+
+
+def stopping_holds(passage: Passage, holds: Iterable[Object], now: float) -> tuple[Object, ...]:
+    """Return the active Holds that stop somebody from doing something.
+
+    Args:
+        passage: Who wants to do what.
+        holds: Holds that may match.
+        now: Seconds since the Unix epoch.
+    """
+    return tuple(
+        hold
+        for hold in matching_holds(passage.subject, holds, now)
+        if not _lets_pass(hold.spec, passage, now)
+    )
+
+
+def _lets_pass(spec: HoldSpec, passage: Passage, now: float) -> bool:
+    match effect_of(spec, passage.deed):
+        case "allow":
+            return True
+        case "slow" if now >= passage.last_at + spec.pace_seconds:
+            return True
+        case "approval" if _consented(spec, passage):
+            return True
+    return bool(spec.passes) and _consented(spec, passage, spec.passes)
+
+
+def _consented(spec: HoldSpec, passage: Passage, fixes: Container[str] | None = None) -> bool:
+    """Say whether enough people consent to the Change, knowing of the Hold; as a fix, if it must be one."""
+    claims = [
+        one
+        for one in passage.claims
+        if isinstance(one.spec, ApprovalSpec) and (fixes is None or one.spec.fix in fixes)
+    ]
+    since = passage.since if fixes is not None else max(passage.since, spec.created_at)
+    return len(consents(passage.subject, claims, passage.rule, since=since)) >= passage.rule.count
+
+
 def is_latched(subject: Subject, holds: Iterable[Object], now: float) -> bool:
     """Say whether (digest, configuration, environment) failed here by its own fault before."""
     return any(hold.spec.source == LATCH for hold in matching_holds(subject, holds, now))
@@ -84,6 +154,7 @@ def judge_gate(
     max_age_seconds: float,
     rule: Approvals | None = None,
     skippable: Container[str] = (),
+    last_at: float = 0,
 ) -> Gate:
     """Decide whether a version may enter an environment.
 
@@ -97,6 +168,7 @@ def judge_gate(
         rule: How many people must consent, and who counts, where ``approval`` is required; None:
             anybody once.
         skippable: Required checks that a rule may have skipped.
+        last_at: When a version was last brought there; 0: never.
     """
     claims = tuple(evidence)
     latest = _latest(subject, claims)
@@ -111,7 +183,14 @@ def judge_gate(
         )
         is not None
     )
-    return Gate(missing=missing, holds=matching_holds(subject, holds, now))
+    passage = Passage(
+        subject=subject,
+        claims=claims,
+        rule=rule or ONE,
+        last_at=last_at,
+        since=now - max_age_seconds,
+    )
+    return Gate(missing=missing, holds=stopping_holds(passage, holds, now))
 
 
 def _latest(subject: Subject, evidence: Iterable[Object]) -> dict[str, EvidenceSpec]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -78,6 +78,10 @@ class ApproveAsk(Ask, kw_only=True, frozen=True):
     change: Annotated[str, Meta(description="Name, or the beginning of a sha.")]
     environment: Annotated[str, Meta(description="Where; empty with `job`.")] = ""
     job: Annotated[str, Meta(description="The job, instead of an environment.")] = ""
+    fix: Annotated[
+        Literal["", "security", "incident"],
+        Meta(description="Call it a fix that a BudgetPolicy lets pass."),
+    ] = ""
     reason: Reason
 
 
@@ -152,6 +156,7 @@ async def _approve(call: Call) -> Any:
         asked=call.asked,
         reason=ask.reason,
         job=ask.job,
+        fix=ask.fix,
     )
 
 
@@ -161,6 +166,8 @@ def _refuse_unclear(ask: ApproveAsk) -> None:
             "consent is for an environment or for a job",
             hint="say one of `environment` and `job`",
         )
+    if ask.fix and ask.job:
+        raise UsageError("a fix is let into an environment, not into a job", hint="no `job`")
 
 
 async def _consented_where(call: Call) -> str:

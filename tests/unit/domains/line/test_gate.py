@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import ApprovalSpec, ApprovalStatus, Object, Subject, Verdict
+from andon.api.v1.records import (
+    ApprovalSpec,
+    ApprovalStatus,
+    HoldSpec,
+    HoldStatus,
+    Object,
+    Subject,
+    Verdict,
+)
 from andon.domains.line.evidence import claim
-from andon.domains.line.gate import Gate, judge_gate
+from andon.domains.line.gate import Gate, Passage, judge_gate, stopping_holds
 
 NOW = 1000.0
 SHOP = Subject(service="web", digest="sha256:ab", environment="prod", change="c1")
@@ -62,3 +70,69 @@ def test_consent_to_a_job_is_none_to_go_into_an_environment():
 
     assert not gate(consent("look"), requires="approval").open
     assert gate(consent(""), requires="approval").open
+
+
+# --- Holds that stop some deeds only --------------------------------------------------------------
+
+
+def held(pulled_at: float = 0, passes: tuple[str, ...] = (), **effects: str) -> Object:
+    spec = HoldSpec(
+        scope=Subject(service="shop", environment="prod"),
+        reason="2 % of the budget is left",
+        source="budget:all",
+        created_at=pulled_at,
+        effects={name.replace("_", "-"): effect for name, effect in effects.items()},
+        pace_seconds=100,
+        passes=passes,
+    )
+    return Object(kind="Hold", name="hold-1", uid="h", spec=spec, status=HoldStatus())
+
+
+def consent_of(by: str, at: float, fix: str = "") -> Object:
+    spec = ApprovalSpec(subject=Subject(change="c1"), by=by, reason="r", approved_at=at, fix=fix)
+    return Object(kind="Approval", name=by, uid=by, spec=spec, status=ApprovalStatus())
+
+
+def holds_at(hold: Object, *claims: Object, last_at: float = 0, deed: str = "deploy") -> bool:
+    subject = Subject(service="shop", environment="prod", digest="d", change="c1")
+    passage = Passage(subject=subject, deed=deed, claims=claims, last_at=last_at, since=500)
+    return bool(stopping_holds(passage, [hold], NOW))
+
+
+def test_hold_that_denies_a_deed_stops_it_and_no_other():
+    hold = held(deploy="deny")
+    assert holds_at(hold)
+    assert not holds_at(hold, deed="raise-weight")
+    assert holds_at(held(), deed="anything"), "a plain Hold stops all"
+
+
+def test_hold_that_asks_for_consent_is_opened_by_consent_given_since():
+    hold = held(pulled_at=900, deploy="approval")
+    assert holds_at(hold)
+    assert holds_at(hold, consent_of("person:bob", 899))
+    assert not holds_at(hold, consent_of("person:bob", 901))
+    assert holds_at(held(deploy="deny"), consent_of("person:bob", 901))
+
+
+def test_hold_that_slows_lets_one_after_the_other_pass():
+    hold = held(deploy="slow")
+    assert not holds_at(hold)
+    assert holds_at(hold, last_at=NOW - 99)
+    assert not holds_at(hold, last_at=NOW - 100)
+
+
+def test_fix_passes_once_another_person_calls_it_one():
+    hold = held(pulled_at=900, passes=("security",), deploy="deny")
+    assert holds_at(hold, consent_of("person:bob", 950))
+    assert not holds_at(hold, consent_of("person:bob", 950, fix="security"))
+    assert not holds_at(hold, consent_of("person:bob", 600, fix="security")), "said before, too"
+    assert holds_at(hold, consent_of("person:bob", 400, fix="security")), "too old"
+    assert holds_at(hold, consent_of("service:ci", 950, fix="security")), "only people say so"
+    assert holds_at(held(deploy="deny"), consent_of("person:bob", 950, fix="security"))
+
+
+def test_gate_that_only_asks_for_consent_waits_for_people():
+    subject = Subject(service="shop", environment="prod", change="c1")
+    asking = judge_gate(subject, (), (), [held(deploy="approval")], NOW, 500)
+    assert asking.waits_for_people
+    assert not judge_gate(subject, (), (), [held(deploy="deny")], NOW, 500).waits_for_people
