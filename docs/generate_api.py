@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from andon.api.v1.access import Grant
+from andon.api.v1.checks import CheckResult
 from andon.web.api import OPERATIONS
 from andon.web.openapi import document
 from andon.web.operations import Operation
@@ -68,6 +69,7 @@ from typing import Any, Literal
 from andon.api.v1.access import Grant
 from andon.api.v1.answers import (
 {shapes})
+from andon.api.v1.checks import CheckResult
 from andon.client.asking import Asking, part
 
 
@@ -239,7 +241,7 @@ def _type(kind: Any, *, sent: bool = False) -> str:
     if origin is dict:
         key, value = (_type(one, sent=sent) for one in inside)
         return f"{'Mapping' if sent else 'dict'}[{key}, {value}]"
-    if kind.__module__ == "builtins" or kind is Grant:
+    if kind.__module__ == "builtins" or kind in (Grant, CheckResult):
         return str(kind.__name__)
     return f"answers.{kind.__name__}"
 

@@ -18,7 +18,12 @@ from andon.api.v1.answers import (
     CaseReport,
     Change,
     ChangeWithRuns,
+    Check,
+    CheckHistory,
+    CheckOrder,
     Checkpoint,
+    CheckResultRow,
+    CheckTaken,
     Code,
     Comparison,
     DeadLetter,
@@ -62,6 +67,7 @@ from andon.api.v1.answers import (
     ScheduleRow,
     Sealed,
     Secret,
+    ServiceMap,
     Session,
     Shipped,
     Status,
@@ -71,12 +77,15 @@ from andon.api.v1.answers import (
     Team,
     Token,
     TokenWithSecret,
+    TraceRow,
+    TraceShown,
     User,
     Verification,
     Watch,
     Why,
     Written,
 )
+from andon.api.v1.checks import CheckResult
 from andon.client.asking import Asking, part
 
 
@@ -350,6 +359,132 @@ class Operations(Asking):
         """
         return self._ask(Feedback, "GET", f"/repositories/{part(name)}/feedback")
 
+    def checks_list(self) -> list[Check]:
+        """List Checks and how they stand."""
+        return self._ask(list[Check], "GET", "/checks")
+
+    def checks_show(self, name: str, *, most: int = 100) -> CheckHistory:
+        """Return a Check with its newest results.
+
+        Args:
+            name: Its name.
+            most: Results, newest first.
+        """
+        return self._ask(CheckHistory, "GET", f"/checks/{part(name)}", query={"most": most})
+
+    def checks_ask(self, name: str) -> CheckResultRow:
+        """Ask a Check from here and now; it counts nowhere.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(CheckResultRow, "POST", f"/checks/{part(name)}/ask")
+
+    def workers_checks(self, name: str) -> list[CheckOrder]:
+        """List what a worker on another machine is to ask.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(list[CheckOrder], "GET", f"/workers/{part(name)}/checks")
+
+    def workers_check_results(self, name: str, *, results: Sequence[CheckResult]) -> CheckTaken:
+        """Take what came of a worker's asking.
+
+        Args:
+            name: Its name.
+            results:
+        """
+        return self._ask(
+            CheckTaken, "POST", f"/workers/{part(name)}/checks", body={"results": results}
+        )
+
+    def traces_list(
+        self,
+        *,
+        service: str = "",
+        span: str = "",
+        min_seconds: float = 0,
+        failed: bool = False,
+        attribute: str = "",
+        since_seconds: float = 3600,
+        limit: int = 50,
+    ) -> list[TraceRow]:
+        """List traces that are kept, newest first: those that failed, slow ones, and a share of the rest.
+
+        Args:
+            service: With a span of this service.
+            span: With a span of this name.
+            min_seconds: At least so long.
+            failed: Only with a span that failed.
+            attribute: With a span that has it, `name=value`.
+            since_seconds: Seconds ago that it may go back.
+            limit: At most so many.
+        """
+        return self._ask(
+            list[TraceRow],
+            "GET",
+            "/telemetry/traces",
+            query={
+                "service": service,
+                "span": span,
+                "minSeconds": min_seconds,
+                "failed": failed,
+                "attribute": attribute,
+                "sinceSeconds": since_seconds,
+                "limit": limit,
+            },
+        )
+
+    def traces_show(self, name: str) -> TraceShown:
+        """Return a trace as a waterfall; by its id, or by the name of a Change or Run.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(TraceShown, "GET", f"/telemetry/traces/{part(name)}")
+
+    def traces_services(self, *, since_seconds: float = 3600) -> ServiceMap:
+        """Say which service called which, how often, and how that went.
+
+        Args:
+            since_seconds: Seconds ago that it may go back.
+        """
+        return self._ask(
+            ServiceMap, "GET", "/telemetry/services", query={"sinceSeconds": since_seconds}
+        )
+
+    def otlp_traces(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Take spans: all of them are counted; a trace that failed or was slow is kept, of others a share.
+
+        Args:
+            content: The message.
+            headers: Its headers, with the signature.
+        """
+        return self._ask(
+            dict[str, Any], "POST", "/otlp/v1/traces", content=content, headers=headers
+        )
+
+    def otlp_metrics(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Take points of metrics; sums and histograms that come as deltas are added up.
+
+        Args:
+            content: The message.
+            headers: Its headers, with the signature.
+        """
+        return self._ask(
+            dict[str, Any], "POST", "/otlp/v1/metrics", content=content, headers=headers
+        )
+
+    def otlp_logs(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Take log records.
+
+        Args:
+            content: The message.
+            headers: Its headers, with the signature.
+        """
+        return self._ask(dict[str, Any], "POST", "/otlp/v1/logs", content=content, headers=headers)
+
     def ship(
         self, *, repository: str, ref: str = "HEAD", until: str = "", idempotency_key: str = ""
     ) -> Shipped:
@@ -474,6 +609,7 @@ class Operations(Asking):
         reason: str,
         environment: str = "",
         job: str = "",
+        fix: Literal["", "security", "incident"] = "",
         idempotency_key: str = "",
     ) -> Approval:
         """Consent to a Change in an environment, or to a job of it; nobody approves their own.
@@ -483,13 +619,20 @@ class Operations(Asking):
             change: Name, or the beginning of a sha.
             environment: Where; empty with `job`.
             job: The job, instead of an environment.
+            fix: Call it a fix that a BudgetPolicy lets pass.
             reason: Why, for the people who will ask.
         """
         return self._ask(
             Approval,
             "POST",
             "/approvals",
-            body={"change": change, "environment": environment, "job": job, "reason": reason},
+            body={
+                "change": change,
+                "environment": environment,
+                "job": job,
+                "fix": fix,
+                "reason": reason,
+            },
             key=idempotency_key,
         )
 
@@ -500,6 +643,7 @@ class Operations(Asking):
         reason: str,
         environment: str = "",
         job: str = "",
+        fix: Literal["", "security", "incident"] = "",
         idempotency_key: str = "",
     ) -> Approval:
         """Take one's own consent back, while what it is for has not begun.
@@ -509,13 +653,20 @@ class Operations(Asking):
             change: Name, or the beginning of a sha.
             environment: Where; empty with `job`.
             job: The job, instead of an environment.
+            fix: Call it a fix that a BudgetPolicy lets pass.
             reason: Why, for the people who will ask.
         """
         return self._ask(
             Approval,
             "POST",
             "/approvals/withdraw",
-            body={"change": change, "environment": environment, "job": job, "reason": reason},
+            body={
+                "change": change,
+                "environment": environment,
+                "job": job,
+                "fix": fix,
+                "reason": reason,
+            },
             key=idempotency_key,
         )
 

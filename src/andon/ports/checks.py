@@ -22,7 +22,7 @@ class CheckService(Protocol):
         """Return a ``check`` with its results, newest first."""
         ...
 
-    async def ask(self, name: str) -> CheckResult:
+    async def ask(self, name: str) -> answers.CheckResultRow:
         """Ask a Check from here and now; counts nowhere."""
         ...
 

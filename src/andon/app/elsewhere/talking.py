@@ -100,14 +100,14 @@ class ControlPlane:
     async def checks(self, worker: str) -> dict[str, CheckSpec]:
         """Ask what of running systems this worker is to ask, by name."""
         said: list[CheckOrder] = await self._patiently(
-            lambda: self._client.get("/work/checks", {"worker": worker})
+            lambda: self._client.get(f"/workers/{worker}/checks")
         )
         return {one["name"]: msgspec.json.decode(one["spec"], type=CheckSpec) for one in said}
 
     async def tell(self, worker: str, results: Sequence[CheckResult]) -> None:
         """Tell what came of asking."""
-        body = {"worker": worker, "results": msgspec.to_builtins(results)}
-        await self._post("/work/checks", body)
+        body = {"results": msgspec.to_builtins(results)}
+        await self._post(f"/workers/{worker}/checks", body)
 
     async def fetch(self, job: Leased, package: Package, into: Path) -> None:
         """Bring bytes, going on where a try before ended.

@@ -232,11 +232,11 @@ class Checks:
 
         return await asyncio.to_thread(look)
 
-    async def ask(self, name: str) -> CheckResult:
+    async def ask(self, name: str) -> answers.CheckResultRow:
         """Ask a Check from here and now; counts nowhere."""
         spec = await self._require(name)
         await self._learn()
-        return await asyncio.to_thread(ask, name, spec, self._place)
+        return _row(await asyncio.to_thread(ask, name, spec, self._place))
 
     async def _require(self, name: str) -> CheckSpec:
         specs = await self._store.read(_specs)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, to_builtins
+from msgspec import Meta
 
 from andon.api.v1 import answers
 from andon.api.v1.checks import CheckResult
-from andon.api.v1.words import Name
 from andon.web.operations import Ask, Call, Operation, Page, everywhere
 
 
@@ -18,16 +17,9 @@ class WhichResults(Page, kw_only=True, frozen=True):
     most: Annotated[int, Meta(ge=1, le=1000, description="Results, newest first.")] = 100
 
 
-class WhichWorker(Page, kw_only=True, frozen=True):
-    """Who asks."""
-
-    worker: Annotated[Name, Meta(description="Name of the worker.")]
-
-
 class ResultsAsk(Ask, kw_only=True, frozen=True):
     """What came of asking."""
 
-    worker: Annotated[Name, Meta(description="Name of the worker.")]
     results: Annotated[tuple[CheckResult, ...], Meta(max_length=1000)]
 
 
@@ -43,17 +35,17 @@ async def _show(call: Call) -> Any:
 
 async def _ask(call: Call) -> Any:
     """Ask a Check from here and now; it counts nowhere."""
-    return to_builtins(await call.checks.ask(call.path("name")))
+    return await call.checks.ask(call.path("name"))
 
 
 async def _orders(call: Call) -> Any:
     """List what a worker on another machine is to ask."""
-    return await call.checks.of_worker(call.query.worker, who=call.caller)
+    return await call.checks.of_worker(call.path("name"), who=call.caller)
 
 
 async def _take(call: Call) -> Any:
     """Take what came of a worker's asking."""
-    return await call.checks.take(call.body.worker, call.body.results, who=call.caller)
+    return await call.checks.take(call.path("name"), call.body.results, who=call.caller)
 
 
 OPERATIONS = (
@@ -80,21 +72,20 @@ OPERATIONS = (
         path="/checks/{name}/ask",
         rule=everywhere("operate"),
         handler=_ask,
-        answer=CheckResult,
+        answer=answers.CheckResultRow,
     ),
     Operation(
-        name="work_checks",
+        name="workers_checks",
         method="GET",
-        path="/work/checks",
+        path="/workers/{name}/checks",
         rule=everywhere("work"),
         handler=_orders,
         answer=list[answers.CheckOrder],
-        query=WhichWorker,
     ),
     Operation(
-        name="work_check_results",
+        name="workers_check_results",
         method="POST",
-        path="/work/checks",
+        path="/workers/{name}/checks",
         rule=everywhere("work"),
         handler=_take,
         answer=answers.CheckTaken,
