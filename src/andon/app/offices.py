@@ -20,6 +20,7 @@ from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.suites.telling import Suites
 from andon.app.telemetry.room import Telemetry
+from andon.app.telemetry.traces import Traces
 from andon.app.upkeep.admin import Admin
 from andon.ports.offices import Offices
 from andon.ports.store import Store
@@ -53,6 +54,8 @@ def open_offices(
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
         checks=telemetry.checks,
+        traces=Traces(telemetry.traces, store, parts.clock),
+        intake=telemetry.intake,
         builds=Builds(store, parts.agent.tail_log, parts.clock),
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",

@@ -54,6 +54,7 @@ from andon.api.v1.answers import (
     LogSearch,
     NewWatch,
     Offer,
+    OtlpTaken,
     Queue,
     ReleasedSecret,
     RemoteWorker,
@@ -454,36 +455,32 @@ class Operations(Asking):
             ServiceMap, "GET", "/telemetry/services", query={"sinceSeconds": since_seconds}
         )
 
-    def otlp_traces(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    def otlp_traces(self, content: bytes, headers: Mapping[str, str]) -> OtlpTaken:
         """Take spans: all of them are counted; a trace that failed or was slow is kept, of others a share.
 
         Args:
             content: The message.
             headers: Its headers, with the signature.
         """
-        return self._ask(
-            dict[str, Any], "POST", "/otlp/v1/traces", content=content, headers=headers
-        )
+        return self._ask(OtlpTaken, "POST", "/otlp/v1/traces", content=content, headers=headers)
 
-    def otlp_metrics(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    def otlp_metrics(self, content: bytes, headers: Mapping[str, str]) -> OtlpTaken:
         """Take points of metrics; sums and histograms that come as deltas are added up.
 
         Args:
             content: The message.
             headers: Its headers, with the signature.
         """
-        return self._ask(
-            dict[str, Any], "POST", "/otlp/v1/metrics", content=content, headers=headers
-        )
+        return self._ask(OtlpTaken, "POST", "/otlp/v1/metrics", content=content, headers=headers)
 
-    def otlp_logs(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    def otlp_logs(self, content: bytes, headers: Mapping[str, str]) -> OtlpTaken:
         """Take log records.
 
         Args:
             content: The message.
             headers: Its headers, with the signature.
         """
-        return self._ask(dict[str, Any], "POST", "/otlp/v1/logs", content=content, headers=headers)
+        return self._ask(OtlpTaken, "POST", "/otlp/v1/logs", content=content, headers=headers)
 
     def ship(
         self, *, repository: str, ref: str = "HEAD", until: str = "", idempotency_key: str = ""

@@ -11,9 +11,11 @@ from andon.ports.admin import AdminService
 from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
+from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
+from andon.ports.traces import TraceService
 from andon.ports.workers import WorkerService
 
 
@@ -30,6 +32,8 @@ class Offices(Struct, frozen=True, kw_only=True):
         workers: Workers on other machines.
         builds: Builds as people look at them.
         checks: What is asked of running systems.
+        traces: What requests went through.
+        intake: What services tell of themselves.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
         public_badges: Whether anybody may see how a build stands, without a login.
@@ -44,6 +48,8 @@ class Offices(Struct, frozen=True, kw_only=True):
     workers: WorkerService | None = None
     builds: BuildService | None = None
     checks: CheckService | None = None
+    traces: TraceService | None = None
+    intake: IntakeService | None = None
     provider: Any = None
     url: str = ""
     public_badges: bool = False

@@ -35,6 +35,7 @@ Json = dict[str, Any]
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+PROTOBUF = "application/x-protobuf"
 FORM = "application/x-www-form-urlencoded"
 PROBLEM = "application/problem+json"
 _REF = "#/components/schemas/{name}"
@@ -192,7 +193,7 @@ def _sent(media: str) -> Json:
         return {"type": "string", "description": "Lines of JSON."}
     if "batch" in media:
         return {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLOUD_EVENT}
-    if media == OCTETS:
+    if media in (OCTETS, PROTOBUF):
         return {"type": "string", "format": "binary", "description": "Bytes as they are."}
     if media == FORM:
         return _FORM

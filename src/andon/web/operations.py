@@ -22,10 +22,12 @@ from andon.ports.asking import Asked
 from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
+from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
+from andon.ports.traces import TraceService
 from andon.ports.workers import WorkerService
 
 T = TypeVar("T")
@@ -98,6 +100,16 @@ class Call(Struct, kw_only=True):
     def checks(self) -> CheckService:
         """What is asked of running systems."""
         return _there(self.offices.checks, self.request)
+
+    @property
+    def traces(self) -> TraceService:
+        """What requests went through."""
+        return _there(self.offices.traces, self.request)
+
+    @property
+    def intake(self) -> IntakeService:
+        """What services tell of themselves."""
+        return _there(self.offices.intake, self.request)
 
     @property
     def caller(self) -> Identity:

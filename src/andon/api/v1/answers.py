@@ -1483,3 +1483,18 @@ class ServiceMap(TypedDict):
     since: Time
     services: list[MappedService]
     calls: list[MappedCalls]
+
+
+class OtlpRejected(TypedDict):
+    """What of a request could not be used, in the words of OTLP."""
+
+    rejectedSpans: NotRequired[str]
+    rejectedDataPoints: NotRequired[str]
+    rejectedLogRecords: NotRequired[str]
+    errorMessage: NotRequired[str]
+
+
+class OtlpTaken(TypedDict):
+    """All of a request was taken, or all but a part."""
+
+    partialSuccess: NotRequired[OtlpRejected]

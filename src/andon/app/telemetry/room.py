@@ -14,12 +14,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.adapters.telemetry.traces import SpanStore
 from andon.api.v1.telemetry import TelemetrySpec
 from andon.app.events.sinks import guard_of
 from andon.app.parts import Parts
 from andon.app.settings import Settings
 from andon.app.telemetry.checks import Checks, open_checks
+from andon.app.telemetry.intake import Intake
 from andon.app.telemetry.metrics import metrics_upkeep
+from andon.app.telemetry.runs import telling_runs
+from andon.app.telemetry.settling import settling
 from andon.kernel.clock import Clock
 from andon.ports.store import Store
 from andon.runtime.singleton import Guard, Singleton
@@ -42,6 +46,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         spec: What it was told.
         metrics: Samples.
         checks: What is asked of running systems.
+        traces: Spans.
+        intake: What services tell of themselves.
         clock: The time.
         loops: What goes on round the clock, by name.
         close: Called at the end.
@@ -51,6 +57,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     spec: TelemetrySpec
     metrics: MetricChunks
     checks: Checks
+    traces: SpanStore
+    intake: Intake
     clock: Clock
     loops: dict[str, Loop] = {}
     close: tuple[Callable[[], None], ...] = ()
@@ -64,17 +72,28 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     metrics = MetricChunks(folder, spec.metrics.max_series)
     guard = guard_of(settings.allow_internal, settings.installation)
     checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
+    traces = SpanStore(
+        folder / "traces.db",
+        keep_days=spec.traces.keep_days,
+        max_bytes=spec.traces.max_bytes,
+    )
     return Telemetry(
         folder=folder,
         spec=spec,
         clock=parts.clock,
         metrics=metrics,
         checks=checks,
+        traces=traces,
+        intake=Intake(metrics, None, traces, parts.clock),
         loops={
             "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
             "checks": checks.run,
+            "traces": settling(
+                traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
+            ),
+            "own traces": telling_runs(store, traces),
         },
-        close=(metrics.close, results.close),
+        close=(metrics.close, results.close, traces.close),
     )
 
 
