@@ -55,13 +55,19 @@ def pull(
     for hold in tx.list(Selector(kind="Hold", labels={"state": "active"})):
         if is_active(hold, now) and (hold.spec.source, hold.spec.scope) == (source, scope):
             return hold
-    name = next_name(tx, "hold")
+    spec = HoldSpec(
+        scope=scope, reason=reason, source=source, created_at=now, expires_at=expires_at
+    )
+    return place_hold(tx, turns, spec, now)
+
+
+def place_hold(tx: Tx, turns: Turns, spec: HoldSpec, now: float) -> Object:
+    """Write a Hold with its event, and have whoever it stops look at it."""
+    name, scope = next_name(tx, "hold"), spec.scope
     pulled = NewObject(
         kind="Hold",
         name=name,
-        spec=HoldSpec(
-            scope=scope, reason=reason, source=source, created_at=now, expires_at=expires_at
-        ),
+        spec=spec,
         status=HoldStatus(),
         labels={"state": "active", **subject_labels(scope)},
     )
@@ -72,7 +78,7 @@ def pull(
         stream=_stream(scope),
         about=name,
         chain=scope.change,
-        content={"source": source, "scope": str(scope), "reason": reason},
+        content={"source": spec.source, "scope": str(scope), "reason": spec.reason},
     )
     turns.create(tx, Decision(create=(pulled,), events=(event,)), now)
     return tx.require("Hold", name)
@@ -97,10 +103,11 @@ def lift(tx: Tx, turns: Turns, name: str, *, by: str, reason: str, now: float) -
             f"{name} holds what the budget no longer allows, and is lifted when it has recovered",
             hint=override_command(hold.spec),
         )
-    return _open(tx, turns, hold, by=by, reason=reason, now=now)
+    return open_hold(tx, turns, hold, by=by, reason=reason, now=now)
 
 
-def _open(tx: Tx, turns: Turns, hold: Object, *, by: str, reason: str, now: float) -> Object:
+def open_hold(tx: Tx, turns: Turns, hold: Object, *, by: str, reason: str, now: float) -> Object:
+    """Lift a Hold with its event; one that is lifted stays as it is."""
     if hold.status.lifted_at:
         return hold
     lifted = tx.put_status(hold, HoldStatus(lifted_at=now, lifted_by=by, lift_reason=reason))
@@ -151,7 +158,7 @@ def unlatch(
             f"nothing called {subject} is latched in {environment}",
             hint=f"`andon why {environment}` shows what is",
         )
-    return [_open(tx, turns, hold, by=by, reason=reason, now=now) for hold in latched]
+    return [open_hold(tx, turns, hold, by=by, reason=reason, now=now) for hold in latched]
 
 
 def roll_back(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from andon.api.v1.words import Name, Positive, Record, Spec
 
@@ -118,10 +118,12 @@ class BudgetStanding(Record, kw_only=True, frozen=True):
     hold: str = ""
 
 
-class BudgetPolicyStatus(Record, kw_only=True, frozen=True):
-    """Where the budgets of a policy stand, by ``environment/service``."""
+class BudgetSpec(Record, kw_only=True, frozen=True):
+    """The budgets of a service in an environment, as a BudgetPolicy sees them."""
 
-    standings: dict[str, BudgetStanding] = field(default_factory=dict)
+    policy: str
+    environment: str
+    service: str
 
 
 class OverrideSpec(Record, kw_only=True, frozen=True):

@@ -14,8 +14,7 @@ from andon.api.v1.access import (
     UserStatus,
 )
 from andon.api.v1.alerts import AlertSpec, AlertStatus, SilenceSpec, SilenceStatus
-from andon.api.v1.budgets import BudgetPolicySpec, BudgetPolicyStatus, OverrideSpec
-from andon.api.v1.checks import CheckSpec
+from andon.api.v1.budgets import BudgetSpec, BudgetStanding, OverrideSpec
 from andon.api.v1.definitions import DEFINITIONS, RULE_KINDS, EnvironmentSpec
 from andon.api.v1.objectives import RuleStatus
 from andon.api.v1.records import (
@@ -66,11 +65,10 @@ RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "RemoteJob": (RemoteJobSpec, RemoteJobStatus),
     "Alert": (AlertSpec, AlertStatus),
     "Silence": (SilenceSpec, SilenceStatus),
-    "BudgetPolicy": (BudgetPolicySpec, BudgetPolicyStatus),
+    "Budget": (BudgetSpec, BudgetStanding),
     "Override": (OverrideSpec, Empty),
     "Environment": (EnvironmentSpec, EnvironmentRecordStatus),
     **{kind: (DEFINITIONS[kind], RuleStatus) for kind in sorted(RULE_KINDS)},
-    "Check": (CheckSpec, Empty),
 }
 """Each kind's spec and status."""
 
