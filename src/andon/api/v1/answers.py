@@ -338,6 +338,9 @@ class JobRow(TypedDict):
     startedAt: Time
     finishedAt: Time
     hasLog: bool
+    services: Annotated[
+        list[str], Meta(description="With logs of their own: of the step `<name>/<service>`.")
+    ]
     critical: Annotated[bool, Meta(description="It decided how long the Run took.")]
     tests: TestCounts | None
     coverage: Coverage | None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from andon.adapters.process.beside import log_name
 from andon.api.v1 import answers
-from andon.api.v1.records import ENDED_STEP
+from andon.api.v1.records import ENDED_STEP, Object
 from andon.app import queries
 from andon.app.builds import speed, states
-from andon.app.builds.graph import graph
+from andon.app.builds.graph import graph, services_with_logs
 from andon.app.builds.logs import FoundLog, Logs, Read
 from andon.app.builds.outcomes import Outcomes
 from andon.kernel.clock import Clock
@@ -83,13 +84,14 @@ class Builds:
 
 
 def find_log(tx: Tx, run: str, step: str) -> FoundLog:
-    """Find the log of a step.
+    """Find the log of a step, or of a service beside it: ``unit/db``.
 
     Raises:
-        NotFound: There is no such step.
+        NotFound: There is no such step, or service.
     """
     found = queries.run(tx, run)
     rows = {row.name: row for row in tx.steps(found.uid)}
+    step, _, service = step.partition("/")
     if step not in rows:
         known = ", ".join(list(rows)[:20]) or "none yet"
         raise NotFound(f"{found.name} has no step {step}", hint=f"its steps: {known}")
@@ -97,4 +99,16 @@ def find_log(tx: Tx, run: str, step: str) -> FoundLog:
     # Jobs around a deployment carry their side as a prefix.
     job = step if found.spec.rollout is None else step.partition("-")[2] or step
     file = row.log or f"{found.name}/{job}-{row.attempt}.log"
+    if service:
+        file = log_name(file, _beside(found, step, service))
     return FoundLog(found.name, step, file, row.state in ENDED_STEP)
+
+
+def _beside(run: Object, step: str, service: str) -> str:
+    """Return the name of a service that has a log of its own beside a job's."""
+    plans = {job.name: job for job in run.spec.build.jobs} if run.spec.build else {}
+    known = services_with_logs(plans.get(step))
+    if service not in known:
+        hint = f"services of {step} with a log of their own: {', '.join(known) or 'none'}"
+        raise NotFound(f"{step} of {run.name} has no log of {service}", hint=hint)
+    return service

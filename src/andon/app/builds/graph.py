@@ -152,6 +152,16 @@ def _awaited(job: JobPlan) -> tuple[Awaited, str]:
     return ("matrix", job.group) if job.at_once else ("place", "")
 
 
+def services_with_logs(job: JobPlan | None) -> list[str]:
+    """Return the services of a job that do not print into the job's own log.
+
+    Where there are secrets they do, as one masker hears them; in containers and elsewhere, too.
+    """
+    if job is None or job.secrets or job.image or job.runs_on:
+        return []
+    return [service.name for service in job.services if not service.image]
+
+
 def _job_row(
     row: StepRow, job: JobPlan | None, done: JobDone | None, critical: bool
 ) -> answers.JobRow:
@@ -171,6 +181,7 @@ def _job_row(
         "startedAt": row.started_at,
         "finishedAt": row.finished_at,
         "hasLog": bool(row.log) or row.state == "running",
+        "services": services_with_logs(job) if row.log or row.state == "running" else [],
         "critical": critical and row.state in _RAN,
         "tests": _tests(figures.get("tests")),
         "coverage": _coverage(figures.get("coverage")),

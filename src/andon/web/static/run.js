@@ -147,6 +147,7 @@ function jobRow(job, scale) {
     gantt(job, scale), make("span", { class: "took" }, took));
   const facts = factsOf(job);
   if (job.message) row.append(make("p", { class: "said" }, job.message));
+  if (job.services.length) row.append(make("p", { class: "said" }, "services: ", ...job.services.flatMap((one, at) => [at ? ", " : "", linkTo(one, "runs", scale.run, "log", `${job.name}/${one}`)])));
   if (facts.length) row.append(make("ul", { class: "facts" }, ...facts.map((fact) => make("li", {}, fact))));
   return row;
 }

@@ -10,7 +10,7 @@ import pytest
 from andon.api.v1.actions import JobDone
 from andon.api.v1.control import NewObject
 from andon.api.v1.definitions import EnvironmentSpec
-from andon.api.v1.jobs import JobPlan
+from andon.api.v1.jobs import PIPELINES, BesidePlan, JobPlan, SecretRef
 from andon.api.v1.records import EnvironmentRecordStatus, StepRow, Version
 from andon.app.builds.desk import Builds
 from andon.kernel.errors import NotFound
@@ -210,3 +210,28 @@ async def test_thousands_of_jobs_are_shown(store: Store, builds: Builds) -> None
     told = await builds.graph("build-shop-1")
     assert len(told["jobs"]) == 3000
     assert len(told["path"]["stretches"]) == 100
+
+
+async def test_service_beside_a_job_has_a_log_of_its_own(
+    store: Store, builds: Builds, tmp_path: Path
+) -> None:
+    await put_change(store, 1)
+    db = BesidePlan(name="db", run="postgres")
+    unit = JobPlan(name="unit", services=(db,))
+    hidden = JobPlan(
+        name="secret", services=(db,), secrets={"A": SecretRef(name="a", environment=PIPELINES)}
+    )
+    rows = [
+        (job, StepRow(name=job.name, position=at, state="passed", log=f"r/{job.name}-0.log"), None)
+        for at, job in enumerate((unit, hidden))
+    ]
+    await put_build(store, 1, rows)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/unit-0.db.log").write_text("ready to accept connections\n")
+    told = await builds.graph("build-shop-1")
+    assert [job["services"] for job in told["jobs"]] == [["db"], []]
+    lines = await builds.lines("build-shop-1", step="unit/db", first=0, count=10)
+    assert "ready to accept connections" in str(lines["lines"])
+    with pytest.raises(NotFound, match="no log of db") as caught:
+        await builds.lines("build-shop-1", step="secret/db", first=0, count=10)
+    assert caught.value.hint == "services of secret with a log of their own: none"
