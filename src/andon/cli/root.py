@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "tests": ("tests", "See how tests do; split them, select them."),
         "checks": ("checks", "See what is asked of running systems, and ask it now."),
         "schedules": ("schedules", "List what is built again, and when."),
+        "simulate": ("simulate", "Play rollouts that never happened before judges."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
         "secret": ("secret", "Keep what jobs and services must know and nobody may read."),

@@ -99,6 +99,7 @@ class Argo:
         interval_seconds: Between measurements, and how far each looks back.
         least_success: A measurement below it fails.
         failure_limit: So many may fail.
+        initial_delay_seconds: Before the first measurement.
     """
 
     def __init__(
@@ -106,9 +107,10 @@ class Argo:
         interval_seconds: float = 300.0,
         least_success: float = 0.95,
         failure_limit: int = 3,
+        initial_delay_seconds: float = 0.0,
     ) -> None:
         self._least = least_success
-        self._ticks = Ticks(interval_seconds, first_seconds=0.0)
+        self._ticks = Ticks(interval_seconds, first_seconds=initial_delay_seconds)
         self._window, self._tally = Window(interval_seconds), Tally(failure_limit)
         self._said: Verdict = "Advance"
 

@@ -15,7 +15,7 @@ from andon.api.v1.samples import ArmCounts, Sample
 from andon.api.v1.simulation import Behaviour, Clients, Latency, ScenarioSpec
 
 WINDOW_SECONDS = 10.0
-BEFORE_SECONDS = 60.0
+BEFORE_SECONDS = 600.0
 STALL_SECONDS = 0.5
 
 Array = Any
@@ -39,7 +39,7 @@ class _Time(Struct, frozen=True):
 
 
 def stable_before(scenario: ScenarioSpec, chance: np.random.Generator) -> dict[int, int]:
-    """Return the latency of the running version in the minute before the rollout, by bucket."""
+    """Return the latency of the running version in the ten minutes before the rollout, by bucket."""
     latency = scenario.stable.latency if scenario.stable else None
     if latency is None:
         return {}
@@ -116,8 +116,8 @@ class _People(Struct, frozen=True):
     def draw(self, chance: np.random.Generator, size: int) -> list[int]:
         """Return who sends the next requests."""
         if self.until is None:
-            return chance.integers(self.count, size=size).tolist()
-        return np.searchsorted(self.until, chance.random(size)).tolist()
+            return [int(one) for one in chance.integers(self.count, size=size)]
+        return [int(one) for one in np.searchsorted(self.until, chance.random(size))]
 
     @property
     def odd(self) -> float:
