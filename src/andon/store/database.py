@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
@@ -27,6 +27,15 @@ READERS = 2
 
 Work = tuple[Callable[[Tx], Any], "asyncio.Future[Any]"]
 Result = tuple[Any, BaseException | None]
+
+
+class Written(NamedTuple):
+    """A group whose transaction is still open."""
+
+    connection: Connection
+    group: list[Work]
+    results: list[Result]
+    news: bool
 
 
 class Database:
@@ -191,6 +200,11 @@ class Database:
 
     def _commit(self, connection: Connection | None, group: list[Work]) -> Connection | None:
         """Run a group in one transaction; resolve its futures once it is on disk."""
+        written = self._write_down(connection, group)
+        return self._settle(written, self._end) if written is not None else None
+
+    def _write_down(self, connection: Connection | None, group: list[Work]) -> Written | None:
+        """Run a group in a transaction that is still open; None: it failed, and everybody was told."""
         # What was cancelled by now is not begun; what is begun is finished, whoever listens.
         group = [work for work in group if not work[1].cancelled()]
         try:
@@ -198,15 +212,26 @@ class Database:
             results, news = self._run_all(connection, group)
             if news:
                 self._dialect.announce(connection)
-            connection.run("COMMIT")
-            self.commits += 1
         except BaseException as error:
             self._fail(connection, group, error)
             return None
-        _answer(group, results)
-        if news:
+        return Written(connection, group, results, news)
+
+    def _end(self, written: Written) -> None:
+        written.connection.run("COMMIT")
+
+    def _settle(self, written: Written, commit: Callable[[Written], None]) -> Connection | None:
+        """Commit what was written down, and tell everybody how that went."""
+        try:
+            commit(written)
+            self.commits += 1
+        except BaseException as error:
+            self._fail(written.connection, written.group, error)
+            return None
+        _answer(written.group, written.results)
+        if written.news:
             self._tell()
-        return connection
+        return written.connection
 
     def _begin(
         self, connection: Connection | None, *, write: bool, beside: bool = False
