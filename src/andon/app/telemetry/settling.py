@@ -56,6 +56,7 @@ class Settling:
         self._rule = Sampling(ratio=spec.sample_ratio, slow_seconds=spec.slow_seconds)
         self._interval_seconds = interval_seconds
         self._tallies: dict[TallyKey, Tally] | None = None
+        self._exemplars: dict[Labels, Exemplar] = {}
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -95,7 +96,7 @@ class Settling:
             )
         )
         known.update(changed)
-        self._metrics.add_exemplars(exemplars(kept, known))
+        self._exemplars.update(exemplars(kept, known))
         return len(ripe.traces)
 
     def tell(self) -> None:
@@ -108,6 +109,8 @@ class Settling:
         if rows:
             self._metrics.describe(FAMILIES)
             self._metrics.append(int(now * 1000), rows)
+            self._metrics.add_exemplars(self._exemplars.items())
+            self._exemplars.clear()
 
     def _known(self) -> dict[TallyKey, Tally]:
         if self._tallies is None:
@@ -139,9 +142,7 @@ def series(name: str, tally: Tally, **more: str) -> Labels:
     return tuple(sorted((key, value) for key, value in told.items() if value))
 
 
-def exemplars(
-    kept: Iterable[Span], tallies: dict[TallyKey, Tally]
-) -> list[tuple[Labels, Exemplar]]:
+def exemplars(kept: Iterable[Span], tallies: dict[TallyKey, Tally]) -> dict[Labels, Exemplar]:
     """Return one request a bucket that can be looked at, as its trace stays: the last of them."""
     found: dict[Labels, Exemplar] = {}
     for span in kept:
@@ -151,7 +152,7 @@ def exemplars(
         bound = next((f"{one:g}" for one in BOUNDS_SECONDS if span.seconds <= one), "+Inf")
         told = Exemplar(span.end_ns // 1_000_000, span.seconds, (("trace_id", span.trace),))
         found[series(f"{DURATION}_bucket", tally, le=bound)] = told
-    return list(found.items())
+    return found
 
 
 def settling(
