@@ -15,6 +15,8 @@ import msgspec
 import ryaml  # its stubs re-export without saying so
 from msgspec import Struct, structs
 
+from andon.api.openslo.documents import Document
+from andon.api.openslo.parse import is_openslo, read_value
 from andon.api.positions import Place, Positions, expanded_nodes, locate, too_deep
 from andon.api.problems import Problem, did_you_mean, field_name, invalid, nearest, shorten
 from andon.api.shape import MERGE_KEY, Misfit, field_paths, found, misfits
@@ -50,6 +52,10 @@ class Parsed(Struct, frozen=True, kw_only=True):
     """Kind and name of documents that have problems: they exist, but say nothing usable."""
     complete: bool = True
     """False when a document could not even be named: it may define anything."""
+    openslo: tuple[Document, ...] = ()
+    """OpenSLO documents, as they are."""
+    warnings: tuple[Problem, ...] = ()
+    """What is wrong with OpenSLO documents that are understood all the same."""
 
 
 class _Fragment(Struct, frozen=True):
@@ -101,6 +107,8 @@ def read_documents(data: bytes, file: str, kinds: Kinds = DEFINITIONS) -> Parsed
         problems=_limited(problems, file),
         broken=frozenset().union(*(part.broken for part in read)),
         complete=all(part.complete for part in read),
+        openslo=tuple(one for part in read for one in part.openslo),
+        warnings=tuple(one for part in read for one in part.warnings),
     )
 
 
@@ -221,6 +229,8 @@ def _read_fragment(fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
         problems=tuple(p for part in read for p in part.problems),
         broken=frozenset().union(*(part.broken for part in read)),
         complete=all(part.complete for part in read),
+        openslo=tuple(one for part in read for one in part.openslo),
+        warnings=tuple(one for part in read for one in part.warnings),
     )
 
 
@@ -279,6 +289,8 @@ def _syntax_hint(said: str) -> str:
 
 
 def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
+    if kinds is DEFINITIONS and is_openslo(value):
+        return _read_openslo(value, fragment, file)
     right = _read_at_once(value, fragment, file, kinds)
     if right is not None:
         return right
@@ -295,6 +307,11 @@ def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) 
     )
     broken = _identity(value, kinds)
     return Parsed(problems=tuple(problems), broken=broken, complete=bool(broken))
+
+
+def _read_openslo(value: object, fragment: _Fragment, file: str) -> Parsed:
+    read = read_value(value, fragment.text, fragment.line_offset, fragment.first_line, file)
+    return Parsed(problems=read.problems, openslo=read.documents, warnings=read.warnings)
 
 
 def _read_at_once(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed | None:

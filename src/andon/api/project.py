@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 from andon.api.circles import circles
 from andon.api.jobs_check import SOMEBODY
 from andon.api.objectives_check import check_objective
+from andon.api.openslo.translate import translate
 from andon.api.parse import Parsed, document_positions, duplicates, read_documents
 from andon.api.pipelines_check import (
     NO_TEMPLATES,
@@ -23,6 +24,7 @@ from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.templates import Finding, template_key
 from andon.api.v1.checks import CheckSpec
 from andon.api.v1.definitions import (
+    API_VERSION,
     RULE_KINDS,
     Approvals,
     Definition,
@@ -103,13 +105,23 @@ def check_project(files: Mapping[str, bytes], templates: Templates = NO_TEMPLATE
         templates: Templates of other files, by ``template_key``.
     """
     read = [read_documents(data, file) for file, data in files.items()]
-    definitions = tuple(d for part in read for d in part.definitions)
+    openslo = translate(document for part in read for document in part.openslo)
+    definitions = (*(d for part in read for d in part.definitions), *openslo.definitions)
     broken: Broken = frozenset().union(*(part.broken for part in read))
     complete = all(part.complete for part in read)
     own = [problem for part in read for problem in part.problems]
+    own += _placed(openslo.problems, files)
     between = check_references(definitions, files, broken, templates) if complete else ()
     return Parsed(
-        definitions=definitions, problems=(*own, *between), broken=broken, complete=complete
+        definitions=definitions,
+        problems=(*own, *between),
+        broken=broken,
+        complete=complete,
+        openslo=tuple(document for part in read for document in part.openslo),
+        warnings=(
+            *(problem for part in read for problem in part.warnings),
+            *_placed(openslo.warnings, files),
+        ),
     )
 
 
@@ -233,7 +245,8 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
             yield from _check_environment(definition, definition.spec, names)
         case ObjectiveSpec(service=service):
             path = ("spec", "service")
-            yield from _unknown(definition, path, "Service", service, names.of("Service"))
+            if definition.language == API_VERSION:
+                yield from _unknown(definition, path, "Service", service, names.of("Service"))
             yield from _told(definition, check_objective(definition.spec))
             for number, environment in enumerate(definition.spec.environments):
                 path = ("spec", "environments", number)

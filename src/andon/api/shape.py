@@ -247,6 +247,8 @@ def _fits(value: object, type_: inspect.Type) -> bool:
             return _is_number(value) and _in_range(value, type_)
         case inspect.LiteralType():
             return isinstance(value, str) and value in type_.values
+        case inspect.AnyType():
+            return True
     raise TypeError(f"documents use no {type(type_).__name__}")
 
 

@@ -22,6 +22,8 @@ from andon.kernel.errors import InvalidDocument
 from andon.ports import Commit, Source
 
 FILE = "andon.yaml"
+OPENSLO_FILE = "openslo.yaml"
+"""Objectives in OpenSLO's words may stand here, too."""
 DEFAULT_BRANCH = "main"
 
 
@@ -72,7 +74,8 @@ def _files(source: Source, repository: str, sha: str) -> dict[str, bytes]:
             f"{repository} has no {FILE} at {sha[:12]}",
             hint="`andon init` writes one; commit it and ship again",
         )
-    return {FILE: data}
+    openslo = source.read(repository, sha, OPENSLO_FILE)
+    return {FILE: data} if openslo is None else {FILE: data, OPENSLO_FILE: openslo}
 
 
 def read_whole(

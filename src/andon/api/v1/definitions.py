@@ -280,3 +280,5 @@ class Definition(Struct, frozen=True, kw_only=True):
     spec: AnySpec
     file: str = ""
     line: int = 0
+    language: str = API_VERSION
+    """What it was written in; an Objective of OpenSLO may be about a service that runs elsewhere."""

@@ -30,6 +30,8 @@ DEFAULT_LATENCY = LatencyObjective(threshold_seconds=1.0, target=0.95)
 DEFAULT_WINDOW = "30d"
 REQUESTS = "andon_gateway_requests_total"
 DURATIONS = "andon_gateway_request_duration_seconds_bucket"
+ELSEWHERE = ""
+"""In place of an environment: the service does not run here."""
 CHECKS = "andon_check_results_total"
 LOGS = "andon_log_lines_total"
 _SERVER_ERRORS = "5xx|failed"
@@ -120,7 +122,7 @@ class Goal(Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """Name it among all: ``objective/environment/target``."""
-        return f"{self.objective}/{self.environment}/{self.name}"
+        return f"{self.objective}/{self.environment or '-'}/{self.name}"
 
     @property
     def period_seconds(self) -> float:
@@ -193,7 +195,7 @@ def all_goals(
     written = [
         goal
         for name, spec in sorted(documents.items())
-        for goal in goals_of(name, spec, sorted(running.get(spec.service, ())))
+        for goal in goals_of(name, spec, sorted(running.get(spec.service, ())) or _nowhere(spec))
     ]
     said = {(goal.service, goal.environment, goal.sli) for goal in written}
     measured = {(s, e, _measure(sli)) for s, e, sli in said}
@@ -205,6 +207,14 @@ def all_goals(
         if (service, environment, goal.name) not in measured and goal.objective not in documents
     ]
     return (*written, *unsaid)
+
+
+def _nowhere(spec: ObjectiveSpec) -> tuple[str, ...]:
+    """Return where a promise holds whose service runs elsewhere: nowhere, if metrics can tell of it."""
+    told = [spec.indicator, *(target.indicator for target in spec.targets)]
+    by_itself = [one for one in told if one is not None and (one.metrics or one.checks)]
+    elsewhere = by_itself and spec.availability is None and spec.latency is None
+    return (ELSEWHERE,) if elsewhere else ()
 
 
 def _measure(sli: Sli) -> str:
