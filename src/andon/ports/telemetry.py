@@ -258,6 +258,10 @@ class LogStore(Protocol):
         """Return how far sources were read."""
         ...
 
+    def template_of(self, text: str) -> int:
+        """Return the template of a line that was kept."""
+        ...
+
     def search(self, question: LogQuestion) -> LogPage:
         """Find lines."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from andon.adapters.telemetry.logs.chunks import SEVERITIES, Entry, Unpacked
 from andon.kernel.errors import UsageError
 from andon.kernel.linear import LinearPattern
-from andon.ports.telemetry import LogQuestion, Matcher
+from andon.ports.telemetry import LogLine, LogQuestion, Matcher
 
 Place = tuple[int, int]
 
@@ -71,6 +71,16 @@ class Asked:
             self._wants_rest(entry.at_ns, entry.number, entry.severity, entry.template)
             and (not self.trace or entry.trace == self.trace)
             and self._says(entry.text)
+        )
+
+    def wants_line(self, line: LogLine) -> bool:
+        """Say whether a line that just came is wanted, whenever it was said."""
+        return (
+            self.wants_labels(line.labels)
+            and (line.severity in SEVERITIES[self.least :])
+            and (not self.templates or line.template in self.templates)
+            and (not self.trace or line.trace == self.trace)
+            and self._says(line.text)
         )
 
     def _wants_rest(self, at_ns: int, number: int, severity: int, template: int) -> bool:

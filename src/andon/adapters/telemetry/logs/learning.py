@@ -48,6 +48,11 @@ class Learnt:
                     self._examples[id] = line.text[:EXAMPLE_CHARACTERS]
             return ids
 
+    def template_of(self, text: str) -> int:
+        """Return the template of a line that was learnt."""
+        with self._turn:
+            return self._miner.canonical(self._miner.learn(text))
+
     def save(self, db: Connection) -> None:
         """Write down what changed since ``saved``."""
         miner = self._miner

@@ -159,6 +159,10 @@ class SqliteLogStore:
         with self._db.read() as db:
             return dict(db.execute("SELECT source, mark FROM marks").fetchall())
 
+    def template_of(self, text: str) -> int:
+        """Return the template of a line that was kept."""
+        return self._learnt.template_of(text)
+
     def seal(self) -> None:
         """Turn the head into chunks.
 

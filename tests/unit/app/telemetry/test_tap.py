@@ -1,0 +1,87 @@
+"""Lines are kept, then counted and passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from andon.adapters.telemetry.logs import SqliteLogStore
+from andon.adapters.telemetry.logs.asked import Asked
+from andon.app.telemetry.tap import LineCounts, Tails, Tap
+from andon.testing.log_suite import asked, line
+
+
+@pytest.fixture
+def tap(tmp_path: Path) -> Iterator[Tap]:
+    tap = Tap(SqliteLogStore(tmp_path / "logs.db"))
+    yield tap
+    tap.close()
+
+
+def test_lines_are_counted_by_service_environment_and_severity(tap: Tap) -> None:
+    counts = LineCounts([{"service": "bank", "environment": "dev"}])
+    tap.listeners.append(counts)
+    tap.append([line(1, "a", severity="error"), line(2, "b"), line(3, "c", severity="error")])
+    rows = {tuple(sorted(dict(labels).items())): value for labels, value in counts.rows()}
+
+    def count(service: str, environment: str, severity: str) -> float:
+        return rows[
+            (
+                ("__name__", "andon_log_lines_total"),
+                ("environment", environment),
+                ("service", service),
+                ("severity", severity),
+            )
+        ]
+
+    assert count("shop", "prod", "error") == 2
+    assert count("shop", "prod", "unknown") == 1
+    assert count("shop", "prod", "fatal") == 0
+    assert count("bank", "dev", "error") == 0
+
+
+def test_a_listener_that_fails_loses_no_line(tap: Tap) -> None:
+    def fail(_: object) -> None:
+        raise ValueError
+
+    tap.listeners.append(fail)
+    assert tap.append([line(1, "a")]) == 1
+    assert [one.text for one in tap.search(asked()).lines] == ["a"]
+
+
+async def test_who_looks_on_hears_what_they_want(tap: Tap) -> None:
+    tails = Tails(tap)
+    tap.listeners.append(tails)
+    told = tails.follow(Asked(asked(severity="warn", text="card"), frozenset()))
+    heard = asyncio.ensure_future(anext(told))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(
+        tap.append,
+        [
+            line(1, "no card", severity="error"),
+            line(2, "card", severity="info"),
+            line(3, "CARD", severity="warn"),
+            line(4, "else", severity="error"),
+        ],
+    )
+    found = await heard
+    assert [one.text for one in found] == ["no card", "CARD"]
+    assert found[0].template == tap.search(asked(text="no card")).lines[0].template
+    await told.aclose()
+    assert not tails._tails
+
+
+async def test_who_reads_too_slowly_misses_the_oldest(tap: Tap) -> None:
+    tails = Tails(tap)
+    tap.listeners.append(tails)
+    told = tails.follow(Asked(asked(), frozenset()))
+    heard = asyncio.ensure_future(anext(told))
+    await asyncio.sleep(0)
+    tap.append([line(n, f"{n}") for n in range(2500)])
+    found = await heard
+    assert len(found) == 2000
+    assert found[-1].text == "2499"
+    await told.aclose()
