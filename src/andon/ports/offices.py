@@ -13,6 +13,8 @@ from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
+from andon.ports.logs import LogService
+from andon.ports.metrics import MetricService
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
 from andon.ports.traces import TraceService
@@ -31,7 +33,9 @@ class Offices(Struct, frozen=True, kw_only=True):
         suites: How tests do.
         workers: Workers on other machines.
         builds: Builds as people look at them.
+        metrics: Samples of what is measured.
         checks: What is asked of running systems.
+        logs: Log lines.
         traces: What requests went through.
         intake: What services tell of themselves.
         provider: The OpenID provider that people log in at.
@@ -47,7 +51,9 @@ class Offices(Struct, frozen=True, kw_only=True):
     suites: SuitesService | None = None
     workers: WorkerService | None = None
     builds: BuildService | None = None
+    metrics: MetricService | None = None
     checks: CheckService | None = None
+    logs: LogService | None = None
     traces: TraceService | None = None
     intake: IntakeService | None = None
     provider: Any = None

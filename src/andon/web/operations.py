@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from starlette.requests import Request
+from starlette.responses import Response
 
 from andon.api.v1.access import EVERYWHERE, Identity, Verb
 from andon.kernel.errors import AndonError, NotFound, NotLoggedIn, UsageError
@@ -24,6 +25,8 @@ from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
+from andon.ports.logs import LogService
+from andon.ports.metrics import MetricService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
@@ -92,6 +95,11 @@ class Call(Struct, kw_only=True):
         return _there(self.offices.workers, self.request)
 
     @property
+    def metrics(self) -> MetricService:
+        """Metrics."""
+        return _there(self.offices.metrics, self.request)
+
+    @property
     def builds(self) -> BuildService:
         """Builds as people look at them."""
         return _there(self.offices.builds, self.request)
@@ -100,6 +108,11 @@ class Call(Struct, kw_only=True):
     def checks(self) -> CheckService:
         """What is asked of running systems."""
         return _there(self.offices.checks, self.request)
+
+    @property
+    def logs(self) -> LogService:
+        """Log lines."""
+        return _there(self.offices.logs, self.request)
 
     @property
     def traces(self) -> TraceService:
@@ -193,6 +206,9 @@ class Operation(Struct, frozen=True, kw_only=True):
         revised: The subject has a revision, which ``If-Match`` may expect.
         labels: Takes any other query parameters: labels that must match.
         refuses: Errors besides those that its parts bring.
+        form: Fields of a form that may be sent as the body, with the query's fields among them.
+        reads: Changes nothing, although it is no GET.
+        tells: Writes errors in another way than as problem documents, as clients expect it.
         cursor: Field of a row that ``after`` takes for the next page; empty: the list is no page.
     """
 
@@ -212,11 +228,14 @@ class Operation(Struct, frozen=True, kw_only=True):
     cursor: str = ""
     labels: bool = False
     refuses: tuple[type[AndonError], ...] = ()
+    form: type[Struct] | None = None
+    reads: bool = False
+    tells: Callable[[AndonError], Response] | None = None
 
     @property
     def writes(self) -> bool:
         """Whether it changes anything."""
-        return self.method != "GET"
+        return self.method != "GET" and not self.reads
 
 
 class Ask(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from andon.app.parts import Parts
 from andon.app.settings import Settings
 from andon.app.telemetry.checks import Checks, open_checks
 from andon.app.telemetry.intake import Intake
+from andon.app.telemetry.logs import Logs
 from andon.app.telemetry.metrics import metrics_upkeep
 from andon.app.telemetry.runs import telling_runs
 from andon.app.telemetry.settling import settling
@@ -46,6 +47,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         spec: What it was told.
         metrics: Samples.
         checks: What is asked of running systems.
+        logs: Log lines.
         traces: Spans.
         intake: What services tell of themselves.
         clock: The time.
@@ -57,6 +59,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     spec: TelemetrySpec
     metrics: MetricChunks
     checks: Checks
+    logs: Logs
     traces: SpanStore
     intake: Intake
     clock: Clock
@@ -72,6 +75,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     metrics = MetricChunks(folder, spec.metrics.max_series)
     guard = guard_of(settings.allow_internal, settings.installation)
     checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
+    logs = Logs(folder, state, spec.logs, store, metrics, parts.clock)
     traces = SpanStore(
         folder / "traces.db",
         keep_days=spec.traces.keep_days,
@@ -83,17 +87,19 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         clock=parts.clock,
         metrics=metrics,
         checks=checks,
+        logs=logs,
         traces=traces,
-        intake=Intake(metrics, None, traces, parts.clock),
+        intake=Intake(metrics, logs.lines, traces, parts.clock),
         loops={
             "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
             "checks": checks.run,
+            **logs.loops,
             "traces": settling(
                 traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
             ),
             "own traces": telling_runs(store, traces),
         },
-        close=(metrics.close, results.close, traces.close),
+        close=(metrics.close, results.close, logs.close, traces.close),
     )
 
 
