@@ -82,7 +82,8 @@ class Operations(Asking):
 def _method(one: Operation) -> str:
     parts = re.findall(r"{(\w+)(?::\w+)?}", one.path)
     path = re.sub(r"{(\w+)(?::\w+)?}", r"{part(\1)}", one.path)
-    query = _fields(one.query) if one.query else []
+    asked_in_query = one.query or one.form
+    query = _fields(asked_in_query) if asked_in_query else []
     body = _fields(one.body) if one.body else []
     given = [f"{name}: str" for name in parts]
     named = _parameters([*query, *body])

@@ -482,6 +482,230 @@ class Operations(Asking):
         """
         return self._ask(OtlpTaken, "POST", "/otlp/v1/logs", content=content, headers=headers)
 
+    def prometheus_query(self, *, query: str = "", time: str = "") -> dict[str, Any]:
+        """Answer a query at one moment.
+
+        Args:
+            query: PromQL.
+            time: Seconds since the epoch, or RFC 3339; empty: now.
+        """
+        return self._ask(dict[str, Any], "GET", "/query", query={"query": query, "time": time})
+
+    def prometheus_query_form(self, *, query: str = "", time: str = "") -> dict[str, Any]:
+        """Answer a query at one moment.
+
+        Args:
+            query: PromQL.
+            time: Seconds since the epoch, or RFC 3339; empty: now.
+        """
+        return self._ask(dict[str, Any], "POST", "/query", query={"query": query, "time": time})
+
+    def prometheus_query_range(
+        self, *, query: str = "", start: str = "", end: str = "", step: str = ""
+    ) -> dict[str, Any]:
+        """Answer a query at every step of a time.
+
+        Args:
+            query: PromQL.
+            start: The first step.
+            end: No step is later.
+            step: Seconds, or a duration such as `15s`.
+        """
+        return self._ask(
+            dict[str, Any],
+            "GET",
+            "/query_range",
+            query={"query": query, "start": start, "end": end, "step": step},
+        )
+
+    def prometheus_query_range_form(
+        self, *, query: str = "", start: str = "", end: str = "", step: str = ""
+    ) -> dict[str, Any]:
+        """Answer a query at every step of a time.
+
+        Args:
+            query: PromQL.
+            start: The first step.
+            end: No step is later.
+            step: Seconds, or a duration such as `15s`.
+        """
+        return self._ask(
+            dict[str, Any],
+            "POST",
+            "/query_range",
+            query={"query": query, "start": start, "end": end, "step": step},
+        )
+
+    def prometheus_series(
+        self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
+    ) -> dict[str, Any]:
+        """List the labels of series.
+
+        Args:
+            match: Selectors of series.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any],
+            "GET",
+            "/series",
+            query={"match[]": match, "start": start, "end": end, "limit": limit},
+        )
+
+    def prometheus_series_form(
+        self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
+    ) -> dict[str, Any]:
+        """List the labels of series.
+
+        Args:
+            match: Selectors of series.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any],
+            "POST",
+            "/series",
+            query={"match[]": match, "start": start, "end": end, "limit": limit},
+        )
+
+    def prometheus_labels(
+        self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
+    ) -> dict[str, Any]:
+        """List the names of labels.
+
+        Args:
+            match: Selectors of series.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any],
+            "GET",
+            "/labels",
+            query={"match[]": match, "start": start, "end": end, "limit": limit},
+        )
+
+    def prometheus_labels_form(
+        self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
+    ) -> dict[str, Any]:
+        """List the names of labels.
+
+        Args:
+            match: Selectors of series.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any],
+            "POST",
+            "/labels",
+            query={"match[]": match, "start": start, "end": end, "limit": limit},
+        )
+
+    def prometheus_label_values(
+        self,
+        name: str,
+        *,
+        match: Sequence[str] = (),
+        start: str = "",
+        end: str = "",
+        limit: str = "",
+    ) -> dict[str, Any]:
+        """List the values of a label.
+
+        Args:
+            name: Its name.
+            match: Selectors of series.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any],
+            "GET",
+            f"/label/{part(name)}/values",
+            query={"match[]": match, "start": start, "end": end, "limit": limit},
+        )
+
+    def prometheus_metadata(self, *, metric: str = "", limit: str = "") -> dict[str, Any]:
+        """Say what metrics are.
+
+        Args:
+            metric: Its name; empty: all.
+            limit: At most so many; empty: all.
+        """
+        return self._ask(
+            dict[str, Any], "GET", "/metadata", query={"metric": metric, "limit": limit}
+        )
+
+    def prometheus_exemplars(
+        self, *, query: str = "", start: str = "", end: str = ""
+    ) -> dict[str, Any]:
+        """List exemplars of the series in a query, each a request with its trace.
+
+        Args:
+            query: PromQL.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+        """
+        return self._ask(
+            dict[str, Any],
+            "GET",
+            "/query_exemplars",
+            query={"query": query, "start": start, "end": end},
+        )
+
+    def prometheus_exemplars_form(
+        self, *, query: str = "", start: str = "", end: str = ""
+    ) -> dict[str, Any]:
+        """List exemplars of the series in a query, each a request with its trace.
+
+        Args:
+            query: PromQL.
+            start: The first moment; empty: as long ago as anything is known.
+            end: The last moment; empty: now.
+        """
+        return self._ask(
+            dict[str, Any],
+            "POST",
+            "/query_exemplars",
+            query={"query": query, "start": start, "end": end},
+        )
+
+    def prometheus_format(self, *, query: str = "") -> dict[str, Any]:
+        """Write a query as it is usually written.
+
+        Args:
+            query: PromQL.
+        """
+        return self._ask(dict[str, Any], "GET", "/format_query", query={"query": query})
+
+    def prometheus_format_form(self, *, query: str = "") -> dict[str, Any]:
+        """Write a query as it is usually written.
+
+        Args:
+            query: PromQL.
+        """
+        return self._ask(dict[str, Any], "POST", "/format_query", query={"query": query})
+
+    def prometheus_targets(self) -> dict[str, Any]:
+        """List what is scraped."""
+        return self._ask(dict[str, Any], "GET", "/targets")
+
+    def prometheus_rules(self) -> dict[str, Any]:
+        """List recording rules and how they do."""
+        return self._ask(dict[str, Any], "GET", "/rules")
+
+    def prometheus_build(self) -> dict[str, Any]:
+        """Say which Prometheus this is like."""
+        return self._ask(dict[str, Any], "GET", "/status/buildinfo")
+
     def ship(
         self, *, repository: str, ref: str = "HEAD", until: str = "", idempotency_key: str = ""
     ) -> Shipped:

@@ -248,7 +248,7 @@ def _query(query: Mapping[str, Any] | None) -> str:
         for name, value in (query or {}).items()
         if value not in ("", None)
     }
-    return f"?{urlencode(asked)}" if asked else ""
+    return f"?{urlencode(asked, doseq=True)}" if asked else ""
 
 
 def _read(status: int, content: bytes) -> Any:

@@ -6,12 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-import numpy as np
-
-from andon.domains.observability.promql.grid import STALE_BITS
+from andon.calc.staleness import STALE
 from andon.domains.observability.promql.nodes import NAME, Labels
 
-STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000,
           "y": 31_536_000_000}  # fmt: skip
 

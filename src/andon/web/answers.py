@@ -19,7 +19,7 @@ from starlette.responses import Response
 from andon.kernel.errors import AndonError, Denied, InternalError, NotFound, TooMany, UsageError
 from andon.ports.asking import Asked
 from andon.ports.offices import Offices
-from andon.web.bodies import decode, read_bytes, read_query
+from andon.web.bodies import decode, read_bytes, read_form, read_query
 from andon.web.doorkeeper import admit, identify
 from andon.web.moments import Kept, Moments
 from andon.web.operations import PRIVILEGED, Call, Operation
@@ -69,6 +69,7 @@ def problem(error: AndonError, status: int = 0) -> Response:
 
 def endpoint(operation: Operation, offices: Offices, moments: Moments) -> Endpoint:
     """Make an endpoint of an operation."""
+    refusal = operation.tells or problem
 
     async def respond(request: Request) -> Response:
         try:
@@ -80,12 +81,12 @@ def endpoint(operation: Operation, offices: Offices, moments: Moments) -> Endpoi
                 await offices.line.note(call.asked)
             return _respond(operation, call, await _answer(operation, call))
         except AndonError as error:
-            return problem(error)
+            return refusal(error)
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody reads it, and it is no fault of ours.
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.scope["path"])
-            return problem(InternalError(f"{request.scope['path']} failed: {error!r}"))
+            return refusal(InternalError(f"{request.scope['path']} failed: {error!r}"))
 
     return respond
 
@@ -132,6 +133,8 @@ async def _call(operation: Operation, offices: Offices, request: Request) -> Cal
     if operation.body is not None:
         data = await read_bytes(request)
         call.body = decode(data, operation.body, request.scope["path"])
+    if operation.form is not None:
+        call.body = read_form(await read_bytes(request), request, operation.form)
     if operation.writes:
         call.asked = _asked(operation, call, data)
     return call

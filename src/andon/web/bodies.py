@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import fields
 from starlette.requests import Request
 
 from andon.kernel.errors import TimedOut, UsageError
@@ -15,6 +17,8 @@ from andon.kernel.errors import TimedOut, UsageError
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 LARGEST_BODY_BYTES = 1 << 20
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1000
 _NUL = b"\\u0000"
 
 
@@ -24,12 +28,44 @@ def read_query(request: Request, kind: type[Body]) -> Body:
     Raises:
         UsageError: It does not have the shape of ``kind``.
     """
-    given = dict(request.query_params)
-    refuse_nul(given, f"the query of {request.scope['path']}")
+    return _read_pairs(request.query_params.multi_items(), kind, request.scope["path"])
+
+
+def read_form(data: bytes, request: Request, kind: type[Body]) -> Body:
+    """Read a form, whose fields may as well be in the query.
+
+    Raises:
+        UsageError: It does not have the shape of ``kind``.
+    """
+    path = request.scope["path"]
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if data and media != FORM:
+        raise UsageError(f"{path} takes {FORM}, not {media or 'a body of no media type'}")
+    try:
+        sent = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise UsageError(f"the form sent to {path} cannot be read: {error}") from None
+    return _read_pairs([*sent, *request.query_params.multi_items()], kind, path)
+
+
+def _read_pairs(pairs: Sequence[tuple[str, str]], kind: type[Body], path: str) -> Body:
+    """Make fields of pairs; of several of one name the last counts, unless the field takes many."""
+    lists = {one.encode_name for one in fields(kind) if _takes_many(one.type)}
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in lists:
+            given.setdefault(name, []).append(value)
+        else:
+            given[name] = value
+    refuse_nul(given, f"the query of {path}")
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"the query of {request.scope['path']}: {error}") from None
+        raise UsageError(f"the query of {path}: {error}") from None
+
+
+def _takes_many(kind: Any) -> bool:
+    return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind) is tuple
 
 
 def decode(data: bytes, kind: type[Body], path: str) -> Body:

@@ -95,7 +95,7 @@ def _schemas(operations: Iterable[Operation]) -> tuple[dict[Any, Json], Json]:
     """Return the schema of every type that is sent or answered, and the components they refer to."""
     types: list[Any] = [Problem]
     for one in operations:
-        types += [kind for kind in (one.body, one.query, one.answer) if kind is not None]
+        types += [kind for kind in (one.body, one.query, one.form, one.answer) if kind is not None]
     found, components = msgspec.json.schema_components(types, ref_template=_REF)
     components["Problem"]["properties"]["code"]["enum"] = [error.code for error in ERRORS]
     return {repr(kind): schema for kind, schema in zip(types, found, strict=True)}, components
@@ -183,6 +183,8 @@ def _query(schema: Json) -> list[Json]:
 def _request(one: Operation, schemas: dict[Any, Json]) -> Json | None:
     if one.body is not None:
         return {"required": True, "content": {JSON: {"schema": schemas[repr(one.body)]}}}
+    if one.form is not None:
+        return {"required": False, "content": {FORM: {"schema": schemas[repr(one.form)]}}}
     if one.takes:
         return {"required": True, "content": {name: {"schema": _sent(name)} for name in one.takes}}
     return None
@@ -212,8 +214,17 @@ def _responses(one: Operation, schemas: dict[Any, Json]) -> Json:
         etag = {"ETag": {"$ref": "#/components/headers/ETag"}}
         found["304"] = {"description": "It is as `If-None-Match` says.", "headers": etag}
     for status in sorted({error.http_status for error in failures(one)}):
-        found[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+        found[str(status)] = (
+            {"$ref": f"#/components/responses/{_response_name(status)}"}
+            if one.tells is None
+            else _told_otherwise(status)
+        )
     return found
+
+
+def _told_otherwise(status: int) -> Json:
+    told = [f"`{one.code}`: {_markdown(inspect.getdoc(one) or '')}" for one in _errors(status)]
+    return {"description": " ".join(told), "content": {JSON: {"schema": {"type": "object"}}}}
 
 
 def _headers(one: Operation) -> list[str]:
@@ -234,7 +245,7 @@ def failures(one: Operation) -> set[type[AndonError]]:
     named = bool(_TEMPLATE.search(one.path))
     if one.rule.verb is not None or one.writes:
         found.add(Denied)
-    if named or one.query or one.body or one.takes or one.once or one.writes:
+    if named or one.query or one.body or one.takes or one.form or one.once or one.writes:
         found.add(UsageError)
     if named or one.query or one.body or one.writes:
         found.add(NotFound)
@@ -246,7 +257,7 @@ def failures(one: Operation) -> set[type[AndonError]]:
 
 
 def _security(one: Operation) -> list[Json]:
-    session: Json = {"session": [], "csrf": []} if one.writes else {"session": []}
+    session: Json = {"session": [], "csrf": []} if one.method != "GET" else {"session": []}
     known: list[Json] = [{"token": []}, session]
     return known if one.rule.verb is not None else [{}, *known]
 

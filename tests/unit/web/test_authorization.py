@@ -12,6 +12,7 @@ import pytest
 from asgi import ask
 
 from andon.api.v1.access import Grant, Identity
+from andon.ports.metrics import Told
 from andon.ports.offices import Offices
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
@@ -100,6 +101,23 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "traces_list": ("view", EVERYWHERE, None),
     "traces_show": ("view", EVERYWHERE, None),
     "traces_services": ("view", EVERYWHERE, None),
+    "prometheus_query?query=up": ("view", EVERYWHERE, None),
+    "prometheus_query_form?query=up": ("view", EVERYWHERE, None),
+    "prometheus_query_range?start=0&end=1&step=1": ("view", EVERYWHERE, None),
+    "prometheus_query_range_form?start=0&end=1&step=1": ("view", EVERYWHERE, None),
+    "prometheus_series": ("view", EVERYWHERE, None),
+    "prometheus_series_form": ("view", EVERYWHERE, None),
+    "prometheus_labels": ("view", EVERYWHERE, None),
+    "prometheus_labels_form": ("view", EVERYWHERE, None),
+    "prometheus_label_values": ("view", EVERYWHERE, None),
+    "prometheus_metadata": ("view", EVERYWHERE, None),
+    "prometheus_exemplars": ("view", EVERYWHERE, None),
+    "prometheus_exemplars_form": ("view", EVERYWHERE, None),
+    "prometheus_format": ("view", EVERYWHERE, None),
+    "prometheus_format_form": ("view", EVERYWHERE, None),
+    "prometheus_targets": ("view", EVERYWHERE, None),
+    "prometheus_rules": ("view", EVERYWHERE, None),
+    "prometheus_build": ("view", EVERYWHERE, None),
     "otlp_traces": ("tell", EVERYWHERE, None),
     "otlp_metrics": ("tell", EVERYWHERE, None),
     "otlp_logs": ("tell", EVERYWHERE, None),
@@ -190,6 +208,16 @@ class Agreeable:
         return (lambda *_, **__: {"name": name}) if name in self.SYNC else answer
 
 
+class AgreeableMetrics:
+    """Metrics that say nothing to everything."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*_: Any, **__: Any) -> Told:
+            return Told([])
+
+        return answer
+
+
 class AgreeableLine(Agreeable, StillLine):
     """A line that takes whatever else is asked, too."""
 
@@ -227,6 +255,7 @@ def app(door: FixedDoor) -> Any:
             workers=anybody,
             suites=anybody,
             builds=anybody,
+            metrics=AgreeableMetrics(),
         )
     )
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
+from andon.calc.staleness import STALE_BITS
 from andon.domains.observability.promql import functions, histograms, matching
 from andon.domains.observability.promql.aggregating import aggregated
 from andon.domains.observability.promql.answers import Answer, Limits, Row, Samples, Select
 from andon.domains.observability.promql.grid import (
-    STALE_BITS,
     Array,
     Grid,
     Meter,

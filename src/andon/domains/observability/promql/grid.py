@@ -14,8 +14,6 @@ from msgspec import Struct
 from andon.domains.observability.promql.nodes import NAME, CannotEvaluate, Labels, TooLarge
 
 Array = np.ndarray[Any, Any]
-STALE_BITS = 0x7FF0000000000002
-"""The NaN by which Prometheus says that a series has ended."""
 ABOUT_THE_METRIC = frozenset({NAME, "__type__", "__unit__"})
 
 

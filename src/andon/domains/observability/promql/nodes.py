@@ -167,3 +167,27 @@ def refused(what: str, where: str, hint: str = "") -> Unsupported:
     """
     told = hint or "what is answered is listed in docs/promql.md"
     return Unsupported(f"{what} at {where} is outside of the PromQL answered here", hint=told)
+
+
+def selectors_in(node: Node) -> list[Selector]:
+    """Return every selector of an expression.
+
+    >>> [one.matchers[0].value for one in selectors_in(Negation(Selector((Matcher("a", "=", "b"),))))]
+    ['b']
+    """
+    match node:
+        case Selector():
+            return [node]
+        case Range():
+            return [node.selector]
+        case Negation() | Subquery():
+            return selectors_in(node.expr)
+        case Aggregation():
+            inner: tuple[Node, ...] = (node.expr, *([node.param] if node.param else []))
+        case Binary():
+            inner = (node.left, node.right)
+        case Call():
+            inner = node.args
+        case _:
+            inner = ()
+    return [selector for one in inner for selector in selectors_in(one)]

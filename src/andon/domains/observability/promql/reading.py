@@ -258,3 +258,18 @@ def _at(modifier: Any) -> At:
     except (OverflowError, ValueError):
         raise Unreadable("parse error: the time after @ is out of range") from None
     return round(since / timedelta(milliseconds=1))
+
+
+def formatted(text: str) -> str:
+    """Write a query as it is usually written.
+
+    Raises:
+        UsageError: It cannot be read.
+
+    >>> formatted("sum( rate(x[ 5m ]) )by( a )")
+    'sum by (a) (rate(x[5m]))'
+    """
+    read(text)
+    from promql_parser import parse
+
+    return str(parse(text).prettify()).strip()

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from andon.domains.observability.promql.grid import STALE_BITS, Array, Meter
+from andon.calc.staleness import STALE_BITS
+from andon.domains.observability.promql.grid import Array, Meter
 
 CELLS = 1 << 20
 """Samples of windows that are copied side by side at once."""
