@@ -20,7 +20,14 @@ FIRST_STEP_MS = 120_000
 """What is taken as usual until a few samples say otherwise."""
 _ENOUGH = 3
 _SUFFIXES = ("_total", "_count", "_sum", "_bucket")
-_TYPES = {"counter": True, "histogram": True, "gauge": False, "info": False, "stateset": False}
+_TYPES = {
+    "counter": True,
+    "histogram": True,
+    "gauge": False,
+    "gaugehistogram": False,
+    "info": False,
+    "stateset": False,
+}
 
 
 class Carry(Struct, frozen=True):

@@ -234,6 +234,17 @@ class MetricChunks:
         db.executemany("INSERT INTO series (id, labels, counter) VALUES (?, ?, ?)", rows)
         return len(rows)
 
+    def note(self, name: str, body: bytes) -> None:
+        """Keep what a collector has to know after a restart."""
+        with self.database.write() as db:
+            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, body))
+
+    def noted(self, name: str) -> bytes:
+        """Return what was kept; empty: nothing was."""
+        with self.database.read() as db:
+            row = db.execute("SELECT body FROM notes WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else b""
+
     def close(self) -> None:
         """Let go of the file."""
         self.database.close()
@@ -291,7 +302,7 @@ class MetricChunks:
         told = self._families.get(name)
         if told is None:
             told = self._families.get(name.rpartition("_")[0])
-            if told is None or told.type != "gauge":
+            if told is None or told.type not in ("gauge", "gaugehistogram"):
                 return is_counter(name, "")
         return is_counter(name, told.type)
 

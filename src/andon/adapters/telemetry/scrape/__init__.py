@@ -1,0 +1,1 @@
+"""Metrics of endpoints that tell them as text, and of this machine."""
