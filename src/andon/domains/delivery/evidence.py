@@ -28,6 +28,9 @@ from andon.calc.sequential import (
     risk_share,
 )
 
+VERSION = 2
+"""Edition of the rules. 1: a client that tried again and again could make its window a crowded one."""
+
 DEFAULT_ERROR_SHARE = 0.01
 """Errors allowed where no Objective says otherwise."""
 
@@ -84,8 +87,13 @@ class Stream(Struct, frozen=True, array_like=True):
 
 
 class JudgeState(Struct, frozen=True, kw_only=True):
-    """Everything the judge remembers; about 1.5 kB of JSON."""
+    """Everything the judge remembers; about 2 kB of JSON.
 
+    What a rollout began with, it keeps: ``version`` says by which edition of the rules samples are folded,
+    so that an old Run is decided again as it was.
+    """
+
+    version: int = 1
     error_share: float
     tolerance: float
     streams: tuple[Stream, ...]
@@ -133,7 +141,10 @@ def frozen_thresholds(
 
 
 def start_state(
-    policy: JudgePolicy, objective: ObjectiveSpec | None, frozen: tuple[int, ...] = ()
+    policy: JudgePolicy,
+    objective: ObjectiveSpec | None,
+    frozen: tuple[int, ...] = (),
+    version: int = VERSION,
 ) -> JudgeState:
     """Begin with nothing known.
 
@@ -141,12 +152,14 @@ def start_state(
         policy: Its tolerance holds for the whole rollout.
         objective: None means ``DEFAULT_ERROR_SHARE`` errors and no latency limit.
         frozen: From ``frozen_thresholds``.
+        version: Edition of the rules; another than the present one only for old Runs.
 
     >>> start_state(JudgePolicy(), None).error_share
     0.01
     """
     availability = objective.availability if objective else None
     return JudgeState(
+        version=version,
         error_share=DEFAULT_ERROR_SHARE if availability is None else 1 - availability,
         tolerance=policy.tolerance,
         streams=tuple(_stream(bucket, objective) for bucket in frozen),
@@ -179,7 +192,7 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
     if not sample.canary.requests:
         return replace(state, idle_seconds=state.idle_seconds + sample.seconds)
     stable = sample.stable or ArmCounts()
-    crowded = _crowded(sample.canary, sample.seconds) or _crowded(stable, sample.seconds)
+    crowded = _is_crowded(state, sample, stable)
     state = _begin_due(state)
     if 0 < stable.half[0] < stable.requests:
         state = _bet_on_halves(state, stable, sample.seconds, crowded)
@@ -246,9 +259,19 @@ def _bet_on_halves(
     )
 
 
-def _crowded(arm: ArmCounts, seconds: float) -> bool:
-    """Tell whether few keys make many requests, so that errors per client say too little."""
-    per_window = arm.requests * CLIENT_WINDOW_SECONDS / max(seconds, 1e-9)
+def _is_crowded(state: JudgeState, sample: Sample, stable: ArmCounts) -> bool:
+    """Tell whether few keys stand for many callers, so that errors per client say too little.
+
+    What one client tries again, as it fails, tells nothing of that: answers count, unless there is no
+    stable version that gives some.
+    """
+    answers_only = state.version > 1 and sample.stable is not None
+    return any(_crowded(arm, sample.seconds, answers_only) for arm in (sample.canary, stable))
+
+
+def _crowded(arm: ArmCounts, seconds: float, answers_only: bool) -> bool:
+    requests = arm.requests - arm.errors * answers_only
+    per_window = requests * CLIENT_WINDOW_SECONDS / max(seconds, 1e-9)
     return 0 < arm.clients < FEW_CLIENTS and per_window > REQUESTS_PER_CLIENT * arm.clients
 
 

@@ -21,6 +21,7 @@ from andon.domains.delivery.evidence import (
     ERROR_WEIGHT,
     FIT_WEIGHTS,
     LATENCY_WEIGHT,
+    VERSION,
     JudgeState,
     Stream,
     error_log,
@@ -179,13 +180,21 @@ def replay(
     objective: ObjectiveSpec | None,
     frozen: tuple[int, ...],
     samples: Iterable[Sample],
+    version: int = VERSION,
 ) -> tuple[Judgement, ...]:
     """Decide again from stored samples: one judgement after each.
+
+    Args:
+        policy: As it was.
+        objective: As it was.
+        frozen: The thresholds that were frozen.
+        samples: In their order.
+        version: Edition of the rules by which it was decided.
 
     >>> replay(JudgePolicy(), None, (), [])
     ()
     """
-    state = start_state(policy, objective, frozen)
+    state = start_state(policy, objective, frozen, version)
     said = []
     for sample in samples:
         state = fold(state, sample)
