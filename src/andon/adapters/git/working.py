@@ -275,7 +275,7 @@ class WorkingTree:
             ) from None
 
     def _place(self, id: str) -> Path:
-        return self._kept / id[:2] / id
+        return self._kept.joinpath(id[:2], id)
 
     def _snapshot(self, sha: str) -> Snapshot:
         found = self._taken.get(sha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -126,11 +127,13 @@ class LocalExecutor:
     def _fill_at_once(self, action: RunJob, key: str) -> None:
         """Fill a tree in its place: what a killed process left half-filled there, its next start removes."""
         tree = work_tree(self._work, key)
-        if tree.is_dir():
-            return
         try:
-            self._work.mkdir(parents=True, exist_ok=True)
-            tree.mkdir(mode=0o755)
+            os.mkdir(tree, mode=0o755)
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise _unmakeable(tree, error) from error
+        try:
             self._fill(action, tree)
         except BaseException as error:
             remove_tree(tree)

@@ -230,7 +230,7 @@ class JobRunner:
                 action.job,
                 key,
                 temporary=temporary,
-                log=self._layout.logs / log,
+                log=self._layout.log(log),
                 taken={port for job in self._under_way() for port in job.services.values()},
                 own_network=self._sandboxed and not _has_network(action),
             )
@@ -273,7 +273,7 @@ class JobRunner:
             [*before, *inner],
             group=record.group,
             folder=work_tree,
-            log=self._layout.logs / record.log,
+            log=self._layout.log(record.log),
             env=env,
             secrets=secrets,
             heard=None if self._alone else self._heard_file(record.key),
@@ -311,8 +311,10 @@ class JobRunner:
 
     async def _filled(self, record: JobRecord, ended: Ended) -> str:
         """Say that a job has filled the disk, if it has and failed."""
+        if ended.exit_code == 0:
+            return ""
         now = room(self._layout.state)
-        if ended.exit_code == 0 or not now.is_low:
+        if not now.is_low:
             return ""
         return blame(await asyncio.to_thread(used_bytes, places(self._layout, record)), now)
 
@@ -372,7 +374,7 @@ class JobRunner:
         outcome = judge(
             ended,
             log=record.log,
-            log_file=self._layout.logs / record.log,
+            log_file=self._layout.log(record.log),
             work_tree=self._layout.work_tree(record.key),
         )
         if not record.steps:

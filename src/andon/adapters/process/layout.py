@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from andon.adapters.process.files import safe_name
+
+
+@lru_cache(maxsize=1024)
+def _below(folder: Path, name: str) -> Path:
+    """Return a path that is asked for again and again: to join one takes long."""
+    return folder / name
 
 
 class Layout:
@@ -16,6 +23,7 @@ class Layout:
         self.jobs = self.agent / "jobs"
         self.replicas = self.agent / "replicas"
         self.logs = self.state / "logs"
+        self.work = self.state / "work"
 
     def make(self) -> None:
         """Create the folders; the agent's own are for its user only."""
@@ -36,11 +44,15 @@ class Layout:
 
     def work_tree(self, key: str) -> Path:
         """Return a job's work tree, which the control plane fills."""
-        return self.state / "work" / key.replace("/", "_")
+        return _below(self.work, key.replace("/", "_"))
 
     def temporary(self, key: str) -> Path:
         """Return a job's folder for temporary files, and for its home."""
-        return self.state / "work" / f"{key.replace('/', '_')}.tmp"
+        return _below(self.work, f"{key.replace('/', '_')}.tmp")
+
+    def log(self, name: str) -> Path:
+        """Return a log by its name."""
+        return _below(self.logs, name)
 
     def artifact(self, digest: str) -> Path:
         """Return an artifact's unpacked folder."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+_MOST_AT_ONCE = 1 << 16
 MARKER = "ANDON_PROCESS"
 """Environment variable that every process started here, and all its descendants, carry."""
 
@@ -20,10 +21,13 @@ class ProcessId(Struct, frozen=True):
 
 
 def _read(path: str) -> bytes:
-    """Read a small file of ``/proc``; pathlib and decoding cost more than the kernel does."""
+    """Read a file of ``/proc``; pathlib and decoding cost more than the kernel does."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, 1 << 16)
+        found = os.read(descriptor, _MOST_AT_ONCE)
+        while more := os.read(descriptor, _MOST_AT_ONCE):  # Of long ones it tells a page at a time.
+            found += more
+        return found
     finally:
         os.close(descriptor)
 
@@ -78,8 +82,7 @@ def _pids() -> Iterator[int]:
 
 def _environment(pid: int) -> bytes:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read()
+        return _read(f"/proc/{pid}/environ")
     except OSError:
         return b""
 
@@ -154,8 +157,7 @@ def _own_children() -> bytes:
 
 
 def _children_of(pid: int, thread: str) -> bytes:
-    with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
-        return file.read()  # The kernel tells a page at a time, and there may be thousands.
+    return _read(f"/proc/{pid}/task/{thread}/children")
 
 
 def with_descendants(pids: Iterable[int]) -> set[int]:

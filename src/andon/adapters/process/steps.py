@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,9 +62,10 @@ def _lines(notes: Path) -> list[str]:
 def read_note(file: Path, most_bytes: int = 2000) -> str:
     """Return the beginning of a file that a job may have replaced by anything; empty: there is none."""
     try:
-        if file.is_symlink() or not file.is_file():
-            return ""
-        with file.open("rb") as opened:
-            return opened.read(most_bytes).decode(errors="replace")
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
+    with open(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return opened.read(most_bytes).decode(errors="replace")

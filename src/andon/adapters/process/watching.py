@@ -72,7 +72,7 @@ class Watching:
 
 def logs_of(layout: Layout, job: JobRecord) -> Iterable[Path]:
     """Return the logs of a job and of its services."""
-    log = layout.logs / job.log
+    log = layout.log(job.log)
     return log, *(log.with_name(log_name(log.name, service)) for service in job.services)
 
 

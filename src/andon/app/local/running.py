@@ -133,7 +133,7 @@ class _Here:
 
     async def run(self) -> Ended:
         self._expect_shell()
-        for folder in (self._layout.logs, self._layout.jobs):
+        for folder in (self._layout.logs, self._layout.jobs, self._layout.work):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         journal = Journal(self._layout.jobs)
         runner = JobRunner(
@@ -161,7 +161,7 @@ class _Here:
         if left is not None:
             expect_offered(left.spec.build)
         run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
-        clear_work(self._wish.state / "work", run.uid)
+        clear_work(self._layout.work, run.uid)
         runs = WithContainers(runner, self._layout, self._clock)
         engine = self._engine(runs, run)
         for pending in await self._store.read(lambda tx: tx.unfinished()):
@@ -238,7 +238,7 @@ class _Here:
             runner,
             self._tree,
             LazyArtifacts(self._wish.state, self._tree),
-            self._wish.state / "work",
+            self._layout.work,
             secrets=GivenSecrets(self._wish.secrets),
             small=self._tree.is_small(run.spec.build.sha),
         )
