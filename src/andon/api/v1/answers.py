@@ -1645,3 +1645,12 @@ class BudgetPolicy(TypedDict):
     spec: dict[str, Any]
     budgets: list[Budget]
     overrides: list[Override]
+
+
+class Prometheus(TypedDict):
+    """An answer in the words of Prometheus's HTTP API."""
+
+    status: Literal["success"]
+    data: Annotated[Any, Meta(description="As Prometheus gives it.")]
+    warnings: NotRequired[list[str]]
+    infos: NotRequired[list[str]]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 from starlette.responses import Response
 
+from andon.api.v1.answers import Prometheus
 from andon.kernel.errors import AndonError, InvalidDocument, UsageError
 from andon.ports.metrics import Told
 from andon.web.operations import Call, Operation, encode, everywhere
@@ -257,6 +258,7 @@ def _read(
         path=path,
         rule=everywhere("view"),
         handler=handler,
+        answer=Prometheus,
         query=asked,
         refuses=(InvalidDocument,),
         tells=tells,
@@ -269,6 +271,7 @@ def _read(
         path=path,
         rule=everywhere("view"),
         handler=handler,
+        answer=Prometheus,
         form=asked,
         reads=True,
         refuses=(InvalidDocument,),
