@@ -19,6 +19,7 @@ from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.suites.telling import Suites
+from andon.app.telemetry.objective_desk import ObjectiveDesk
 from andon.app.telemetry.queries import Metrics
 from andon.app.telemetry.room import Telemetry
 from andon.app.telemetry.traces import Traces
@@ -55,6 +56,9 @@ def open_offices(
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
         checks=telemetry.checks,
+        objectives=ObjectiveDesk(
+            telemetry.objectives, telemetry.objectives.tallies, parts.clock
+        ),
         metrics=Metrics(telemetry.metrics, parts.clock),
         logs=telemetry.logs,
         traces=Traces(telemetry.traces, store, parts.clock),

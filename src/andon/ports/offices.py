@@ -15,6 +15,7 @@ from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
 from andon.ports.logs import LogService
 from andon.ports.metrics import MetricService
+from andon.ports.objectives import ObjectiveService
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
 from andon.ports.traces import TraceService
@@ -37,6 +38,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         checks: What is asked of running systems.
         logs: Log lines.
         traces: What requests went through.
+        objectives: What was promised, and how it stands.
         intake: What services tell of themselves.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
@@ -55,6 +57,7 @@ class Offices(Struct, frozen=True, kw_only=True):
     checks: CheckService | None = None
     logs: LogService | None = None
     traces: TraceService | None = None
+    objectives: ObjectiveService | None = None
     intake: IntakeService | None = None
     provider: Any = None
     url: str = ""

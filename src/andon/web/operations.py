@@ -27,6 +27,7 @@ from andon.ports.intake import IntakeService
 from andon.ports.line import LineService
 from andon.ports.logs import LogService
 from andon.ports.metrics import MetricService
+from andon.ports.objectives import ObjectiveService
 from andon.ports.offices import Offices
 from andon.ports.secrets import SecretService
 from andon.ports.suites import SuitesService
@@ -120,6 +121,11 @@ class Call(Struct, kw_only=True):
         return _there(self.offices.traces, self.request)
 
     @property
+    def objectives(self) -> ObjectiveService:
+        """What was promised, and how it stands."""
+        return _there(self.offices.objectives, self.request)
+
+    @property
     def intake(self) -> IntakeService:
         """What services tell of themselves."""
         return _there(self.offices.intake, self.request)
@@ -204,6 +210,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         takes: Media types of the body, if it is no JSON of ``body``.
         once: Honours ``Idempotency-Key``.
         revised: The subject has a revision, which ``If-Match`` may expect.
+        resumes: A stream that goes on behind ``Last-Event-ID``.
         labels: Takes any other query parameters: labels that must match.
         refuses: Errors besides those that its parts bring.
         form: Fields of a form that may be sent as the body, with the query's fields among them.
@@ -227,6 +234,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     revised: bool = False
     cursor: str = ""
     labels: bool = False
+    resumes: bool = False
     refuses: tuple[type[AndonError], ...] = ()
     form: type[Struct] | None = None
     reads: bool = False

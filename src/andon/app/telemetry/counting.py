@@ -196,19 +196,25 @@ class Counting:
         part = sli.bad or sli.good
         if sli.total is None or part is None:
             return UNSEEN
-        total, some = (self._value(term, at, seconds) for term in (sli.total, part))
+        total, some = (self._value(term, at, seconds, sum_up=True) for term in (sli.total, part))
         if total is None or some is None:
             return UNSEEN
         return Piece(some if sli.bad is not None else total - some, total, seconds)
 
-    def _value(self, term: Term, at: float, seconds: float) -> float | None:
+    def _value(
+        self, term: Term, at: float, seconds: float, *, sum_up: bool = False
+    ) -> float | None:
+        """Ask for a value; of several series there is none, unless they may be added up."""
         if self._ask is None:
             return None
         query = term.query
         for placeholder in PLACEHOLDERS:
-            query = query.replace(placeholder, f"{round(seconds)}s")
-        value = self._ask(query, at)
-        return None if value is None or not math.isfinite(value) else value
+            query = query.replace(placeholder, f"{max(1, round(seconds))}s")
+        values = self._ask(query, at)
+        if not values or (len(values) > 1 and not sum_up):
+            return None
+        total = math.fsum(values)
+        return total if math.isfinite(total) else None
 
 
 def _terms(sli: Sli) -> Iterator[Term]:

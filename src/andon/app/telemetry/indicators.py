@@ -8,21 +8,25 @@ asked for its value.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from andon.app.telemetry.queries import ask_instant
 from andon.domains.reliability.goals import Match, Sli, Term
+from andon.kernel.errors import AndonError
 from andon.ports.telemetry import Labels, Matcher, MetricStore, Window
 
-AskValue = Callable[[str, float], float | None]
-"""Asks PromQL for one value at a moment (seconds since the Unix epoch); None: there is none."""
+AskValue = Callable[[str, float], Sequence[float]]
+"""Asks PromQL for values at a moment (seconds since the Unix epoch), one a series."""
 NAME = "__name__"
 PLACEHOLDERS = ("{{.window}}", "{{ .window }}", "$__rate_interval", "$window")
 _ADDS = frozenset({"sum"})
 _COUNTS = frozenset({"rate", "increase"})
+_log = logging.getLogger("andon.telemetry")
 _MANY = 4
 """So many terms of one metric are read in one look."""
 
@@ -186,3 +190,19 @@ def _bucket(windows: dict[Labels, Window], at_most: float) -> dict[Labels, Windo
     fitting = [bound for bound in bounds.values() if bound >= at_most * (1 - 1e-9)]
     first = min(fitting, default=None)
     return {labels: windows[labels] for labels, bound in bounds.items() if bound == first}
+
+
+def asking_values(store: MetricStore) -> AskValue:
+    """Return what asks PromQL for values; an expression that cannot be answered has none."""
+
+    def ask(query: str, at: float) -> Sequence[float]:
+        try:
+            data = ask_instant(store, query, round(at * 1000)).data
+        except AndonError as error:
+            _log.warning("an objective's %s: %s", query, error)
+            return ()
+        if data["resultType"] == "scalar":
+            return (float(data["result"][1]),)
+        return tuple(float(one["value"][1]) for one in data["result"])
+
+    return ask

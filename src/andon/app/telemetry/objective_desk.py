@@ -11,7 +11,7 @@ from andon.api.openslo.write import Written, write_openslo
 from andon.api.v1 import standings
 from andon.api.v1.objectives import ObjectiveSpec
 from andon.app.telemetry.objectives import COMPOSITE, STALE_SECONDS, Objectives, Promise, View
-from andon.domains.reliability.goals import Goal, goals_of
+from andon.domains.reliability.goals import Goal
 from andon.domains.reliability.objectives import Standing
 from andon.domains.reliability.report import Excused, Line, excuse, report_line
 from andon.kernel.clock import Clock

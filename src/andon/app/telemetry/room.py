@@ -14,15 +14,18 @@ from pathlib import Path
 from msgspec import Struct
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.adapters.telemetry.tallies import Tallies
 from andon.adapters.telemetry.traces import SpanStore
 from andon.api.v1.telemetry import TelemetrySpec
 from andon.app.events.sinks import guard_of
 from andon.app.parts import Parts
 from andon.app.settings import Settings
 from andon.app.telemetry.checks import Checks, open_checks
+from andon.app.telemetry.indicators import asking_values
 from andon.app.telemetry.intake import Intake
 from andon.app.telemetry.logs import Logs
 from andon.app.telemetry.metrics import metrics_upkeep
+from andon.app.telemetry.objectives import Objectives
 from andon.app.telemetry.runs import telling_runs
 from andon.app.telemetry.settling import settling
 from andon.kernel.clock import Clock
@@ -49,6 +52,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         checks: What is asked of running systems.
         logs: Log lines.
         traces: Spans.
+        objectives: What was promised, and how it stands.
         intake: What services tell of themselves.
         clock: The time.
         loops: What goes on round the clock, by name.
@@ -61,6 +65,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     checks: Checks
     logs: Logs
     traces: SpanStore
+    objectives: Objectives
     intake: Intake
     clock: Clock
     loops: dict[str, Loop] = {}
@@ -81,6 +86,10 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         keep_days=spec.traces.keep_days,
         max_bytes=spec.traces.max_bytes,
     )
+    tallies = Tallies(folder / "objectives.db")
+    objectives = Objectives(
+        store, parts.turns, metrics, tallies, parts.clock, asking_values(metrics)
+    )
     return Telemetry(
         folder=folder,
         spec=spec,
@@ -89,6 +98,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         checks=checks,
         logs=logs,
         traces=traces,
+        objectives=objectives,
         intake=Intake(metrics, logs.lines, traces, parts.clock),
         loops={
             "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
@@ -97,9 +107,10 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             "traces": settling(
                 traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
             ),
+            "objectives": objectives.run,
             "own traces": telling_runs(store, traces),
         },
-        close=(metrics.close, results.close, logs.close, traces.close),
+        close=(tallies.close, metrics.close, results.close, logs.close, traces.close),
     )
 
 
