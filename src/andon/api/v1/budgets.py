@@ -27,7 +27,7 @@ class BudgetStage(Spec, kw_only=True, frozen=True):
     ] = None
     burn_above: Annotated[
         Positive | None,
-        Meta(description="Times faster than allowed, over `burnWindowSeconds`."),
+        Meta(description="Times faster than allowed, over the last hour."),
     ] = None
     deploy: Effect = "allow"
     raise_weight: Effect = "allow"
@@ -90,7 +90,6 @@ class BudgetPolicySpec(Spec, kw_only=True, frozen=True):
         float,
         Meta(gt=0, le=0.5, description="So much more must be left before a state is left again."),
     ] = 0.05
-    burn_window_seconds: Annotated[float, Meta(ge=60, le=7 * 86400)] = 3600.0
     pace_seconds: Annotated[
         float, Meta(ge=60, le=30 * 86400, description="With `slow`: between two deeds of a kind.")
     ] = 4 * 3600.0

@@ -80,7 +80,8 @@ def take(
     """
     known = find_active(tx, told)
     if told.resolved:
-        return resolve(tx, turns, known, f"{told.source} says so", now) if known else None
+        why = told.resolution or f"{told.source} says so"
+        return resolve(tx, turns, known, why, now) if known else None
     if known is None:
         known = _fire(tx, turns, told, spec, now, by)
     else:

@@ -36,6 +36,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
         links: Where to read more.
         starts_at: When it began; 0: just now.
         resolved: It is over.
+        resolution: Why; empty: as its source says so.
         identity: What tells it apart, where that is not its labels.
         acknowledged: Somebody there has taken it on.
     """
@@ -48,6 +49,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     links: tuple[str, ...] = ()
     starts_at: float = 0
     resolved: bool = False
+    resolution: str = ""
     identity: dict[str, str] = {}
     acknowledged: bool = False
 
