@@ -134,7 +134,7 @@ class Counting:
         if not total:
             return None
         low, high = start_ms, now_ms
-        while high - low > 1000:
+        while high - low > 1:
             middle = (low + high) // 2
             if self._samples(sli.total, middle, now_ms) == total:
                 low = middle
