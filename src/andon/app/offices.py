@@ -20,7 +20,6 @@ from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.suites.telling import Suites
 from andon.app.telemetry.objective_desk import ObjectiveDesk
-from andon.app.telemetry.queries import Metrics
 from andon.app.telemetry.room import Telemetry
 from andon.app.telemetry.traces import Traces
 from andon.app.upkeep.admin import Admin
@@ -56,10 +55,8 @@ def open_offices(
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
         checks=telemetry.checks,
-        objectives=ObjectiveDesk(
-            telemetry.objectives, telemetry.objectives.tallies, parts.clock
-        ),
-        metrics=Metrics(telemetry.metrics, parts.clock),
+        objectives=ObjectiveDesk(telemetry.objectives, telemetry.objectives.tallies, parts.clock),
+        metrics=telemetry.asked.service,
         logs=telemetry.logs,
         traces=Traces(telemetry.traces, store, parts.clock),
         intake=telemetry.intake,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from andon import __version__
 from andon.app.telemetry.prometheus_json import answer_json, number_text, seconds
+from andon.calc.staleness import is_stale
 from andon.kernel.clock import Clock
 from andon.kernel.errors import UsageError
 from andon.ports.metrics import Told
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 3
 LATEST_MS = 2**53
+LOOKBACK_MS = 300_000
+UP = "up"
 LIKE_PROMETHEUS = "2.55.0"
 """Which Prometheus tools may take this for: they choose by it what they ask."""
 T = TypeVar("T")
@@ -34,14 +38,6 @@ class RuleBook(Protocol):
         ...
 
 
-class TargetBook(Protocol):
-    """Knows what is scraped."""
-
-    def told(self) -> list[dict[str, Any]]:
-        """Return active targets as Prometheus's API has them."""
-        ...
-
-
 class Metrics:
     """Answers from a store of samples.
 
@@ -49,7 +45,6 @@ class Metrics:
         store: Samples.
         clock: The time.
         rules: Recording rules, if there are any.
-        targets: What is scraped, if anything is.
     """
 
     def __init__(
@@ -57,12 +52,10 @@ class Metrics:
         store: MetricStore,
         clock: Clock,
         rules: RuleBook | None = None,
-        targets: TargetBook | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules
-        self._targets = targets
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def query(self, text: str, at: float | None = None) -> Told:
@@ -123,7 +116,8 @@ class Metrics:
 
     async def targets(self) -> Told:
         """List what is scraped."""
-        found = self._targets.told() if self._targets else []
+        at_ms = _ms(self._clock.now())
+        found = await self._thread(lambda: _targets(self._store, at_ms))
         return Told({"activeTargets": found, "droppedTargets": []})
 
     async def rules(self) -> Told:
@@ -238,6 +232,30 @@ def _exemplars(store: MetricStore, text: str, start_ms: int, end_ms: int) -> Tol
             if found[labels]
         ]
     )
+
+
+def _targets(store: MetricStore, at_ms: int) -> list[dict[str, Any]]:
+    """Tell what is scraped from what its scrapes told: the newest ``up`` of each target."""
+    found = []
+    for one in store.select((Matcher("__name__", "=", UP),), at_ms - LOOKBACK_MS, at_ms):
+        if not len(one.values) or is_stale(float(one.values[-1])):
+            continue
+        labels = {name: value for name, value in one.labels if name != "__name__"}
+        last = datetime.fromtimestamp(int(one.times_ms[-1]) / 1000, UTC).isoformat()
+        found.append(
+            {
+                "discoveredLabels": labels,
+                "labels": labels,
+                "scrapePool": labels.get("job", ""),
+                "scrapeUrl": labels.get("instance", ""),
+                "globalUrl": labels.get("instance", ""),
+                "lastError": "" if one.values[-1] else "it does not answer",
+                "lastScrape": last.replace("+00:00", "Z"),
+                "lastScrapeDuration": 0,
+                "health": "up" if one.values[-1] else "down",
+            }
+        )
+    return found
 
 
 def _formatted(text: str) -> str:

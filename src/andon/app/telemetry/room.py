@@ -20,11 +20,12 @@ from andon.api.v1.telemetry import TelemetrySpec
 from andon.app.events.sinks import guard_of
 from andon.app.parts import Parts
 from andon.app.settings import Settings
+from andon.app.telemetry.asking import Asked, open_asked
 from andon.app.telemetry.checks import Checks, open_checks
 from andon.app.telemetry.indicators import asking_values
 from andon.app.telemetry.intake import Intake
 from andon.app.telemetry.logs import Logs
-from andon.app.telemetry.metrics import metrics_upkeep
+from andon.app.telemetry.metrics import Collectors, metrics_upkeep
 from andon.app.telemetry.objectives import Objectives
 from andon.app.telemetry.runs import telling_runs
 from andon.app.telemetry.settling import settling
@@ -49,6 +50,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         folder: Where it keeps its files.
         spec: What it was told.
         metrics: Samples.
+        asked: Who answers questions about metrics.
         checks: What is asked of running systems.
         logs: Log lines.
         traces: Spans.
@@ -62,6 +64,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     folder: Path
     spec: TelemetrySpec
     metrics: MetricChunks
+    asked: Asked
     checks: Checks
     logs: Logs
     traces: SpanStore
@@ -78,7 +81,9 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     folder.mkdir(mode=0o700, exist_ok=True)
     spec = settings.installation.telemetry
     metrics = MetricChunks(folder, spec.metrics.max_series)
+    collectors = Collectors(metrics, store, parts.agent, spec.metrics, parts.clock, state)
     guard = guard_of(settings.allow_internal, settings.installation)
+    asked = open_asked(metrics, spec.metrics, guard, parts.clock)
     checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
     logs = Logs(folder, state, spec.logs, store, metrics, parts.clock)
     traces = SpanStore(
@@ -88,13 +93,14 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     )
     tallies = Tallies(folder / "objectives.db")
     objectives = Objectives(
-        store, parts.turns, metrics, tallies, parts.clock, asking_values(metrics)
+        store, parts.turns, metrics, tallies, parts.clock, asking_values(asked.store)
     )
     return Telemetry(
         folder=folder,
         spec=spec,
         clock=parts.clock,
         metrics=metrics,
+        asked=asked,
         checks=checks,
         logs=logs,
         traces=traces,
@@ -102,6 +108,8 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         intake=Intake(metrics, logs.lines, traces, parts.clock),
         loops={
             "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
+            **collectors.loops(),
+            **({"recording rules": asked.recorder.run} if asked.recorder.progress else {}),
             "checks": checks.run,
             **logs.loops,
             "traces": settling(
@@ -110,7 +118,14 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             "objectives": objectives.run,
             "own traces": telling_runs(store, traces),
         },
-        close=(tallies.close, metrics.close, results.close, logs.close, traces.close),
+        close=(
+            collectors.close,
+            tallies.close,
+            metrics.close,
+            results.close,
+            logs.close,
+            traces.close,
+        ),
     )
 
 

@@ -1,0 +1,1 @@
+"""Metrics of any server that speaks the Prometheus HTTP API."""
