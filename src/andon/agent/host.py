@@ -116,6 +116,7 @@ class Host:
                 restarts=replica.record.restarts,
                 log=replica.log,
                 message=replica.message,
+                metrics=replica.spec.metrics,
             )
             for replica in self._replicas.all()
         )

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from andon.adapters.process.capabilities import Capabilities
 from andon.api.v1 import actions
+from andon.api.v1.definitions import MetricsEndpoint
 
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
 
@@ -93,6 +94,7 @@ class ReplicaStatus(Struct, frozen=True, kw_only=True):
     restarts: int
     log: str
     message: str = ""
+    metrics: MetricsEndpoint | None = None
 
 
 class JobStatus(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from andon.api.v1.definitions import Health, Resources, RouteSpec
+from andon.api.v1.definitions import Health, MetricsEndpoint, Resources, RouteSpec
 from andon.api.v1.jobs import JobPlan, SecretRef
 from andon.api.v1.records import Fault, StepState, Version
 
@@ -222,6 +222,7 @@ class DeployReplicas(Action, kw_only=True, frozen=True):
     resources: Resources
     needs: tuple[str, ...] = ()
     secrets: dict[str, SecretRef] = {}
+    metrics: MetricsEndpoint | None = None
 
 
 class ReplicasReady(Outcome, kw_only=True, frozen=True):

@@ -55,6 +55,15 @@ class Health(Spec, kw_only=True, frozen=True):
     ] = 30
 
 
+class MetricsEndpoint(Spec, kw_only=True, frozen=True):
+    """Where each replica tells its metrics, as Prometheus or OpenMetrics text."""
+
+    path: Annotated[str, Meta(pattern=r"^/\S*$")] = "/metrics"
+    port: (
+        Annotated[int, Meta(ge=1, le=65535, description="If it is not $PORT: one replica only.")] | None
+    ) = None
+
+
 class Resources(Spec, kw_only=True, frozen=True):
     """Limits of one replica, applied where the machine allows (see `andon doctor`)."""
 
@@ -88,6 +97,9 @@ class ServiceSpec(Spec, kw_only=True, frozen=True):
     ] = {}
     secrets: Secrets = {}
     resources: Resources = Resources()
+    metrics: Annotated[
+        MetricsEndpoint | None, Meta(description="Its metrics are scraped from there; unset: nowhere.")
+    ] = None
     drain_seconds: Annotated[
         float, Meta(ge=0, le=600, description="Longest wait for running requests when stopping.")
     ] = 10

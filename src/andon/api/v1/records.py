@@ -10,6 +10,7 @@ from andon.api.v1.definitions import (
     Approvals,
     EnvironmentSpec,
     Health,
+    MetricsEndpoint,
     ObjectiveSpec,
     Resources,
     RolloutPolicy,
@@ -192,6 +193,7 @@ class RolloutPlan(Record, kw_only=True, frozen=True):
     approvals: Approvals | None = None
     skippable: tuple[str, ...] = ()
     """Required checks that may have been skipped by a rule."""
+    metrics: MetricsEndpoint | None = None
 
 
 class RunSpec(Record, kw_only=True, frozen=True):

@@ -21,6 +21,7 @@ from andon.app.events.sinks import guard_of
 from andon.app.parts import Parts
 from andon.app.settings import Settings
 from andon.app.telemetry.asking import Asked, open_asked
+from andon.app.telemetry.beacon import Beacon
 from andon.app.telemetry.checks import Checks, open_checks
 from andon.app.telemetry.indicators import asking_values
 from andon.app.telemetry.intake import Intake
@@ -56,6 +57,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         traces: Spans.
         objectives: What was promised, and how it stands.
         intake: What services tell of themselves.
+        beacon: What browsers of real users tell; None: nobody is asked.
         clock: The time.
         loops: What goes on round the clock, by name.
         close: Called at the end.
@@ -70,6 +72,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     traces: SpanStore
     objectives: Objectives
     intake: Intake
+    beacon: Beacon | None = None
     clock: Clock
     loops: dict[str, Loop] = {}
     close: tuple[Callable[[], None], ...] = ()
@@ -95,6 +98,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     objectives = Objectives(
         store, parts.turns, metrics, tallies, parts.clock, asking_values(asked.store)
     )
+    beacon = Beacon(spec.beacon, metrics, logs.lines, spec.metrics.interval_seconds, parts.clock)
     return Telemetry(
         folder=folder,
         spec=spec,
@@ -106,6 +110,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         traces=traces,
         objectives=objectives,
         intake=Intake(metrics, logs.lines, traces, parts.clock),
+        beacon=beacon if spec.beacon.origins else None,
         loops={
             "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
             **collectors.loops(),
@@ -117,6 +122,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             ),
             "objectives": objectives.run,
             "own traces": telling_runs(store, traces),
+            **({"beacon": beacon.run} if spec.beacon.origins else {}),
         },
         close=(
             collectors.close,

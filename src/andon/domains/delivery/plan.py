@@ -95,6 +95,7 @@ def plan_rollout(
         pre_deploy=tuple(plan_deploy_job(job, environment) for job in definition.pre_deploy),
         post_deploy=tuple(plan_deploy_job(job, environment) for job in definition.post_deploy),
         secrets=refs,
+        metrics=definition.metrics,
         notify=tuple(dict.fromkeys((*rules.notify, *spec.notify))),
     )
 
@@ -205,6 +206,7 @@ def deploy_action(plan: RolloutPlan) -> DeployReplicas:
         resources=plan.resources,
         needs=plan.needs,
         secrets=plan.secrets,
+        metrics=plan.metrics,
     )
 
 
