@@ -11,6 +11,10 @@ from andon.ports.telemetry import LogBar, LogLine, LogPage, LogQuestion, LogTemp
 class LogService(Protocol):
     """Finds log lines, and passes on those that come."""
 
+    def now(self) -> float:
+        """Tell the time, in seconds since the Unix epoch."""
+        ...
+
     async def search(self, question: LogQuestion) -> LogPage:
         """Find lines, newest first."""
         ...

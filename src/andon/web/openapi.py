@@ -162,7 +162,7 @@ def _parameters(one: Operation, components: Json) -> list[Json]:
         found.append(_KEY)
     if one.revised:
         found.append(_IF_MATCH)
-    if one.media == "text/event-stream":
+    if one.resumes:
         found.append(_LAST_EVENT)
     return found
 

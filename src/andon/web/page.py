@@ -17,6 +17,8 @@ _TYPES = {
     "run.js": "text/javascript; charset=utf-8",
     "log.js": "text/javascript; charset=utf-8",
     "run.css": "text/css; charset=utf-8",
+    "logs.js": "text/javascript; charset=utf-8",
+    "logs.css": "text/css; charset=utf-8",
     "traces.js": "text/javascript; charset=utf-8",
     "traces.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",

@@ -1402,6 +1402,57 @@ class CheckTaken(TypedDict):
     late: Annotated[int, Meta(description="Were there already, or told as missed.")]
 
 
+# --- logs of everything ------------------------------------------------------------------------
+
+
+class SaidLine(TypedDict):
+    """A line that something running said."""
+
+    at: Time
+    text: str
+    severity: Annotated[str, Meta(description="Empty: it does not say.")]
+    source: Annotated[str, Meta(description="`service`, `job`, `otlp`, `andon`.")]
+    service: str
+    environment: str
+    trace: Annotated[str, Meta(description="Id of its trace; empty: it names none.")]
+    span: str
+    template: Annotated[int, Meta(description="Id of its template; 0: it has none.")]
+    labels: dict[str, str]
+    attributes: dict[str, str]
+
+
+class SaidLines(TypedDict):
+    """Lines, newest first."""
+
+    lines: list[SaidLine]
+    next: Annotated[str, Meta(description="`before` of the next page; empty: there is none.")]
+
+
+class LineTemplate(TypedDict):
+    """What many lines have in common."""
+
+    id: int
+    text: Annotated[str, Meta(description="What varies is `<*>`.")]
+    lines: int
+    firstAt: Time
+    lastAt: Time
+    example: str
+
+
+class LineBar(TypedDict):
+    """Lines of a short time."""
+
+    at: Time
+    counts: Annotated[dict[str, int], Meta(description="By severity.")]
+
+
+class LineHistogram(TypedDict):
+    """Lines over time."""
+
+    barSeconds: float
+    bars: list[LineBar]
+
+
 # --- traces -------------------------------------------------------------------------------------
 
 
@@ -1654,3 +1705,69 @@ class Prometheus(TypedDict):
     data: Annotated[Any, Meta(description="As Prometheus gives it.")]
     warnings: NotRequired[list[str]]
     infos: NotRequired[list[str]]
+
+
+class JudgeDecision(TypedDict):
+    """What was claimed of a step, and what comes out when it is decided again."""
+
+    step: str
+    sample: Annotated[int, Meta(description="So many counts had been seen.")]
+    at: Time
+    verdict: str
+    reason: str
+    verdictNow: str
+    reasonNow: str
+    same: Annotated[bool, Meta(description="Byte for byte.")]
+
+
+class JudgeBeside(TypedDict):
+    """What a rule would have made of a rollout."""
+
+    judge: str
+    verdict: Annotated[str, Meta(description="RollBack, or what it said at the end.")]
+    rollbackAfterSeconds: float | None
+    failedRequests: Annotated[int, Meta(description="Of the new version, until then.")]
+
+
+class JudgeReplay(TypedDict):
+    """A rollout, decided again from its stored counts."""
+
+    run: str
+    service: str
+    environment: str
+    samples: int
+    rules: Annotated[int, Meta(description="Edition of the rules it was decided by.")]
+    same: Annotated[bool, Meta(description="All that was decided comes out again.")]
+    sameState: Annotated[
+        bool, Meta(description="So does all that the judge remembered at the end.")
+    ]
+    decisions: list[JudgeDecision]
+    judges: Annotated[list[JudgeBeside], Meta(description="Andon's own first.")]
+
+
+class JudgeSight(TypedDict):
+    """When a rise of errors would be seen."""
+
+    risk: Annotated[float, Meta(description="So many times the errors of the running version.")]
+    afterSeconds: Annotated[float | None, Meta(description="null: it passes in this plan.")]
+    weight: Annotated[float, Meta(description="Of the step at which it is seen; 0: none.")]
+    failedRequests: int
+
+
+class JudgeForecast(TypedDict):
+    """What the judge will be able to see in the next rollout of a service."""
+
+    service: str
+    environment: str
+    requestsPerSecond: float
+    errorShare: float
+    goodSeconds: Annotated[
+        float | None, Meta(description="A good release takes so long; null: it waits for a person.")
+    ]
+    seen: list[JudgeSight]
+    fewestErrors: Annotated[
+        int | None,
+        Meta(description="So many of the new version alone can roll it back at the first step."),
+    ]
+    firstWeight: float
+    advice: list[str]

@@ -82,6 +82,10 @@ class Logs:
 
     # --- asking ----------------------------------------------------------------------------------
 
+    def now(self) -> float:
+        """Tell the time."""
+        return self._clock.now()
+
     async def search(self, question: LogQuestion) -> LogPage:
         """Find lines, newest first."""
         return await asyncio.to_thread(self.lines.search, question)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from andon.cli.commands.logs_search import search, templates
 from andon.cli.output import faint, show
 from andon.cli.root import flags
 from andon.cli.session import Session
@@ -23,7 +24,26 @@ MOST_MATCHES = 1000
 Write = Callable[[bytes], None]
 
 
-@click.command()
+class _RunFirst(click.Group):
+    """What is none of the subcommands is a Run, whose log is read."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Name the subcommand that was meant."""
+        if args and args[0] not in {*self.commands, "--help", "-h"}:
+            args = ["read", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunFirst)
+def command() -> None:
+    """Read the log of a Run's step (`andon logs RUN [STEP]`), or search all logs."""
+
+
+command.add_command(search)
+command.add_command(templates)
+
+
+@command.command("read")
 @click.argument("run")
 @click.argument("step", default="")
 @click.option(
@@ -36,7 +56,7 @@ Write = Callable[[bytes], None]
 @click.option("--raw", is_flag=True, help="Byte by byte; otherwise only colours reach a terminal.")
 @flags
 @click.pass_obj
-def command(session: Session, run: str, step: str, follow: bool, text: str, raw: bool) -> None:
+def read(session: Session, run: str, step: str, follow: bool, text: str, raw: bool) -> None:
     """Read the log of a Run's step; of all its steps if none is named."""
     if text and (follow or raw):
         raise UsageError("--search looks at what is there", hint="leave --follow and --raw out")

@@ -302,5 +302,6 @@ OPERATIONS = (
         query=Following,
         answer=str,
         media="text/event-stream",
+        resumes=True,
     ),
 )
