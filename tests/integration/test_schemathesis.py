@@ -44,6 +44,7 @@ ONLY_WRONG = {
 }
 NOT_AT_ALL = {
     "events_follow": "it never ends (tests/integration/test_api.py follows it)",
+    "logs_tail": "it never ends (tests/unit/web/test_telelogs.py follows it)",
     "tokens_rotate_admin": "it has no parameter to go wrong, and would end the token that asks",
 }
 RULES = settings(

@@ -14,6 +14,7 @@ from asgi import ask
 from andon.api.v1.access import Grant, Identity
 from andon.ports.metrics import Told
 from andon.ports.offices import Offices
+from andon.ports.telemetry import LogBar, LogPage
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.web.api import OPERATIONS
@@ -98,6 +99,14 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "workers_list": ("view", EVERYWHERE, None),
     "workers_drain": ("operate", EVERYWHERE, {}),
     "workers_resume": ("operate", EVERYWHERE, {}),
+    "logs_search": ("view", SOMEWHERE, None),
+    "logs_search?environment=prod": ("view", PROD, None),
+    "logs_templates": ("view", SOMEWHERE, None),
+    "logs_templates?environment=prod": ("view", PROD, None),
+    "logs_histogram": ("view", SOMEWHERE, None),
+    "logs_histogram?environment=prod": ("view", PROD, None),
+    "logs_tail": ("view", SOMEWHERE, None),
+    "logs_tail?environment=prod": ("view", PROD, None),
     "traces_list": ("view", EVERYWHERE, None),
     "traces_show": ("view", EVERYWHERE, None),
     "traces_services": ("view", EVERYWHERE, None),
@@ -218,6 +227,26 @@ class AgreeableMetrics:
         return answer
 
 
+class AgreeableLogs:
+    """Logs without lines."""
+
+    def now(self) -> float:
+        return 1e9
+
+    async def search(self, _: Any) -> LogPage:
+        return LogPage(lines=[])
+
+    async def templates(self, _: Any) -> list[Any]:
+        return []
+
+    async def histogram(self, *_: Any) -> list[LogBar]:
+        return [LogBar(start_ns=0, counts={})]
+
+    async def tail(self, _: Any) -> AsyncIterator[list[Any]]:
+        for none in ():
+            yield none
+
+
 class AgreeableLine(Agreeable, StillLine):
     """A line that takes whatever else is asked, too."""
 
@@ -256,6 +285,7 @@ def app(door: FixedDoor) -> Any:
             suites=anybody,
             builds=anybody,
             metrics=AgreeableMetrics(),
+            logs=AgreeableLogs(),
         )
     )
 
