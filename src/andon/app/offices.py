@@ -13,6 +13,7 @@ from andon.app.control_plane import ControlPlane
 from andon.app.events.sinks import guard_of
 from andon.app.hooks.desk import Hooks
 from andon.app.hooks.parts import Outward, address_of, hooks
+from andon.app.judging import Judging
 from andon.app.parts import Parts
 from andon.app.provider import provider_of
 from andon.app.secrets.keeper import Secrets
@@ -61,6 +62,7 @@ def open_offices(
         traces=Traces(telemetry.traces, store, parts.clock),
         intake=telemetry.intake,
         builds=Builds(store, parts.agent.tail_log, parts.clock),
+        judging=Judging(store, telemetry.metrics, parts.clock),
         provider=provider_of(settings.installation),
         url=settings.installation.url or "",
         public_badges=settings.installation.badges == "public",

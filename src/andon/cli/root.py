@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "slo": ("slo", "See what was promised of services, and how it stands."),
         "checks": ("checks", "See what is asked of running systems, and ask it now."),
         "schedules": ("schedules", "List what is built again, and when."),
+        "judge": ("judge", "See how rollouts are judged: again, beside other rules, and ahead."),
         "simulate": ("simulate", "Play rollouts that never happened before judges."),
         "traces": ("traces", "See what requests and Runs went through."),
         "incidents": ("incidents", "List incidents."),

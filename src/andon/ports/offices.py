@@ -12,6 +12,7 @@ from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.intake import IntakeService
+from andon.ports.judging import JudgingService
 from andon.ports.line import LineService
 from andon.ports.logs import LogService
 from andon.ports.metrics import MetricService
@@ -40,6 +41,7 @@ class Offices(Struct, frozen=True, kw_only=True):
         traces: What requests went through.
         objectives: What was promised, and how it stands.
         intake: What services tell of themselves.
+        judging: The judge beside a rollout.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
         public_badges: Whether anybody may see how a build stands, without a login.
@@ -59,6 +61,7 @@ class Offices(Struct, frozen=True, kw_only=True):
     traces: TraceService | None = None
     objectives: ObjectiveService | None = None
     intake: IntakeService | None = None
+    judging: JudgingService | None = None
     provider: Any = None
     url: str = ""
     public_badges: bool = False

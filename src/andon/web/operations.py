@@ -24,6 +24,7 @@ from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
 from andon.ports.intake import IntakeService
+from andon.ports.judging import JudgingService
 from andon.ports.line import LineService
 from andon.ports.logs import LogService
 from andon.ports.metrics import MetricService
@@ -129,6 +130,11 @@ class Call(Struct, kw_only=True):
     def intake(self) -> IntakeService:
         """What services tell of themselves."""
         return _there(self.offices.intake, self.request)
+
+    @property
+    def judging(self) -> JudgingService:
+        """The judge beside a rollout."""
+        return _there(self.offices.judging, self.request)
 
     @property
     def caller(self) -> Identity:

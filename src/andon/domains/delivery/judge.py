@@ -43,6 +43,7 @@ __all__ = [
     "fold",
     "frozen_thresholds",
     "judge",
+    "judge_sample",
     "replay",
     "start_state",
 ]
@@ -198,13 +199,14 @@ def replay(
     said = []
     for sample in samples:
         state = fold(state, sample)
-        said.append(_judge_sample(state, sample, policy, objective))
+        said.append(judge_sample(state, sample, policy, objective))
     return tuple(said)
 
 
-def _judge_sample(
+def judge_sample(
     state: JudgeState, sample: Sample, policy: JudgePolicy, objective: ObjectiveSpec | None
 ) -> Judgement:
+    """Say what the evidence allows at the moment of a sample, which is folded in already."""
     return judge(
         state,
         policy,

@@ -29,7 +29,7 @@ from andon.domains.delivery.judge import (
     JudgeState,
     fold,
     frozen_thresholds,
-    judge,
+    judge_sample,
     start_state,
 )
 from andon.domains.delivery.plan import backend_action, deploy_action
@@ -255,15 +255,8 @@ def _judge(rollout: Rollout, step: str, seen: TrafficObserved) -> Judgement | No
     rollout.memory["judge"] = msgspec.to_builtins(state)
     body = msgspec.to_builtins(sample, str_keys=True)
     rollout.samples.append(body)
-    judgement = judge(
-        state,
-        policy.judge,
-        rollout.plan.objective,
-        last_step=sample.last_step,
-        soak_done=sample.soak_done,
-        restarts=sample.restarts,
-        consistent=sample.consistent,
-    )
+    rollout.memory["samples"] = rollout.memory.get("samples", 0) + 1
+    judgement = judge_sample(state, sample, policy.judge, rollout.plan.objective)
     _show(rollout, judgement)
     return judgement
 
@@ -371,6 +364,7 @@ def _advance(rollout: Rollout, step: str, judgement: Judgement) -> bool:
 
 def _evidence(rollout: Rollout, step: str, judgement: Judgement, verdict: str) -> NewObject:
     value: dict[str, Any] = msgspec.to_builtins(judgement)
+    value["sample"] = rollout.memory.get("samples", 0)
     return claim(
         name=f"{rollout.run}-{step}",
         subject=version_scope(rollout),

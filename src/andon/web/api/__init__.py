@@ -13,6 +13,7 @@ from andon.web.api import (
     cord,
     hooks,
     intake,
+    judging,
     ledger,
     objectives,
     otlp,
@@ -47,6 +48,7 @@ def _written() -> bytes:
 OPERATIONS: tuple[Operation, ...] = (
     *reading.OPERATIONS,
     *runs.OPERATIONS,
+    *judging.OPERATIONS,
     *builds.OPERATIONS,
     *checks.OPERATIONS,
     *objectives.OPERATIONS,

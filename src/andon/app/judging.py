@@ -1,0 +1,294 @@
+"""The judge, asked beside a rollout: what it decided, decided again; and what it will be able to see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from andon.api.v1 import answers
+from andon.api.v1.control import Selector
+from andon.api.v1.definitions import RolloutPolicy
+from andon.api.v1.objectives import ObjectiveSpec
+from andon.api.v1.records import Object, RolloutPlan
+from andon.api.v1.samples import Sample
+from andon.app import queries
+from andon.app.simulation import OWN, OwnJudge, judges_named
+from andon.domains.delivery.judge import Judgement, JudgeState, fold, judge_sample, start_state
+from andon.domains.reliability.power import (
+    Load,
+    Seen,
+    Way,
+    expected_way,
+    fewest_errors,
+    foresee,
+    seconds_at,
+)
+from andon.kernel.clock import Clock
+from andon.kernel.errors import NotFound, UsageError
+from andon.ports.store import Store, Tx
+from andon.ports.telemetry import Matcher, MetricStore
+
+RECENT_SECONDS = 3600.0
+REQUESTS = "andon_gateway_requests_total"
+FAILED = frozenset({"5xx", "failed"})
+ERROR_FREE = 0.0001
+"""What an error share counts as where none was seen: nobody is free of errors for ever."""
+
+ASKED_RISK, EARLY_SECONDS = 3.0, 1.5
+"""A tripling should be seen at the first step, and staying there may take half as long again."""
+
+
+class Judging:
+    """Answers for the judge.
+
+    Args:
+        store: The durable store.
+        metrics: Where traffic was counted.
+        clock: The time.
+    """
+
+    def __init__(self, store: Store, metrics: MetricStore, clock: Clock) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+
+    async def replay(self, name: str, judges: Sequence[str]) -> answers.JudgeReplay:
+        """Decide a rollout again from its stored counts, and have other rules look at them, too."""
+        others = tuple(one for one in judges if one != OWN)
+        judges_named(others)
+        run, samples, claims = await self._store.read(lambda tx: _stored(tx, name))
+        return await asyncio.to_thread(_replay, run, samples, claims, others)
+
+    async def forecast(
+        self,
+        service: str,
+        environment: str,
+        *,
+        requests_per_second: float | None = None,
+        error_share: float | None = None,
+    ) -> answers.JudgeForecast:
+        """Say which rise of errors the next rollout of a service would see, and when."""
+        policy, objective = await self._store.read(lambda tx: _plan(tx, service, environment))
+        load = await self._load(service, environment, requests_per_second, error_share)
+        told = await asyncio.to_thread(_forecast, policy, objective, load)
+        return {"service": service, "environment": environment, **told}  # type: ignore[typeddict-item]
+
+    async def _load(
+        self, service: str, environment: str, rate: float | None, share: float | None
+    ) -> Load:
+        if rate is None or share is None:
+            counted = await asyncio.to_thread(self._counted, service, environment)
+            if counted is None and rate is None:
+                raise NotFound(
+                    f"no traffic of {service} in {environment} was counted in the last hour",
+                    hint="say what you expect: --requests-per-second 50 --errors 0.001",
+                )
+            rate = counted[0] if rate is None and counted else rate
+            share = counted[1] if share is None and counted else share
+        return Load(requests_per_second=rate or 0.0, error_share=max(share or 0.0, ERROR_FREE))
+
+    def _counted(self, service: str, environment: str) -> tuple[float, float] | None:
+        """Return requests per second and error share of the last hour, as far as it was observed."""
+        now_ms = int(self._clock.now() * 1000)
+        named = {"__name__": REQUESTS, "service": service, "environment": environment}
+        found = self._metrics.increase(
+            [Matcher(name, "=", value) for name, value in named.items()],
+            now_ms - int(RECENT_SECONDS * 1000),
+            now_ms,
+        )
+        covered = max((one.covered_seconds for one in found.values()), default=0.0)
+        requests = sum(one.increase for one in found.values())
+        if not covered or not requests:
+            return None
+        failed = sum(
+            one.increase for labels, one in found.items() if dict(labels).get("class") in FAILED
+        )
+        return requests / covered, failed / requests
+
+
+# --- Deciding again -----------------------------------------------------------------------------
+
+
+def _stored(tx: Tx, name: str) -> tuple[Object, list[Sample], dict[str, Object]]:
+    """Return a Run, what was seen during it, and what was claimed of its steps then."""
+    run = queries.run(tx, name)
+    plan: RolloutPlan | None = run.spec.rollout
+    if plan is None or "judge" not in run.status.memory:
+        raise UsageError(
+            f"nothing was judged in {run.name}", hint="`andon runs list --type rollout`"
+        )
+    samples = msgspec.convert(tx.samples(run.uid), list[Sample], str_keys=True, strict=False)
+    rows = [row.name for row in tx.steps(run.uid) if row.name.startswith("canary-")]
+    found = {row: tx.get("Evidence", f"{run.name}-{row}") for row in rows}
+    return run, samples, {row: one for row, one in found.items() if one is not None}
+
+
+def _replay(
+    run: Object, samples: list[Sample], claims: dict[str, Object], judges: Sequence[str]
+) -> answers.JudgeReplay:
+    plan: RolloutPlan = run.spec.rollout
+    memory = run.status.memory
+    policy, objective = plan.rollout.judge, plan.objective
+    version = int(memory["judge"].get("version", 1))
+    state = start_state(policy, objective, tuple(memory["frozen"]), version)
+    again: list[Judgement] = []
+    for sample in samples:
+        state = fold(state, sample)
+        again.append(judge_sample(state, sample, policy, objective))
+    decisions = [_decision(step, claim, samples, again) for step, claim in claims.items()]
+    return {
+        "run": run.name,
+        "service": plan.service,
+        "environment": plan.environment,
+        "samples": len(samples),
+        "rules": version,
+        "same": _same_state(state, memory["judge"]) and all(one["same"] for one in decisions),
+        "sameState": _same_state(state, memory["judge"]),
+        "decisions": decisions,
+        "judges": [_own(samples, again), *(_other(name, plan, samples) for name in judges)],
+    }
+
+
+def _same_state(state: JudgeState, stored: dict[str, Any]) -> bool:
+    """Say whether both are the same to the last digit."""
+    kept = msgspec.convert(stored, JudgeState)
+    return msgspec.json.encode(state) == msgspec.json.encode(kept)
+
+
+def _decision(
+    step: str, claim: Object, samples: Sequence[Sample], again: Sequence[Judgement]
+) -> answers.JudgeDecision:
+    """Compare what was claimed of a step with what comes out now."""
+    live = dict(claim.spec.value)
+    counted = int(live.pop("sample", 0)) or sum(
+        sample.at <= claim.spec.observed_at for sample in samples
+    )
+    now = msgspec.to_builtins(again[counted - 1]) if 0 < counted <= len(again) else {}
+    return {
+        "step": step,
+        "sample": counted,
+        "at": claim.spec.observed_at,
+        "verdict": str(live.get("verdict", "")),
+        "reason": str(live.get("reason", "")),
+        "verdictNow": str(now.get("verdict", "")),
+        "reasonNow": str(now.get("reason", "")),
+        "same": _bytes(live) == _bytes(now),
+    }
+
+
+def _bytes(value: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _own(samples: Sequence[Sample], again: Sequence[Judgement]) -> answers.JudgeBeside:
+    said = [one.verdict for one in again]
+    return _told(OWN, samples, [one if one == "RollBack" else "" for one in said], said)
+
+
+def _other(name: str, plan: RolloutPlan, samples: Sequence[Sample]) -> answers.JudgeBeside:
+    made = judges_named([name])[name](plan.rollout.judge, plan.objective, {})
+    said = [made.look(sample) for sample in samples]
+    return _told(name, samples, said, said)
+
+
+def _told(
+    name: str, samples: Sequence[Sample], said: Sequence[str], last: Sequence[str]
+) -> answers.JudgeBeside:
+    stops = [sample for sample, verdict in zip(samples, said, strict=True) if verdict == "RollBack"]
+    began = samples[0].at - samples[0].seconds if samples else 0.0
+    until = [sample for sample in samples if not stops or sample.at <= stops[0].at]
+    return {
+        "judge": name,
+        "verdict": "RollBack" if stops else (last[-1] if last else "Wait"),
+        "rollbackAfterSeconds": stops[0].at - began if stops else None,
+        "failedRequests": sum(sample.canary.errors for sample in until),
+    }
+
+
+# --- Looking ahead ------------------------------------------------------------------------------
+
+
+def _plan(tx: Tx, service: str, environment: str) -> tuple[RolloutPolicy, ObjectiveSpec | None]:
+    """Return how the last rollout of a service went about it."""
+    labels = {"service": service, "environment": environment}
+    runs = tx.list(Selector(kind="Run", labels=labels), limit=20, newest_first=True)
+    plans = [run.spec.rollout for run in runs if run.spec.rollout is not None]
+    if not plans:
+        raise NotFound(
+            f"{service} was never rolled out in {environment}", hint="`andon status` lists services"
+        )
+    policy: RolloutPolicy = plans[0].rollout
+    if policy.strategy != "canary":
+        raise UsageError(
+            f"rollouts of {service} in {environment} are `rolling`: nothing is judged",
+            hint="set `rollout.strategy: canary` in the Environment",
+        )
+    return policy, plans[0].objective
+
+
+def _forecast(policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load) -> dict[str, Any]:
+    seen = foresee(OwnJudge, policy, objective, load)
+    good = expected_way(OwnJudge, policy, objective, load, 1.0)
+    first = policy.steps[0]
+    few = fewest_errors(OwnJudge, policy, objective, load, first.weight)
+    return {
+        "requestsPerSecond": load.requests_per_second,
+        "errorShare": load.error_share,
+        "goodSeconds": good.seconds if good.end == "Advance" else None,
+        "seen": [
+            {
+                "risk": one.risk,
+                "afterSeconds": one.seconds,
+                "weight": one.step,
+                "failedRequests": one.failed_requests,
+            }
+            for one in seen
+        ],
+        "fewestErrors": few,
+        "firstWeight": first.weight,
+        "advice": _advice(policy, objective, load, good, seen),
+    }
+
+
+def _advice(
+    policy: RolloutPolicy,
+    objective: ObjectiveSpec | None,
+    load: Load,
+    good: Way,
+    seen: Sequence[Seen],
+) -> list[str]:
+    """Say what would help, most important first."""
+    advice = []
+    if good.end != "Advance":
+        advice.append(
+            f"at {good.step:g} % even a good release gets no verdict in time: give that step more "
+            "weight or time, or send it requests"
+        )
+    tripled = next((one for one in seen if one.risk == ASKED_RISK), None)
+    if tripled and tripled.seconds is None:
+        advice.append(_to_see(policy, objective, load))
+    return advice
+
+
+def _to_see(policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load) -> str:
+    weights = sorted({step.weight for step in policy.steps if step.weight <= 50})
+    needed = {
+        weight: seconds
+        for weight in weights
+        if (seconds := seconds_at(OwnJudge, policy, objective, load, ASKED_RISK, weight))
+    }
+    if not needed:
+        return (
+            "a tripling of errors is not seen at any step within six hours: send mirrored or "
+            "synthetic load, or judge by a latency or business metric"
+        )
+    weight = min(needed, key=lambda one: needed[one])
+    first = min(needed)
+    chosen = first if needed[first] <= EARLY_SECONDS * needed[weight] else weight
+    return (
+        f"to see a tripling of errors, stay at {chosen:g} %: "
+        f"`minSeconds: {round(needed[chosen] * 1.25 / 60) * 60 or 60:g}`"
+    )

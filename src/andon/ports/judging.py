@@ -1,0 +1,47 @@
+"""The judge, as people and programs ask it beside a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from andon.api.v1 import answers
+
+
+class JudgingService(Protocol):
+    """What was judged, and what could be."""
+
+    async def replay(self, name: str, judges: Sequence[str]) -> answers.JudgeReplay:
+        """Decide a rollout again from its stored counts.
+
+        Args:
+            name: The Run; an unambiguous beginning will do.
+            judges: Other rules that look at the same counts.
+
+        Raises:
+            NotFound: There is no such Run or rule.
+            UsageError: Nothing was judged in it.
+        """
+        ...
+
+    async def forecast(
+        self,
+        service: str,
+        environment: str,
+        *,
+        requests_per_second: float | None = None,
+        error_share: float | None = None,
+    ) -> answers.JudgeForecast:
+        """Say which rise of errors the next rollout of a service would see, and when.
+
+        Args:
+            service: Which.
+            environment: Where.
+            requests_per_second: None: what was counted in the last hour.
+            error_share: None: what was counted in the last hour.
+
+        Raises:
+            NotFound: It was never rolled out there, or nothing was counted.
+            UsageError: Its rollouts are not judged.
+        """
+        ...

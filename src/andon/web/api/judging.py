@@ -1,0 +1,69 @@
+"""The judge beside a rollout: reads only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from andon.api.v1.answers import JudgeForecast, JudgeReplay
+from andon.web.operations import SOMEWHERE, Call, Operation, Page, at_object, in_query
+
+
+class WhichJudges(Page, kw_only=True, frozen=True):
+    """Names rules."""
+
+    judge: Annotated[
+        str, Meta(max_length=200, description="Rules to show beside, separated by commas.")
+    ] = ""
+
+
+class WhichLoad(Page, kw_only=True, frozen=True):
+    """Names a place, and what traffic to expect there."""
+
+    environment: Annotated[str, Meta(description="Where.")]
+    requests_per_second: (
+        Annotated[float, Meta(gt=0, le=1e6, description="Left out: as in the last hour.")] | None
+    ) = None
+    error_share: (
+        Annotated[float, Meta(ge=0, le=1, description="Left out: as in the last hour.")] | None
+    ) = None
+
+
+async def _replay(call: Call) -> Any:
+    """Decide a rollout again from its stored counts, and have other rules look at them, too."""
+    names = [name.strip() for name in call.query.judge.split(",") if name.strip()]
+    return await call.judging.replay(call.path("name"), names)
+
+
+async def _forecast(call: Call) -> Any:
+    """Say which rise of errors the next rollout of a service would see, and when."""
+    query = call.query
+    return await call.judging.forecast(
+        call.path("name"),
+        query.environment,
+        requests_per_second=query.requests_per_second,
+        error_share=query.error_share,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="runs_replay",
+        method="GET",
+        path="/runs/{name}/replay",
+        rule=at_object("view", "Run", otherwise=SOMEWHERE),
+        handler=_replay,
+        answer=JudgeReplay,
+        query=WhichJudges,
+    ),
+    Operation(
+        name="services_forecast",
+        method="GET",
+        path="/services/{name}/forecast",
+        rule=in_query("view"),
+        handler=_forecast,
+        answer=JudgeForecast,
+        query=WhichLoad,
+    ),
+)
