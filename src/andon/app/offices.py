@@ -20,6 +20,7 @@ from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Vault
 from andon.app.settings import Settings
 from andon.app.suites.telling import Suites
+from andon.app.telemetry.alerts import Alerts
 from andon.app.telemetry.objective_desk import ObjectiveDesk
 from andon.app.telemetry.room import Telemetry
 from andon.app.telemetry.traces import Traces
@@ -61,6 +62,11 @@ def open_offices(
         logs=telemetry.logs,
         traces=Traces(telemetry.traces, store, parts.clock),
         intake=telemetry.intake,
+        alerts=Alerts(
+            store, parts.turns, parts.clock, telemetry.watch, telemetry.spec.alerts, door
+        ),
+        budgets=telemetry.budgets,
+        beacon=telemetry.beacon,
         builds=Builds(store, parts.agent.tail_log, parts.clock),
         judging=Judging(store, telemetry.metrics, parts.clock),
         provider=provider_of(settings.installation),
@@ -109,4 +115,5 @@ def outward_of(settings: Settings, store: Store, parts: Parts) -> Outward:
         guard=guard_of(settings.allow_internal, settings.installation),
         url=address_of(settings.installation),
         mail=settings.installation.mail,
+        alerts=settings.installation.telemetry.alerts,
     )

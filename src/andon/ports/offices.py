@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
+from andon.ports.alerts import AlertService, BudgetService
+from andon.ports.beacon import BeaconService
 from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
 from andon.ports.hooks import HookService
@@ -40,7 +42,10 @@ class Offices(Struct, frozen=True, kw_only=True):
         logs: Log lines.
         traces: What requests went through.
         objectives: What was promised, and how it stands.
+        alerts: What fires, and who is told.
+        budgets: What services may still do by the error budget they have left.
         intake: What services tell of themselves.
+        beacon: What browsers of real users tell.
         judging: The judge beside a rollout.
         provider: The OpenID provider that people log in at.
         url: How people reach the installation; empty: as they did.
@@ -60,7 +65,10 @@ class Offices(Struct, frozen=True, kw_only=True):
     logs: LogService | None = None
     traces: TraceService | None = None
     objectives: ObjectiveService | None = None
+    alerts: AlertService | None = None
+    budgets: BudgetService | None = None
     intake: IntakeService | None = None
+    beacon: BeaconService | None = None
     judging: JudgingService | None = None
     provider: Any = None
     url: str = ""

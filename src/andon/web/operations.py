@@ -19,6 +19,7 @@ from andon.api.v1.access import EVERYWHERE, Identity, Verb
 from andon.kernel.errors import AndonError, NotFound, NotLoggedIn, UsageError
 from andon.ports.access import AccessService
 from andon.ports.admin import AdminService
+from andon.ports.alerts import AlertService, BudgetService
 from andon.ports.asking import Asked
 from andon.ports.builds import BuildService
 from andon.ports.checks import CheckService
@@ -127,6 +128,16 @@ class Call(Struct, kw_only=True):
         return _there(self.offices.objectives, self.request)
 
     @property
+    def alerts(self) -> AlertService:
+        """What fires, and who is told."""
+        return _there(self.offices.alerts, self.request)
+
+    @property
+    def budgets(self) -> BudgetService:
+        """What services may still do by the error budget they have left."""
+        return _there(self.offices.budgets, self.request)
+
+    @property
     def intake(self) -> IntakeService:
         """What services tell of themselves."""
         return _there(self.offices.intake, self.request)
@@ -197,6 +208,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     where: Where
     place: str
     reads: bool = False
+    basic: bool = False
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -221,6 +233,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         refuses: Errors besides those that its parts bring.
         form: Fields of a form that may be sent as the body, with the query's fields among them.
         reads: Changes nothing, although it is no GET.
+        basic: The token may come as the password of HTTP Basic, for tools that know nothing else.
         tells: Writes errors in another way than as problem documents, as clients expect it.
         cursor: Field of a row that ``after`` takes for the next page; empty: the list is no page.
     """

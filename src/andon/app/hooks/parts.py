@@ -9,6 +9,7 @@ from msgspec import Struct
 from andon.adapters.forges import FORGES
 from andon.adapters.notices import Chat, Mail
 from andon.adapters.outbound import Guard
+from andon.api.v1.alerts import AlertsSpec
 from andon.api.v1.installation import InstallationSpec, MailSpec
 from andon.app.events.sinks import InnerSinks
 from andon.app.hooks import notices, reporter
@@ -16,6 +17,7 @@ from andon.app.hooks.deliveries import Deliveries
 from andon.app.hooks.desk import Hooks
 from andon.app.hooks.places import Places
 from andon.app.secrets import safe
+from andon.app.telemetry import receivers
 from andon.kernel.clock import Clock, Randomness
 from andon.ports import Source
 from andon.ports.hooks import Refusals, Vault
@@ -34,6 +36,7 @@ class Outward(Struct, frozen=True, kw_only=True):
         guard: Where calls may lead.
         url: Of the installation, for links.
         mail: Its mail server, if any.
+        alerts: Who is told of alerts.
     """
 
     store: Store
@@ -42,6 +45,7 @@ class Outward(Struct, frozen=True, kw_only=True):
     guard: Guard
     url: str
     mail: MailSpec | None = None
+    alerts: AlertsSpec = AlertsSpec()
 
 
 def address_of(installation: InstallationSpec) -> str:
@@ -62,7 +66,20 @@ def inner_sinks(parts: Outward) -> InnerSinks:
     return {
         reporter.SCHEME: lambda spec: _status_sink(parts, spec),
         notices.SCHEME: lambda _: people,
+        receivers.SCHEME: lambda spec: _alert_sink(parts, spec),
     }
+
+
+def _alert_sink(parts: Outward, spec: Receiver) -> Sink:
+    return receivers.open_alert_sink(
+        spec,
+        parts.alerts,
+        store=parts.store,
+        clock=parts.clock,
+        guard=parts.guard,
+        mail=parts.mail,
+        url=parts.url,
+    )
 
 
 def _status_sink(parts: Outward, spec: Receiver) -> Sink:

@@ -359,6 +359,7 @@ def _tell(tx: Tx, turns: Turns, alert: Object, predicate: str, now: float, **mor
         id=fired if predicate == "fired" else f"alert/{alert.name}/{predicate}/{now:.6f}",
         stream=stream_of(tx, spec.labels.get("environment", "")),
         about=alert.name,
+        chain=alert.name,
         links=() if predicate == "fired" else (Link(target=fired),),
         content=content,
     )

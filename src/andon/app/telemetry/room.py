@@ -22,14 +22,17 @@ from andon.app.parts import Parts
 from andon.app.settings import Settings
 from andon.app.telemetry.asking import Asked, open_asked
 from andon.app.telemetry.beacon import Beacon
+from andon.app.telemetry.budgets import Budgets
 from andon.app.telemetry.checks import Checks, open_checks
 from andon.app.telemetry.indicators import asking_values
 from andon.app.telemetry.intake import Intake
 from andon.app.telemetry.logs import Logs
 from andon.app.telemetry.metrics import Collectors, metrics_upkeep
 from andon.app.telemetry.objectives import Objectives
+from andon.app.telemetry.questions import Questions
 from andon.app.telemetry.runs import telling_runs
 from andon.app.telemetry.settling import settling
+from andon.app.telemetry.watch import Watch
 from andon.kernel.clock import Clock
 from andon.ports.store import Store
 from andon.runtime.singleton import Guard, Singleton
@@ -56,6 +59,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         logs: Log lines.
         traces: Spans.
         objectives: What was promised, and how it stands.
+        watch: Alerts of objectives.
+        budgets: What services may still do.
         intake: What services tell of themselves.
         beacon: What browsers of real users tell; None: nobody is asked.
         clock: The time.
@@ -71,6 +76,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     logs: Logs
     traces: SpanStore
     objectives: Objectives
+    watch: Watch
+    budgets: Budgets
     intake: Intake
     beacon: Beacon | None = None
     clock: Clock
@@ -99,6 +106,11 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         store, parts.turns, metrics, tallies, parts.clock, asking_values(asked.store)
     )
     beacon = Beacon(spec.beacon, metrics, logs.lines, spec.metrics.interval_seconds, parts.clock)
+    budgets = Budgets(store, parts.turns, parts.clock)
+    watch = Watch(
+        *(store, parts.turns, parts.clock, objectives, budgets, spec.alerts),
+        asker=Questions(asked.store) if spec.alerts.questions else None,
+    )
     return Telemetry(
         folder=folder,
         spec=spec,
@@ -109,6 +121,8 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         logs=logs,
         traces=traces,
         objectives=objectives,
+        watch=watch,
+        budgets=budgets,
         intake=Intake(metrics, logs.lines, traces, parts.clock),
         beacon=beacon if spec.beacon.origins else None,
         loops={
@@ -121,6 +135,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
                 traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
             ),
             "objectives": objectives.run,
+            "alerts": watch.run,
             "own traces": telling_runs(store, traces),
             **({"beacon": beacon.run} if spec.beacon.origins else {}),
         },

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from andon.web.api import (
     admin,
+    alerts,
     builds,
     checks,
     cord,
@@ -51,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *judging.OPERATIONS,
     *builds.OPERATIONS,
     *checks.OPERATIONS,
+    *alerts.OPERATIONS,
     *objectives.OPERATIONS,
     *telelogs.OPERATIONS,
     *traces.OPERATIONS,
