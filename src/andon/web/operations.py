@@ -208,7 +208,6 @@ class Rule(Struct, frozen=True, kw_only=True):
     where: Where
     place: str
     reads: bool = False
-    basic: bool = False
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -257,6 +256,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     refuses: tuple[type[AndonError], ...] = ()
     form: type[Struct] | None = None
     reads: bool = False
+    basic: bool = False
     tells: Callable[[AndonError], Response] | None = None
 
     @property
