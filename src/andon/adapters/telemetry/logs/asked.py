@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from andon.adapters.telemetry.logs.chunks import SEVERITIES, Entry, Unpacked
-from andon.calc.patterns import whole
 from andon.kernel.errors import UsageError
+from andon.kernel.linear import LinearPattern
 from andon.ports.telemetry import LogLine, LogQuestion, Matcher
 
 Place = tuple[int, int]
@@ -33,7 +32,7 @@ class Asked:
         self.least = _severity(question.severity)
         self.trace = question.trace.lower()
         self._needle = question.text.lower()
-        self._pattern = _read(question.pattern) if question.pattern else None
+        self._pattern = LinearPattern(question.pattern) if question.pattern else None
         self._labels = [(one, _compiled(one)) for one in question.labels]
 
     @property
@@ -50,6 +49,8 @@ class Asked:
     def places(self, chunk: Unpacked) -> Iterator[int]:
         """Return which lines of a chunk are wanted."""
         if self._needle and self._needle not in chunk.blob.lower():
+            return
+        if self._pattern is not None and self._pattern.literal not in chunk.blob:
             return
         for place in range(len(chunk.at_ns)):
             if (
@@ -98,7 +99,7 @@ class Asked:
     def _says(self, text: str) -> bool:
         if self._needle and self._needle not in text.lower():
             return False
-        return self._pattern is None or bool(self._pattern.search(text))
+        return self._pattern is None or self._pattern.found_in(text)
 
 
 def written_cursor(place: Place) -> str:
@@ -127,18 +128,11 @@ def _severity(word: str) -> int:
         ) from None
 
 
-def _compiled(matcher: Matcher) -> Any:
-    return _read(matcher.value) if matcher.op in ("=~", "!~") else None
+def _compiled(matcher: Matcher) -> LinearPattern | None:
+    return LinearPattern(matcher.value, whole=True) if matcher.op in ("=~", "!~") else None
 
 
-def _read(pattern: str) -> Any:
-    try:
-        return whole(pattern)
-    except ValueError as error:
-        raise UsageError(str(error), hint="escape . ( [ * with \\; no back-references") from None
-
-
-def _fits(matcher: Matcher, pattern: Any, labels: Mapping[str, str]) -> bool:
+def _fits(matcher: Matcher, pattern: LinearPattern | None, labels: Mapping[str, str]) -> bool:
     value = labels.get(matcher.name, "")
-    same = bool(pattern.fullmatch(value)) if pattern is not None else value == matcher.value
+    same = pattern.found_in(value) if pattern is not None else value == matcher.value
     return same == (matcher.op in ("=", "=~"))
