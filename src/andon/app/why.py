@@ -19,7 +19,7 @@ from andon.domains.delivery.rotation import (
     opens_missing,
     tell_missing,
 )
-from andon.domains.line import events
+from andon.domains.line import events, promises
 from andon.domains.line.approvals import CHECK
 from andon.domains.line.gate import DEPLOY, LATCH, Gate, effect_of, is_active, judge_gate
 from andon.domains.pipelines import consent as job_consent
@@ -234,11 +234,15 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     plan: RolloutPlan = run.spec.rollout
     labels = {"service": plan.service, "digest": plan.version.digest}
     claims = tx.list(Selector(kind="Evidence", labels=labels))
+    place = {"service": plan.service, "environment": plan.environment}
+    claims += tx.list(Selector(kind="Evidence", labels={"check": promises.CHECK, **place}))
     claims += tx.list(Selector(kind="Approval", labels={"change": run.spec.change}))
+    environment = tx.get("Environment", plan.environment)
+    runs = environment is not None and plan.service in environment.status.services
     holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
     return judge_gate(
         _scope_of(run),
-        plan.requires,
+        promises.applicable(plan.requires, runs=runs),
         claims,
         holds,
         now,

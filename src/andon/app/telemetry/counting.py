@@ -15,7 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from andon.adapters.telemetry.tallies import Counter, Tallies
-from andon.app.telemetry.indicators import NAME, PLACEHOLDERS, AskValue, Reader, exact
+from andon.app.telemetry.indicators import (
+    NAME,
+    PLACEHOLDERS,
+    AskValue,
+    Buckets,
+    Reader,
+    exact,
+)
 from andon.domains.reliability.goals import Goal, Sli, Term, counter_key
 from andon.ports.telemetry import MetricStore
 
@@ -53,6 +60,7 @@ class Counting:
         self._metrics = metrics
         self._tallies = tallies
         self._ask = ask
+        self._buckets = Buckets(metrics)
         self._counters = tallies.counters()
         self._live = dict(self._counters)
 
@@ -149,7 +157,10 @@ class Counting:
         self, some: Sequence[tuple[Counter, Goal]], steps: Sequence[tuple[int, int]]
     ) -> list[Counter]:
         """Count the same steps for goals that have come as far as each other."""
-        indicators = [(counter, goal, exact(goal.sli)) for counter, goal in some]
+        indicators = [
+            (counter, goal, self._named(exact(goal.sli), steps[-1][1] if steps else 0))
+            for counter, goal in some
+        ]
         current = {counter.key: counter for counter, _ in some}
         rows: list[Counter] = []
         for start_ms, end_ms in steps:
@@ -161,6 +172,11 @@ class Counting:
                 current[counter.key] = row
                 rows.append(row)
         return rows
+
+    def _named(self, sli: Sli, now_ms: int) -> Sli:
+        if sli.good is None or not sli.good.at_most:
+            return sli
+        return replace(sli, good=self._buckets.found(sli.good, now_ms))
 
     def _piece(self, goal: Goal, sli: Sli, reader: Reader, start_ms: int, end_ms: int) -> Piece:
         if sli.total is not None and sli.total.matchers and _all_exact(sli):

@@ -22,10 +22,12 @@ from andon.ports.telemetry import Labels, Matcher, MetricStore, Window
 
 AskValue = Callable[[str, float], Sequence[float]]
 """Asks PromQL for values at a moment (seconds since the Unix epoch), one a series."""
-NAME = "__name__"
+NAME, BUCKET = "__name__", "le"
 PLACEHOLDERS = ("{{.window}}", "{{ .window }}", "$__rate_interval", "$window")
 _ADDS = frozenset({"sum"})
 _COUNTS = frozenset({"rate", "increase"})
+LOOKED_MS = 30 * 86_400_000
+"""How long ago a histogram may have been told for the last time."""
 _log = logging.getLogger("andon.telemetry")
 _MANY = 4
 """So many terms of one metric are read in one look."""
@@ -164,8 +166,8 @@ class Reader:
 
 
 def _shared(term: Term) -> tuple[Match, ...]:
-    """Return what terms of one look have in common: the metric, and what is not plain equality."""
-    return tuple(one for one in term.matchers if one[0] == NAME or one[1] != "=")
+    """Return what terms of one look have in common: the metric, a bucket, and what is not equality."""
+    return tuple(one for one in term.matchers if one[0] in (NAME, BUCKET) or one[1] != "=")
 
 
 def _equal_names(term: Term) -> tuple[str, ...]:
@@ -173,8 +175,6 @@ def _equal_names(term: Term) -> tuple[str, ...]:
 
 
 def _sum(term: Term, windows: dict[Labels, Window]) -> Increase:
-    if term.at_most:
-        windows = _bucket(windows, term.at_most)
     if not windows:
         return Increase()
     return Increase(
@@ -184,12 +184,30 @@ def _sum(term: Term, windows: dict[Labels, Window]) -> Increase:
     )
 
 
-def _bucket(windows: dict[Labels, Window], at_most: float) -> dict[Labels, Window]:
-    """Return the buckets with the first bound that is no less than a limit."""
-    bounds = {labels: float(dict(labels).get("le", "nan")) for labels in windows}
-    fitting = [bound for bound in bounds.values() if bound >= at_most * (1 - 1e-9)]
-    first = min(fitting, default=None)
-    return {labels: windows[labels] for labels, bound in bounds.items() if bound == first}
+class Buckets:
+    """Knows which bucket of a histogram a limit falls into.
+
+    Args:
+        store: The samples.
+    """
+
+    def __init__(self, store: MetricStore) -> None:
+        self._store = store
+        self._known: dict[Term, Term] = {}
+
+    def found(self, term: Term | None, now_ms: int) -> Term | None:
+        """Return a term that names its bucket: the first with a bound no less; None: there is none yet."""
+        if term is None or not term.at_most:
+            return term
+        if term not in self._known:
+            series = self._store.names_of(matchers_of(term.matchers), now_ms - LOOKED_MS, now_ms)
+            bounds = {bound for labels in series for name, bound in labels if name == BUCKET}
+            fitting = [bound for bound in bounds if float(bound) >= term.at_most * (1 - 1e-9)]
+            if not fitting:
+                return Term(matchers=(*term.matchers, (BUCKET, "=", "none")))
+            bucket: Match = (BUCKET, "=", min(fitting, key=float))
+            self._known[term] = Term(matchers=(*term.matchers, bucket))
+        return self._known[term]
 
 
 def asking_values(store: MetricStore) -> AskValue:

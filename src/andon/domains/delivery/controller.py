@@ -17,7 +17,7 @@ from andon.domains.delivery.stopping import stop
 from andon.domains.delivery.telling import keep_telling
 from andon.domains.delivery.watching import shift_and_judge
 from andon.domains.delivery.way_back import go_back
-from andon.domains.line import cancellation, events
+from andon.domains.line import cancellation, events, promises
 from andon.domains.line.evidence import claim
 
 RIVALS = 20
@@ -48,6 +48,7 @@ class RolloutController:
                 labels={"service": plan.service, "digest": plan.version.digest},
                 newest=200,
             ),
+            "promises": Selector(kind="Evidence", labels={"check": promises.CHECK, **place}),
             "approvals": Selector(kind="Approval", labels={"change": obj.spec.change}, newest=50),
         }
 
@@ -69,6 +70,8 @@ class RolloutController:
                 labels |= {key: value for key, value in named.items() if value}
             case "Evidence" if changed.labels.get("digest"):
                 labels["digest"] = changed.labels["digest"]
+            case "Evidence" if changed.labels.get("check") == promises.CHECK:
+                labels |= {key: changed.labels[key] for key in ("environment", "service")}
             case "Approval":
                 labels["change"] = changed.labels.get("change", "")
             case "Cancellation":

@@ -11,6 +11,7 @@ from andon.domains.delivery.rotation import is_rotation
 from andon.domains.delivery.telling import ask_for_consent
 from andon.domains.line import events
 from andon.domains.line.gate import Gate, judge_gate
+from andon.domains.line.promises import applicable
 
 POLL_SECONDS = 30.0
 """A slow look at what should have woken the Run anyway."""
@@ -108,10 +109,12 @@ def _environment(rollout: Rollout) -> Object | None:
 
 def _judge_gate(rollout: Rollout) -> Gate:
     related = rollout.view.related
-    claims = (*related.get("evidence", ()), *related.get("approvals", ()))
+    claims = tuple(
+        claim for name in ("evidence", "promises", "approvals") for claim in related.get(name, ())
+    )
     return judge_gate(
         rollout.subject,
-        rollout.plan.requires,
+        applicable(rollout.plan.requires, runs=_runs(rollout)),
         claims,
         related.get("holds", ()) if rollout.spec.type == "rollout" else (),
         rollout.now,
@@ -135,6 +138,12 @@ def last_brought(runs: Iterable[Object], environment: Object | None, service: st
     begun: list[float] = [run.status.started_at for run in runs]
     noted: float = environment.status.since.get(service, 0.0) if environment else 0.0
     return max((noted, *begun))
+
+
+def _runs(rollout: Rollout) -> bool:
+    """Say whether a version of the service runs there already."""
+    found = rollout.view.related.get("environment", ())
+    return bool(found) and rollout.plan.service in found[0].status.services
 
 
 def _wait_at(rollout: Rollout, gate: Gate) -> None:

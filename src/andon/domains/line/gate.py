@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from andon.api.v1.definitions import Approvals
 from andon.api.v1.records import ApprovalSpec, EvidenceSpec, HoldSpec, HoldStatus, Object, Subject
+from andon.domains.line import promises
 from andon.domains.line.approvals import CHECK, consents, tell
+from andon.domains.line.promises import most_age_seconds
 
 ONE = Approvals()
 """Where consent is asked for without saying of whom: anybody who may approve, once."""
@@ -179,7 +181,13 @@ def judge_gate(
         if (
             lack := _lack_of_consent(rule or ONE, given)
             if check == CHECK
-            else _lack(check, latest.get(check), now, max_age_seconds, skippable)
+            else _lack(
+                check,
+                latest.get(check),
+                now,
+                most_age_seconds(check, max_age_seconds),
+                skippable,
+            )
         )
         is not None
     )
@@ -250,6 +258,8 @@ def _unskipped(check: str) -> str:
 
 
 def _opens(check: str) -> str:
+    if check == promises.CHECK:
+        return "a budget that is not spent, and telemetry that is heard: `andon slo list`"
     if check.startswith("deployed/"):
         return f"a successful rollout in {check.removeprefix('deployed/')}"
     return f"a passing `{check}` job on this artifact"
