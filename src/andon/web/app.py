@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from andon.ports.offices import Offices
-from andon.web import badges, oidc, page
+from andon.web import badges, beacon, oidc, page
 from andon.web.answers import endpoint, refused_route
 from andon.web.api import OPERATIONS
 from andon.web.bodies import LargeBodies
@@ -35,6 +35,7 @@ def create_app(offices: Offices) -> Starlette:
             Mount(API, routes=routes),
             *oidc.routes(offices),
             *badges.routes(offices),
+            *beacon.routes(offices),
             *page.routes(),
         ],
         middleware=[Middleware(SecurityHeaders)],
