@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from andon.api.v1.telemetry import Relabel
+from andon.calc.patterns import whole
 from andon.kernel.errors import InvalidDocument
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -29,10 +31,10 @@ class Rule:
     def __init__(self, told: Relabel) -> None:
         self.told = told
         try:
-            self._regex = re.compile(told.regex)
-        except re.error as error:
+            self._regex = whole(told.regex)
+        except ValueError as error:
             raise InvalidDocument(
-                f"relabel: {told.regex!r} is no regular expression: {error}",
+                f"relabel: {error}",
                 hint="telemetry.metrics.targets[].relabel[].regex",
             ) from None
         if told.action == "hashmod" and not told.modulus:
@@ -119,7 +121,7 @@ def relabelled(rules: Sequence[Rule], labels: dict[str, str]) -> dict[str, str] 
     return found
 
 
-def _expanded(template: str, match: re.Match[str]) -> str:
+def _expanded(template: str, match: Any) -> str:
     """Put groups into a template: ``$1``, ``${1}``, ``${name}``; one that is not there is empty."""
 
     def group(reference: re.Match[str]) -> str:
@@ -127,8 +129,9 @@ def _expanded(template: str, match: re.Match[str]) -> str:
         if name is None:
             return "$"
         try:
-            return match[int(name) if name.isdigit() else name] or ""
-        except IndexError:
+            found: str | None = match[int(name) if name.isdigit() else name]
+            return found or ""
+        except (IndexError, KeyError):
             return ""
 
     return _REFERENCE.sub(group, template)

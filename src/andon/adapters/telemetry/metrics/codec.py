@@ -63,6 +63,27 @@ def unpack_ints(data: bytes, at: int, count: int) -> tuple[Any, int]:
     return result, at + size
 
 
+def regular(data: bytes, at: int) -> tuple[int, int, int] | None:
+    """Return the first of numbers, the step between them and where the rest begins; None: it varies."""
+    flag, first, least, size = _HEAD.unpack_from(data, at)
+    return None if flag & ~_ZSTD else (first, least, at + _HEAD.size + size)
+
+
+def decimal_at(data: bytes, at: int, count: int, index: int) -> float | None:
+    """Return one of what ``pack_floats`` wrote without making an array of all; None: it has to be made."""
+    power = data[at]
+    if power == _XOR or data[at + 1 : at + 5] != b"\0\0\0\0":
+        return None
+    flag, first, least, size = _HEAD.unpack_from(data, at + 5)
+    whole, width, at = first + least * index, flag & ~_ZSTD, at + 5 + _HEAD.size
+    if width and index:
+        body = _expand(data[at : at + size], flag, width * (count - 1))
+        for place in range(width):
+            begin = place * (count - 1)
+            whole += int(np.frombuffer(body, np.uint8, index, begin).sum()) << 8 * place
+    return float(whole) / 10.0**power if power else float(whole)
+
+
 def pack_floats(values: Any) -> bytes:
     """Encode ``(n,) float64``."""
     bits = values.view(np.int64)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from andon.adapters.telemetry.metrics.counters import Carry
-from andon.kernel.linear import LinearPattern
+from andon.calc.patterns import whole
+from andon.kernel.errors import UsageError
 from andon.ports.telemetry import Labels, Matcher
 
 
@@ -102,13 +103,16 @@ def condition(op: str, value: str) -> Any:
     """Return a function that says whether a label's value fits.
 
     Raises:
-        UsageError: The regular expression is none, or may take more than linear time.
+        UsageError: The regular expression is none.
     """
     if op == "=":
         return lambda text: text == value
     if op == "!=":
         return lambda text: text != value
-    pattern = LinearPattern(f"(?s){value}", whole=True)
+    try:
+        pattern = whole(value)
+    except ValueError as error:
+        raise UsageError(str(error), hint="the syntax is RE2's, as Prometheus has it") from None
     if op == "=~":
-        return pattern.found_in
-    return lambda text: not pattern.found_in(text)
+        return lambda text: pattern.fullmatch(text) is not None
+    return lambda text: pattern.fullmatch(text) is None

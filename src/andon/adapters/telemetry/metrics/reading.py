@@ -20,6 +20,7 @@ from andon.adapters.telemetry.metrics.pieces import (
     following,
     key,
     piece_in,
+    plain_mark,
 )
 from andon.kernel.errors import AndonError
 from andon.ports.telemetry import Window
@@ -82,6 +83,9 @@ class Chunks:
         if at_ms >= row.last_ms:
             after = self._row_after(line, row.id) if at_ms > row.last_ms else None
             return following(row.last(), after or head, at_ms)
+        quick = plain_mark(row, at_ms) if row.is_whole() else None
+        if quick is not None:
+            return quick
         piece = self.piece(row)
         if piece is None:  # Unknown: from its first sample to its last.
             return Mark(row.head()[0], row.last(), row.cov1, gap=True)
