@@ -9,18 +9,20 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import ryaml  # its stubs re-export without saying so
 from msgspec import Struct, structs
 
-from andon.api.openslo.documents import Document
-from andon.api.openslo.parse import is_openslo, read_value
+from andon.api.openslo import is_openslo
 from andon.api.positions import Place, Positions, expanded_nodes, locate, too_deep
 from andon.api.problems import Problem, did_you_mean, field_name, invalid, nearest, shorten
 from andon.api.shape import MERGE_KEY, Misfit, field_paths, found, misfits
 from andon.api.v1.definitions import API_VERSION, DEFINITIONS, Definition, Metadata
+
+if TYPE_CHECKING:
+    from andon.api.openslo.documents import Document
 
 MAX_BYTES = 1_048_576
 MAX_NODES = 100_000
@@ -310,6 +312,8 @@ def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) 
 
 
 def _read_openslo(value: object, fragment: _Fragment, file: str) -> Parsed:
+    from andon.api.openslo.parse import read_value
+
     read = read_value(value, fragment.text, fragment.line_offset, fragment.first_line, file)
     return Parsed(problems=read.problems, openslo=read.documents, warnings=read.warnings)
 

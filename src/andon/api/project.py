@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, structs
 
 from andon.api.circles import circles
 from andon.api.jobs_check import SOMEBODY
 from andon.api.objectives_check import check_objective
-from andon.api.openslo.translate import translate
 from andon.api.parse import Parsed, document_positions, duplicates, read_documents
 from andon.api.pipelines_check import (
     NO_TEMPLATES,
@@ -40,6 +40,9 @@ from andon.api.variables import clashes
 from andon.kernel.cron import parse_cron, time_zone, time_zones
 
 Broken = frozenset[tuple[str, str]]
+
+if TYPE_CHECKING:
+    from andon.api.openslo.documents import Document
 
 
 class Definitions(Struct, frozen=True, kw_only=True):
@@ -105,7 +108,7 @@ def check_project(files: Mapping[str, bytes], templates: Templates = NO_TEMPLATE
         templates: Templates of other files, by ``template_key``.
     """
     read = [read_documents(data, file) for file, data in files.items()]
-    openslo = translate(document for part in read for document in part.openslo)
+    openslo = _understood([document for part in read for document in part.openslo])
     definitions = (*(d for part in read for d in part.definitions), *openslo.definitions)
     broken: Broken = frozenset().union(*(part.broken for part in read))
     complete = all(part.complete for part in read)
@@ -123,6 +126,16 @@ def check_project(files: Mapping[str, bytes], templates: Templates = NO_TEMPLATE
             *_placed(openslo.warnings, files),
         ),
     )
+
+
+def _understood(documents: list[Document]) -> Parsed:
+    """Say OpenSLO documents in our words."""
+    if not documents:
+        return Parsed()
+    from andon.api.openslo.translate import translate
+
+    told = translate(documents)
+    return Parsed(definitions=told.definitions, problems=told.problems, warnings=told.warnings)
 
 
 def read_project(files: Mapping[str, bytes]) -> Definitions:

@@ -28,7 +28,6 @@ from andon.app.loading import Loaded as Loaded
 from andon.app.loading import load as load
 from andon.app.loading import read_definitions as read_definitions
 from andon.app.loading import read_whole as read_whole
-from andon.app.telemetry.rules import take_in
 from andon.domains.delivery.plan import environments_in_order
 from andon.domains.line import events
 from andon.kernel.errors import Denied, NotFound
@@ -167,6 +166,8 @@ def put_change(
         _put_environments(tx, turns, spec.environments, now)
         _adopt(tx, turns, loaded, now)
         _put_schedule(tx, turns, loaded, now)
+        from andon.app.telemetry.rules import take_in
+
         take_in(tx, turns, loaded.repository, loaded.next_policy, loaded.next_rules.rules, now)
     change = NewObject(
         kind="Change",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec import Struct
 
@@ -174,6 +173,8 @@ def time_zone(name: str) -> tzinfo:
     """
     if name == "UTC":
         return UTC
+    from zoneinfo import ZoneInfo  # Few need it, and it takes long to load.
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -182,4 +183,6 @@ def time_zone(name: str) -> tzinfo:
 
 def time_zones() -> frozenset[str]:
     """Return the names of the time zones that this machine knows."""
+    from zoneinfo import available_timezones
+
     return frozenset({"UTC", *available_timezones()})

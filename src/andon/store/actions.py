@@ -14,6 +14,7 @@ from andon.kernel.errors import Fenced
 from andon.ports.store import Limit, PendingAction, Place
 from andon.store.buckets import Buckets
 from andon.store.dialect import Connection, Row
+from andon.store.tagged import Tagged
 
 _ACTION = "a.key, a.step, a.attempt, a.body, a.outcome"
 _OPEN = "a.outcome IS NULL AND a.consumed = 0"
@@ -26,8 +27,8 @@ _FIRST = (
     " (b.asked < a.asked OR (b.asked = a.asked AND b.key < a.key))))))"
 )
 
-_action = msgspec.json.Decoder(AnyAction)
-_outcome = msgspec.json.Decoder(AnyOutcome)
+_action = Tagged(AnyAction)
+_outcome = Tagged(AnyOutcome)
 _json = msgspec.json.Encoder()
 
 
@@ -158,7 +159,7 @@ class Actions(Buckets):
             return
         names = ", ".join("?" * len(keys))
         found = self._db.run(f"SELECT key, body FROM action WHERE key IN ({names})", keys)  # noqa: S608
-        seen = [key for key, body in found if isinstance(_action.decode(body), OBSERVATIONS)]
+        seen = [key for key, body in found if _action.type_of(body) in OBSERVATIONS]
         used = [key for key, _ in found if key not in seen]
         for statement, some in (
             ("DELETE FROM action", seen),

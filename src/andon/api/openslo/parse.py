@@ -5,7 +5,7 @@ Strict: each breach of a rule is a problem. Warning mode: what can be understood
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -39,18 +39,6 @@ class Read(Struct, frozen=True, kw_only=True):
     documents: tuple[Document, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-
-
-def is_openslo(value: object) -> bool:
-    """Say whether a value read from YAML means to be OpenSLO, of whatever version.
-
-    >>> is_openslo({"apiVersion": "openslo/v1"}), is_openslo([{"apiVersion": "andon/v1"}])
-    (True, False)
-    """
-    if isinstance(value, list):
-        return bool(value) and all(map(is_openslo, value))
-    version = value.get("apiVersion") if isinstance(value, Mapping) else None
-    return isinstance(version, str) and version.startswith("openslo")
 
 
 def read_value(
