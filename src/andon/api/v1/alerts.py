@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
 from andon.api.v1.words import Name, Record, Spec
-from andon.kernel.errors import UsageError
-from andon.kernel.linear import LinearPattern
 
 Severity = Literal["page", "ticket", "question", "info"]
 """``page``: somebody is woken; ``ticket``: within days; ``question``: what a machine found odd, never a
@@ -102,74 +97,9 @@ class SilenceStatus(Record, kw_only=True, frozen=True):
     ended_by: str = ""
 
 
-# --- matchers -----------------------------------------------------------------------------------
-
-_MATCHER = re.compile(
-    r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|(\S*))\s*'
-)
-LONGEST_MATCHER = 500
-
-
-class LabelMatcher(NamedTuple):
-    """A condition on a label, as Alertmanager writes it; an absent label counts as empty."""
-
-    name: str
-    op: str
-    value: str
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether labels fulfil it; regular expressions match the whole value.
-
-        >>> parse_matcher('service=~"shop|cart"').matches({"service": "cart"})
-        True
-        """
-        found = labels.get(self.name, "")
-        if self.op in ("=", "!="):
-            return (found == self.value) == (self.op == "=")
-        return _pattern(self.value).found_in(found) == (self.op == "=~")
-
-
-@lru_cache(maxsize=2000)
-def parse_matcher(text: str) -> LabelMatcher:
-    """Read a matcher.
-
-    Raises:
-        UsageError: It is none.
-
-    Source: Prometheus Alertmanager documentation, "Matcher".
-
-    >>> parse_matcher('severity="page"')
-    LabelMatcher(name='severity', op='=', value='page')
-    """
-    found = _MATCHER.fullmatch(text) if len(text) <= LONGEST_MATCHER else None
-    if found is None:
-        raise UsageError(
-            f"{text[:80]!r} is no matcher: a label, one of = != =~ !~, and a value",
-            hint="such as 'service=\"shop\"' or 'service=~\"shop|cart\"'",
-        )
-    name, op, quoted, bare = found.groups()
-    value: str = bare if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)
-    if "~" in op:
-        _pattern(value)
-    return LabelMatcher(name, op, value)
-
-
-@lru_cache(maxsize=2000)
-def _pattern(expression: str) -> LinearPattern:
-    return LinearPattern(expression, whole=True)
-
-
-def all_match(matchers: Iterable[str], labels: Mapping[str, str]) -> bool:
-    """Say whether labels fulfil all matchers.
-
-    >>> all_match(['service="shop"', 'severity!="info"'], {"service": "shop"})
-    True
-    """
-    return all(parse_matcher(text).matches(labels) for text in matchers)
-
-
 # --- settings -----------------------------------------------------------------------------------
 
+LONGEST_MATCHER = 500
 SecretFile = Annotated[
     str, Meta(pattern=r"^/\S*$", description="Absolute path on the host; its first line counts.")
 ]

@@ -15,7 +15,6 @@ from andon.api.v1.alerts import (
     AlertStatus,
     SilenceSpec,
     SilenceStatus,
-    parse_matcher,
 )
 from andon.api.v1.control import Decision, Link, NewObject, Selector
 from andon.api.v1.records import HoldSpec, Object
@@ -23,6 +22,7 @@ from andon.app import commands
 from andon.app.numbers import next_name
 from andon.domains.line import events
 from andon.domains.reliability.incoming import Incoming
+from andon.domains.reliability.matching import parse_matcher
 from andon.domains.reliability.routing import (
     GroupMemory,
     Notification,

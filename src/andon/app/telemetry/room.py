@@ -33,6 +33,7 @@ from andon.app.telemetry.questions import Questions
 from andon.app.telemetry.runs import telling_runs
 from andon.app.telemetry.settling import settling
 from andon.app.telemetry.watch import Watch
+from andon.domains.reliability.routing import check_settings
 from andon.kernel.clock import Clock
 from andon.ports.store import Store
 from andon.runtime.singleton import Guard, Singleton
@@ -106,6 +107,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
         store, parts.turns, metrics, tallies, parts.clock, asking_values(asked.store)
     )
     beacon = Beacon(spec.beacon, metrics, logs.lines, spec.metrics.interval_seconds, parts.clock)
+    check_settings(spec.alerts)
     budgets = Budgets(store, parts.turns, parts.clock)
     watch = Watch(
         *(store, parts.turns, parts.clock, objectives, budgets, spec.alerts),

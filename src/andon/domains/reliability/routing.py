@@ -23,10 +23,10 @@ from andon.api.v1.alerts import (
     Inhibition,
     Severity,
     SilenceSpec,
-    all_match,
-    parse_matcher,
 )
 from andon.api.v1.records import Object, Subject
+from andon.domains.reliability.matching import all_match, parse_matcher
+from andon.kernel.errors import UsageError
 
 SEVERITY = "severity"
 ALWAYS = (
@@ -209,6 +209,32 @@ def _targets(alerts: Sequence[Object], inhibitions: Sequence[Inhibition]) -> dic
 
 def _same(rule: Inhibition, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(labels.get(name, "") for name in rule.equal)
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def check_settings(spec: AlertsSpec) -> None:
+    """Refuse settings that mean nothing.
+
+    Raises:
+        UsageError: A matcher is none, or a route names nobody; the message says which.
+    """
+    names = {one.name for one in spec.receivers}
+    for number, route in enumerate(spec.routes, 1):
+        for receiver in route.receivers:
+            if receiver not in names:
+                raise UsageError(
+                    f"route {number} of the alerts names {receiver}, who is no receiver",
+                    hint=f"receivers: {', '.join(sorted(names)) or 'none'}",
+                )
+    matchers = [
+        *(one.match for one in spec.routes),
+        *(one.match for one in spec.holds),
+        *(part for one in spec.inhibitions for part in (one.source, one.target)),
+    ]
+    for text in (text for some in matchers for text in some):
+        parse_matcher(text)
 
 
 # --- routes -------------------------------------------------------------------------------------

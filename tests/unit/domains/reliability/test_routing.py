@@ -17,6 +17,7 @@ from andon.api.v1.alerts import (
 )
 from andon.api.v1.records import Object, Subject
 from andon.domains.reliability.routing import (
+    check_settings,
     decide_notifications,
     fingerprint,
     held_by,
@@ -158,6 +159,20 @@ def test_without_routes_receivers_are_told_of_pages_and_tickets():
 def test_matcher_that_is_none_is_refused():
     with pytest.raises(UsageError, match="is no matcher"):
         matching_routes({}, (AlertRoute(receivers=("a",), match=("what ever",)),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"routes": (AlertRoute(receivers=("bob",)),)}, "names bob, who is no receiver"),
+        ({"routes": (AlertRoute(receivers=("ann",), match=("x",)),)}, "is no matcher"),
+        ({"holds": (AlertHold(match=('a=~"("',)),)}, "is no regular expression"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, said):
+    with pytest.raises(UsageError, match=said):
+        check_settings(AlertsSpec(receivers=(ReceiverSpec(name="ann"),), **settings))
+    check_settings(SPEC)
 
 
 # --- silences and inhibition ----------------------------------------------------------------------
