@@ -134,9 +134,7 @@ class LinearPattern:
     def _fits(self, items: list[tuple[Any, Any]] | None, one: str) -> bool:
         if items is None:
             return self._dot_all or one != "\n"
-        if self._fold:
-            return any(_in(items, form) for form in {one, one.lower(), one.upper()})
-        return _in(items, one)
+        return _in(items, {one, one.lower(), one.upper()} if self._fold else {one})
 
     # --- from the tree -------------------------------------------------------------------------------
 
@@ -252,17 +250,16 @@ def _is_word(one: str) -> bool:
     return one.isalnum() or one == "_"
 
 
-def _in(items: list[tuple[Any, Any]], one: str) -> bool:
-    code = ord(one)
-    negated = bool(items) and items[0][0] == "NEGATE"
-    return negated != any(_is(kind, value, one, code) for kind, value in items)
+def _in(items: list[tuple[Any, Any]], forms: set[str]) -> bool:
+    """Say whether a character, in one of its forms, is one of a set's; or is not, if so it says."""
+    negated = items[0][0] in ("NEGATE", "NOT_LITERAL")
+    return negated != any(_is(kind, value, form) for kind, value in items for form in forms)
 
 
-def _is(kind: str, value: Any, one: str, code: int) -> bool:
-    if kind == "LITERAL":
+def _is(kind: str, value: Any, one: str) -> bool:
+    code = ord(one) if len(one) == 1 else -1
+    if kind in ("LITERAL", "NOT_LITERAL"):
         return bool(code == value)
-    if kind == "NOT_LITERAL":
-        return bool(code != value)
     if kind == "RANGE":
         return bool(value[0] <= code <= value[1])
     if kind == "CATEGORY":
