@@ -172,6 +172,13 @@ class RolloutPolicy(Spec, kw_only=True, frozen=True):
         Seconds, Meta(description="At full weight without an alarm, before the old version leaves.")
     ] = 300
     judge: JudgePolicy = JudgePolicy()
+    group: Annotated[
+        Name | None,
+        Meta(
+            description="The services of one Change that roll out here stand or fall together: once one "
+            "turns back, all do, and none lets its old version go before all are judged."
+        ),
+    ] = None
 
 
 class Approvals(Spec, kw_only=True, frozen=True):

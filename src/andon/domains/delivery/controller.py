@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from andon.api.v1.control import Decision, Selector, View
 from andon.api.v1.records import TERMINAL, Object, RolloutPlan, Subject
-from andon.domains.delivery import steps
+from andon.domains.delivery import steps, together
 from andon.domains.delivery.cancelling import cancel_at_gate
 from andon.domains.delivery.entering import pass_gate
 from andon.domains.delivery.rollout import Rollout
@@ -50,16 +50,19 @@ class RolloutController:
             ),
             "promises": Selector(kind="Evidence", labels={"check": promises.CHECK, **place}),
             "approvals": Selector(kind="Approval", labels={"change": obj.spec.change}, newest=50),
+            **together.selector(obj),
         }
 
     def wakes(self, changed: Object) -> tuple[Selector, ...]:
         """Wake the Runs of the place that changed."""
         labels = {"type": self._type}
+        others: tuple[Selector, ...] = ()
         match changed.kind:
             case "Environment":
                 labels["environment"] = changed.name
             case "Run" if changed.labels.get("type") in {"rollout", "rollback"}:
                 labels |= {key: changed.labels[key] for key in ("environment", "service")}
+                others = together.wakes(changed, self._type)
             case "Hold":
                 scope: Subject = changed.spec.scope
                 named = {
@@ -78,7 +81,7 @@ class RolloutController:
                 return cancellation.wakes(changed)
             case _:
                 return ()
-        return (Selector(kind="Run", labels=labels, newest=RIVALS),)
+        return (Selector(kind="Run", labels=labels, newest=RIVALS), *others)
 
     def reconcile(self, view: View, now: float) -> Decision:
         """Advance the Run as far as its facts allow."""
@@ -121,12 +124,12 @@ def _walk(rollout: Rollout, step: str) -> bool:
     if step == "switch":
         return steps.switch(rollout)
     if step == "retire":
-        return steps.retire(rollout)
+        return together.is_ready(rollout) and steps.retire(rollout)
     return steps.run_job(rollout, step)
 
 
 def _asked_to_stop(rollout: Rollout) -> bool:
-    """Turn around for a person, once nothing is under way any more; jobs are not waited for.
+    """Turn around for a person or the group, once nothing is under way; jobs are not waited for.
 
     Once the version before is leaving, there is nothing to turn back to: the rollout ends first.
     """
@@ -145,13 +148,16 @@ def _takes_over(rollout: Rollout) -> bool:
 
 
 def _asked(rollout: Rollout) -> tuple[str, str] | None:
-    """Return why a person wants this rollout to end: reason and message."""
+    """Return why this rollout is to end, though it did no wrong: reason and message."""
     rollbacks = [run for run in rollout.later() if run.spec.type == "rollback"]
     if rollbacks:
         reason = rollbacks[-1].spec.rollout.reason
         return "Aborted", f"a person asked for a rollback: {reason}"
     wish = cancellation.wish(rollout.view)
-    return None if wish is None else (cancellation.REASON, cancellation.tell(wish))
+    if wish is not None:
+        return cancellation.REASON, cancellation.tell(wish)
+    fallen = together.why_stopped(rollout)
+    return (together.REASON, fallen) if fallen else None
 
 
 def _succeed(rollout: Rollout) -> None:

@@ -2,14 +2,15 @@
 
 Order: latch, weight to zero, desired state, then the version's backend and replicas leave. Only a
 version's own fault latches. Without a version to go back to, or past an irreversible job, everything
-is left as it is and a person is called. What a person cancelled has failed nobody: it leaves neither
-latch nor Hold.
+is left as it is and a person is called. What a person cancelled, or what goes back with its group, has
+failed nobody: it leaves neither latch nor Hold.
 """
 
 from __future__ import annotations
 
 from andon.api.v1.control import Link, NewObject
 from andon.api.v1.records import Fault, HoldSpec, HoldStatus, IncidentSpec, IncidentStatus, Subject
+from andon.domains.delivery import together
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.way_back import go_back
 from andon.domains.line import cancellation, events
@@ -34,7 +35,8 @@ def stop(
         message: One sentence for people.
     """
     cancelled = reason == cancellation.REASON
-    stuck = _no_way_back(rollout, cancelled=cancelled)
+    blameless = cancelled or reason == together.REASON
+    stuck = _no_way_back(rollout, cancelled=blameless)
     rollout.close_open_steps(
         "interrupted" if fault == "machine" else "cancelled",
         message,
@@ -51,9 +53,9 @@ def stop(
     rollout.set(reason=reason, message=message, verdict_at=rollout.status.verdict_at or rollout.now)
     if fault == "change":
         _latch(rollout, message)
-    elif fault is None and not cancelled:
+    elif fault is None and not blameless:
         _hold_for_person(rollout, message)
-    expected = fault == "machine" or (cancelled and not stuck)
+    expected = fault == "machine" or (blameless and not stuck)
     if rollout.memory.get("took_traffic") and not expected:
         _open_incident(rollout, message)
     go_back(rollout)
