@@ -30,6 +30,7 @@ setTimeout(() => {{ nothing.at.all(); }}, 50);
 setTimeout(() => {{ location.href = "/next"; }}, 300);
 </script><img src="/never" alt="">"""
 """The image keeps the page from being loaded: the browser ends with the page after it."""
+NEXT = '<h1>next</h1><img src="/heard" alt="">'
 DEADLINE_SECONDS, LOOK_SECONDS = 20.0, 0.02
 
 
@@ -48,11 +49,11 @@ def shop() -> Iterator[ThreadingHTTPServer]:
             if self.path == "/never":
                 left.wait(DEADLINE_SECONDS)
                 return
-            here = self.path.startswith("/cart")
-            if not here:
+            if self.path == "/heard":
                 left.set()
                 until(self.server.heard)
-            page = PAGE.format(beacon=self.server.beacon) if here else "<h1>next</h1>"
+            here = self.path.startswith("/cart")
+            page = PAGE.format(beacon=self.server.beacon) if here else NEXT
             body = page.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
