@@ -287,7 +287,7 @@ DEFINITIONS: dict[str, type[AnySpec]] = {
 POLICY_KINDS = frozenset({"Environment", "Objective", "Route", "BudgetPolicy", "Check"})
 """Kinds whose rules are read from the policy branch only, never at the Change's own commit."""
 
-RULE_KINDS = frozenset({"Objective", "Check"})
+RULE_KINDS = frozenset({"Objective", "BudgetPolicy", "Check"})
 """Policy kinds that are taken into the store as objects: what watches running systems goes by them."""
 
 
