@@ -161,23 +161,23 @@ class Target:
             raise InvalidDocument("the answer is cut off: it does not end with # EOF")
         self._tidy()
         scrape, known = Scrape(), self._known
-        refs, values = scrape.plain
+        refs: list[int] = []
+        numbers: list[str] = []
         for line in text.split("\n"):
             prefix, _, number = line.rpartition(" ")
             ref = known.get(prefix)
-            if ref is None or "_" in number or not number.isascii():
+            if ref is None:
                 self._read_strictly(line, open_metrics, scrape)
-                continue
-            try:
-                value = float(number)
-            except ValueError:
-                self._read_strictly(line, open_metrics, scrape)
-                continue
-            if ref == DROPPED:
-                scrape.dropped += 1
-                continue
-            refs.append(ref)
-            values.append(value)
+            else:
+                refs.append(ref)
+                numbers.append(number)
+        values = _floats(numbers)
+        if DROPPED in refs:
+            scrape.dropped += refs.count(DROPPED)
+            values = [value for ref, value in zip(refs, values, strict=True) if ref != DROPPED]
+            refs = [ref for ref in refs if ref != DROPPED]
+        scrape.plain.refs[:0], scrape.plain.values[:0] = refs, values
+        refs = scrape.plain.refs
         scrape.told = len(refs) + sum(len(one.refs) for one in scrape.timed.values())
         if self._limit and scrape.told > self._limit:
             raise InvalidDocument(
@@ -242,6 +242,17 @@ class Target:
             self._known, self._names = {}, {}
         elif self._scrapes % TRY_AGAIN == 0:
             self._known = {prefix: ref for prefix, ref in self._known.items() if ref != REFUSED}
+
+
+def _floats(numbers: list[str]) -> list[float]:
+    """Read values as strictly as ``parse_sample`` does: Python knows more ways to write a number."""
+    together = "".join(numbers)
+    if "_" not in together and together.isascii():
+        try:
+            return list(map(float, numbers))
+        except ValueError:
+            pass
+    return [parse_sample(f"value {number}", open_metrics=False).value for number in numbers]
 
 
 def _sorted(labels: Mapping[str, str]) -> Labels:
