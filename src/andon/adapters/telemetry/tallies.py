@@ -180,6 +180,7 @@ class Tallies:
         with self._db.write() as db:
             for (age_ms, step_ms), until_ms in zip(THINNED, edges, strict=True):
                 _thin(db, now_ms - until_ms, now_ms - age_ms, step_ms)
+            _thin_history(db, oldest, now_ms - 2 * DAY_MS)
             db.execute("DELETE FROM tally WHERE at_ms<?", (oldest,))
             db.execute("DELETE FROM history WHERE at_ms<?", (oldest,))
 
@@ -195,4 +196,13 @@ def _thin(db: sqlite3.Connection, start_ms: int, end_ms: int, step_ms: int) -> N
         "SELECT counter, max(at_ms) FROM tally WHERE at_ms>=? AND at_ms<? "
         "GROUP BY counter, (at_ms-1)/?)",
         (start_ms, end_ms, start_ms, end_ms, step_ms),
+    )
+
+
+def _thin_history(db: sqlite3.Connection, start_ms: int, end_ms: int) -> None:
+    """Keep the last moment of each hour between two moments."""
+    db.execute(
+        "DELETE FROM history WHERE at_ms>=? AND at_ms<? AND (goal, at_ms) NOT IN ("
+        "SELECT goal, max(at_ms) FROM history WHERE at_ms>=? AND at_ms<? GROUP BY goal, at_ms/?)",
+        (start_ms, end_ms, start_ms, end_ms, HOUR_MS),
     )
