@@ -124,7 +124,9 @@ async def _answer(operation: Operation, call: Call) -> Any:
 async def _call(operation: Operation, offices: Offices, request: Request) -> Call:
     """Read a request; who asks comes first, so that strangers learn nothing of what is wrong."""
     call = Call(offices=offices, request=request, identity=None)
-    call.identity = await identify(offices.access, request, operation.name, call.address)
+    call.identity = await identify(
+        offices.access, request, operation.name, call.address, basic=operation.basic
+    )
     if operation.rule.verb is not None and call.identity is None:
         return call
     if operation.query is not None:

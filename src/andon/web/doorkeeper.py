@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from base64 import b64decode
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -66,9 +67,17 @@ def credential(request: Request) -> Credential:
 
 
 async def identify(
-    access: AccessService, request: Request, operation: str, address: str
+    access: AccessService, request: Request, operation: str, address: str, *, basic: bool = False
 ) -> Identity | None:
     """Say who asks; None: nobody known.
+
+    Args:
+        access: Knows everybody.
+        request: What is asked.
+        operation: Its name.
+        address: Where it comes from.
+        basic: A token may be the password of HTTP Basic. Only for what reads: a browser sends that along
+            with requests of other sites' pages.
 
     Raises:
         NotLoggedIn: A token was given that lets nobody in.
@@ -78,7 +87,7 @@ async def identify(
     if brought.peer is not None:
         return access.of_peer(brought.peer)
     if brought.bearer:
-        found = _of_token(access, brought.bearer)
+        found = _of_token(access, _bearer_of(brought.bearer) if basic else brought.bearer)
         if found is None:
             await access.denied(f"nobody at {address}", operation, "", via="a token that is none")
             raise NotLoggedIn(
@@ -97,6 +106,17 @@ async def identify(
             await access.denied(identity.name, operation, "", via="a page that is not ours")
             raise
     return identity
+
+
+def _bearer_of(header: str) -> str:
+    """Read the token out of HTTP Basic; whatever else is left as it is."""
+    scheme, _, content = header.partition(" ")
+    if scheme.lower() != "basic":
+        return header
+    try:
+        return f"Bearer {b64decode(content, validate=True).decode().partition(':')[2]}"
+    except ValueError:
+        return header
 
 
 def _of_token(access: AccessService, bearer: str) -> Identity | None:

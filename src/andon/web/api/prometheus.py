@@ -261,6 +261,7 @@ def _read(
         answer=Prometheus,
         query=asked,
         refuses=(InvalidDocument,),
+        basic=True,
         tells=tells,
     )
     if not posted:
@@ -275,6 +276,7 @@ def _read(
         form=asked,
         reads=True,
         refuses=(InvalidDocument,),
+        basic=True,
         tells=tells,
     )
     return (got, sent)
