@@ -9,10 +9,17 @@ from typing import Any, Literal
 from andon.api.v1.access import Grant
 from andon.api.v1.answers import (
     AdminState,
+    Alert,
+    AlertInFull,
+    Alerts,
+    AlertsTaken,
     Approval,
     Archival,
     Beat,
+    Board,
     Branch,
+    Budget,
+    BudgetPolicy,
     CancelledRun,
     CaseHistory,
     CaseReport,
@@ -35,6 +42,7 @@ from andon.api.v1.answers import (
     Errand,
     Event,
     EventInFull,
+    Exported,
     Feedback,
     Health,
     Hold,
@@ -44,20 +52,29 @@ from andon.api.v1.answers import (
     Imported,
     Incident,
     Intake,
+    JudgeForecast,
+    JudgeReplay,
     Key,
     Kit,
     Lifted,
+    LineHistogram,
+    LineTemplate,
     LoggedIn,
     LogLines,
     LogOutline,
     LogPiece,
     LogSearch,
     NewWatch,
+    Objective,
     Offer,
     OtlpTaken,
+    Override,
+    PagerDutyTaken,
+    Prometheus,
     Queue,
     ReleasedSecret,
     RemoteWorker,
+    Report,
     RepositoryRow,
     Resumed,
     Retried,
@@ -65,12 +82,14 @@ from andon.api.v1.answers import (
     Run,
     RunGraph,
     RunWithSteps,
+    SaidLines,
     ScheduleRow,
     Sealed,
     Secret,
     ServiceMap,
     Session,
     Shipped,
+    Silence,
     Status,
     Subscription,
     SubscriptionWithLetters,
@@ -279,6 +298,42 @@ class Operations(Asking):
             expect=if_match,
         )
 
+    def runs_replay(self, name: str, *, judge: str = "") -> JudgeReplay:
+        """Decide a rollout again from its stored counts, and have other rules look at them, too.
+
+        Args:
+            name: Its name.
+            judge: Rules to show beside, separated by commas.
+        """
+        return self._ask(JudgeReplay, "GET", f"/runs/{part(name)}/replay", query={"judge": judge})
+
+    def services_forecast(
+        self,
+        name: str,
+        *,
+        environment: str,
+        requests_per_second: float | None = None,
+        error_share: float | None = None,
+    ) -> JudgeForecast:
+        """Say which rise of errors the next rollout of a service would see, and when.
+
+        Args:
+            name: Its name.
+            environment: Where.
+            requests_per_second:
+            error_share:
+        """
+        return self._ask(
+            JudgeForecast,
+            "GET",
+            f"/services/{part(name)}/forecast",
+            query={
+                "environment": environment,
+                "requestsPerSecond": requests_per_second,
+                "errorShare": error_share,
+            },
+        )
+
     def runs_graph(self, name: str) -> RunGraph:
         """Return a Run as its page shows it: jobs, critical path, failed tests.
 
@@ -400,6 +455,404 @@ class Operations(Asking):
             CheckTaken, "POST", f"/workers/{part(name)}/checks", body={"results": results}
         )
 
+    def alerts_list(self, *, all: bool = False, limit: int = 200) -> Alerts:
+        """List alerts that fire, those that may yet, and those that were refused as they never could.
+
+        Args:
+            all: Those that are over, too.
+            limit:
+        """
+        return self._ask(Alerts, "GET", "/alerts", query={"all": all, "limit": limit})
+
+    def alerts_alertmanager(self, content: bytes, headers: Mapping[str, str]) -> AlertsTaken:
+        """Take a webhook of Alertmanager, version 4; its `authorization` has a token that may tell.
+
+        Args:
+            content: The message.
+            headers: Its headers, with the signature.
+        """
+        return self._ask(
+            AlertsTaken, "POST", "/alerts/alertmanager", content=content, headers=headers
+        )
+
+    def alerts_pagerduty(self, content: bytes, headers: Mapping[str, str]) -> PagerDutyTaken:
+        """Take an event of PagerDuty's Events API v2; its `routing_key` is a token that may tell.
+
+        Args:
+            content: The message.
+            headers: Its headers, with the signature.
+        """
+        return self._ask(
+            PagerDutyTaken, "POST", "/alerts/pagerduty/v2/enqueue", content=content, headers=headers
+        )
+
+    def alerts_show(self, name: str) -> AlertInFull:
+        """Return an alert with its story.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(AlertInFull, "GET", f"/alerts/{part(name)}")
+
+    def alerts_acknowledge(
+        self, name: str, *, reason: str, idempotency_key: str = "", if_match: str = ""
+    ) -> Alert:
+        """Take an alert on: it is not repeated any more.
+
+        Args:
+            name: Its name.
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+            if_match: The revision it must still have; empty: any.
+            reason: Why.
+        """
+        return self._ask(
+            Alert,
+            "POST",
+            f"/alerts/{part(name)}/acknowledge",
+            body={"reason": reason},
+            key=idempotency_key,
+            expect=if_match,
+        )
+
+    def silences_list(self, *, all: bool = False) -> list[Silence]:
+        """List silences, newest first.
+
+        Args:
+            all: Those that are over, too.
+        """
+        return self._ask(list[Silence], "GET", "/silences", query={"all": all})
+
+    def silences_add(
+        self, *, matchers: Sequence[str], seconds: float, reason: str, idempotency_key: str = ""
+    ) -> Silence:
+        """Have nobody told of alerts that match, for a while that ends.
+
+        Args:
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+            matchers: All must match: `service="shop"`.
+            seconds: How long; there is no silence without end.
+            reason: Why.
+        """
+        return self._ask(
+            Silence,
+            "POST",
+            "/silences",
+            body={"matchers": matchers, "seconds": seconds, "reason": reason},
+            key=idempotency_key,
+        )
+
+    def silences_end(self, name: str, *, idempotency_key: str = "", if_match: str = "") -> Silence:
+        """End a silence before its time.
+
+        Args:
+            name: Its name.
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+            if_match: The revision it must still have; empty: any.
+        """
+        return self._ask(
+            Silence, "POST", f"/silences/{part(name)}/end", key=idempotency_key, expect=if_match
+        )
+
+    def budgets_list(self) -> list[Budget]:
+        """List error budgets as BudgetPolicies see them, worst first."""
+        return self._ask(list[Budget], "GET", "/budgets")
+
+    def budgets_show(self, name: str) -> BudgetPolicy:
+        """Return a BudgetPolicy, how its budgets stand, and who has set it aside.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(BudgetPolicy, "GET", f"/budgets/{part(name)}")
+
+    def budgets_override(
+        self,
+        name: str,
+        *,
+        seconds: float,
+        reason: str,
+        environment: str = "",
+        service: str = "",
+        idempotency_key: str = "",
+    ) -> Override:
+        """Set a BudgetPolicy aside for a while; only a person may.
+
+        Args:
+            name: Its name.
+            idempotency_key: Does it once, however often it is sent; empty: one is made.
+            environment: Only there; empty: wherever it holds.
+            service: Only this one; empty: all.
+            seconds: How long.
+            reason: Why.
+        """
+        return self._ask(
+            Override,
+            "POST",
+            f"/budgets/{part(name)}/overrides",
+            body={
+                "environment": environment,
+                "service": service,
+                "seconds": seconds,
+                "reason": reason,
+            },
+            key=idempotency_key,
+        )
+
+    def objectives_board(self, *, service: str = "", environment: str = "") -> Board:
+        """Return how all promises stand, those to look at first before others.
+
+        Args:
+            service: Only of this one; empty: of all.
+            environment: Only there; empty: everywhere.
+        """
+        return self._ask(
+            Board, "GET", "/objectives", query={"service": service, "environment": environment}
+        )
+
+    def objectives_report(
+        self, *, begin: float, end: float, name: str = "", service: str = ""
+    ) -> Report:
+        """Say how promises were kept in a period, without what was agreed beforehand.
+
+        Args:
+            begin: Seconds since the Unix epoch.
+            end: Seconds since the Unix epoch.
+            name: Only of this Objective; empty: of all.
+            service: Only of this service; empty: of all.
+        """
+        return self._ask(
+            Report,
+            "GET",
+            "/objectives/report",
+            query={"begin": begin, "end": end, "name": name, "service": service},
+        )
+
+    def objectives_export(self, *, name: str = "") -> Exported:
+        """Write Objectives as OpenSLO v1 documents.
+
+        Args:
+            name: Only this one; empty: all that are written.
+        """
+        return self._ask(Exported, "GET", "/objectives/export", query={"name": name})
+
+    def objectives_show(self, name: str, *, days: float = 30) -> Objective:
+        """Return an Objective with its history.
+
+        Args:
+            name: Its name.
+            days: How long ago it begins.
+        """
+        return self._ask(Objective, "GET", f"/objectives/{part(name)}", query={"days": days})
+
+    def logs_search(
+        self,
+        *,
+        text: str = "",
+        pattern: str = "",
+        service: str = "",
+        environment: str = "",
+        source: str = "",
+        label: Sequence[str] = (),
+        severity: str = "",
+        template: int = 0,
+        trace: str = "",
+        since_seconds: float = 3600,
+        start: float = 0,
+        end: float = 0,
+        limit: int = 100,
+        before: str = "",
+    ) -> SaidLines:
+        """Find log lines of services, jobs, OTLP and Andon itself, newest first.
+
+        Args:
+            text: They contain, whatever the case.
+            pattern: Regular expression that they match; no back-references, no looking around.
+            service:
+            environment:
+            source: `service`, `job`, `otlp` or `andon`.
+            label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
+            severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
+            template: Of this template.
+            trace: Of this trace.
+            since_seconds: How far back, without `start`.
+            start: Not before.
+            end: Before; 0: now.
+            limit: At most so many.
+            before: `next` of the page before.
+        """
+        return self._ask(
+            SaidLines,
+            "GET",
+            "/telemetry/logs",
+            query={
+                "text": text,
+                "pattern": pattern,
+                "service": service,
+                "environment": environment,
+                "source": source,
+                "label": label,
+                "severity": severity,
+                "template": template,
+                "trace": trace,
+                "sinceSeconds": since_seconds,
+                "start": start,
+                "end": end,
+                "limit": limit,
+                "before": before,
+            },
+        )
+
+    def logs_templates(
+        self,
+        *,
+        text: str = "",
+        pattern: str = "",
+        service: str = "",
+        environment: str = "",
+        source: str = "",
+        label: Sequence[str] = (),
+        severity: str = "",
+        template: int = 0,
+        trace: str = "",
+        since_seconds: float = 3600,
+        start: float = 0,
+        end: float = 0,
+        limit: int = 50,
+    ) -> list[LineTemplate]:
+        """Count what log lines have in common, most frequent first.
+
+        Args:
+            text: They contain, whatever the case.
+            pattern: Regular expression that they match; no back-references, no looking around.
+            service:
+            environment:
+            source: `service`, `job`, `otlp` or `andon`.
+            label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
+            severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
+            template: Of this template.
+            trace: Of this trace.
+            since_seconds: How far back, without `start`.
+            start: Not before.
+            end: Before; 0: now.
+            limit: At most so many.
+        """
+        return self._ask(
+            list[LineTemplate],
+            "GET",
+            "/telemetry/logs/templates",
+            query={
+                "text": text,
+                "pattern": pattern,
+                "service": service,
+                "environment": environment,
+                "source": source,
+                "label": label,
+                "severity": severity,
+                "template": template,
+                "trace": trace,
+                "sinceSeconds": since_seconds,
+                "start": start,
+                "end": end,
+                "limit": limit,
+            },
+        )
+
+    def logs_histogram(
+        self,
+        *,
+        text: str = "",
+        pattern: str = "",
+        service: str = "",
+        environment: str = "",
+        source: str = "",
+        label: Sequence[str] = (),
+        severity: str = "",
+        template: int = 0,
+        trace: str = "",
+        since_seconds: float = 3600,
+        start: float = 0,
+        end: float = 0,
+        bars: int = 60,
+    ) -> LineHistogram:
+        """Count log lines over time, by severity.
+
+        Args:
+            text: They contain, whatever the case.
+            pattern: Regular expression that they match; no back-references, no looking around.
+            service:
+            environment:
+            source: `service`, `job`, `otlp` or `andon`.
+            label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
+            severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
+            template: Of this template.
+            trace: Of this trace.
+            since_seconds: How far back, without `start`.
+            start: Not before.
+            end: Before; 0: now.
+            bars: So many parts of the time.
+        """
+        return self._ask(
+            LineHistogram,
+            "GET",
+            "/telemetry/logs/histogram",
+            query={
+                "text": text,
+                "pattern": pattern,
+                "service": service,
+                "environment": environment,
+                "source": source,
+                "label": label,
+                "severity": severity,
+                "template": template,
+                "trace": trace,
+                "sinceSeconds": since_seconds,
+                "start": start,
+                "end": end,
+                "bars": bars,
+            },
+        )
+
+    def logs_tail(
+        self,
+        *,
+        text: str = "",
+        pattern: str = "",
+        service: str = "",
+        environment: str = "",
+        source: str = "",
+        label: Sequence[str] = (),
+        severity: str = "",
+        template: int = 0,
+        trace: str = "",
+    ) -> Iterator[bytes]:
+        """Follow log lines as they come, as server-sent events whose data is a line.
+
+        Args:
+            text: They contain, whatever the case.
+            pattern: Regular expression that they match; no back-references, no looking around.
+            service:
+            environment:
+            source: `service`, `job`, `otlp` or `andon`.
+            label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
+            severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
+            template: Of this template.
+            trace: Of this trace.
+        """
+        return self._lines(
+            "/telemetry/logs/tail",
+            query={
+                "text": text,
+                "pattern": pattern,
+                "service": service,
+                "environment": environment,
+                "source": source,
+                "label": label,
+                "severity": severity,
+                "template": template,
+                "trace": trace,
+            },
+        )
+
     def traces_list(
         self,
         *,
@@ -482,27 +935,27 @@ class Operations(Asking):
         """
         return self._ask(OtlpTaken, "POST", "/otlp/v1/logs", content=content, headers=headers)
 
-    def prometheus_query(self, *, query: str = "", time: str = "") -> dict[str, Any]:
+    def prometheus_query(self, *, query: str = "", time: str = "") -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
         """
-        return self._ask(dict[str, Any], "GET", "/query", query={"query": query, "time": time})
+        return self._ask(Prometheus, "GET", "/query", query={"query": query, "time": time})
 
-    def prometheus_query_form(self, *, query: str = "", time: str = "") -> dict[str, Any]:
+    def prometheus_query_form(self, *, query: str = "", time: str = "") -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
         """
-        return self._ask(dict[str, Any], "POST", "/query", query={"query": query, "time": time})
+        return self._ask(Prometheus, "POST", "/query", query={"query": query, "time": time})
 
     def prometheus_query_range(
         self, *, query: str = "", start: str = "", end: str = "", step: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """Answer a query at every step of a time.
 
         Args:
@@ -512,7 +965,7 @@ class Operations(Asking):
             step: Seconds, or a duration such as `15s`.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "GET",
             "/query_range",
             query={"query": query, "start": start, "end": end, "step": step},
@@ -520,7 +973,7 @@ class Operations(Asking):
 
     def prometheus_query_range_form(
         self, *, query: str = "", start: str = "", end: str = "", step: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """Answer a query at every step of a time.
 
         Args:
@@ -530,7 +983,7 @@ class Operations(Asking):
             step: Seconds, or a duration such as `15s`.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "POST",
             "/query_range",
             query={"query": query, "start": start, "end": end, "step": step},
@@ -538,7 +991,7 @@ class Operations(Asking):
 
     def prometheus_series(
         self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List the labels of series.
 
         Args:
@@ -548,7 +1001,7 @@ class Operations(Asking):
             limit: At most so many; empty: all.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "GET",
             "/series",
             query={"match[]": match, "start": start, "end": end, "limit": limit},
@@ -556,7 +1009,7 @@ class Operations(Asking):
 
     def prometheus_series_form(
         self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List the labels of series.
 
         Args:
@@ -566,7 +1019,7 @@ class Operations(Asking):
             limit: At most so many; empty: all.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "POST",
             "/series",
             query={"match[]": match, "start": start, "end": end, "limit": limit},
@@ -574,7 +1027,7 @@ class Operations(Asking):
 
     def prometheus_labels(
         self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List the names of labels.
 
         Args:
@@ -584,7 +1037,7 @@ class Operations(Asking):
             limit: At most so many; empty: all.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "GET",
             "/labels",
             query={"match[]": match, "start": start, "end": end, "limit": limit},
@@ -592,7 +1045,7 @@ class Operations(Asking):
 
     def prometheus_labels_form(
         self, *, match: Sequence[str] = (), start: str = "", end: str = "", limit: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List the names of labels.
 
         Args:
@@ -602,7 +1055,7 @@ class Operations(Asking):
             limit: At most so many; empty: all.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "POST",
             "/labels",
             query={"match[]": match, "start": start, "end": end, "limit": limit},
@@ -616,7 +1069,7 @@ class Operations(Asking):
         start: str = "",
         end: str = "",
         limit: str = "",
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List the values of a label.
 
         Args:
@@ -627,26 +1080,24 @@ class Operations(Asking):
             limit: At most so many; empty: all.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "GET",
             f"/label/{part(name)}/values",
             query={"match[]": match, "start": start, "end": end, "limit": limit},
         )
 
-    def prometheus_metadata(self, *, metric: str = "", limit: str = "") -> dict[str, Any]:
+    def prometheus_metadata(self, *, metric: str = "", limit: str = "") -> Prometheus:
         """Say what metrics are.
 
         Args:
             metric: Its name; empty: all.
             limit: At most so many; empty: all.
         """
-        return self._ask(
-            dict[str, Any], "GET", "/metadata", query={"metric": metric, "limit": limit}
-        )
+        return self._ask(Prometheus, "GET", "/metadata", query={"metric": metric, "limit": limit})
 
     def prometheus_exemplars(
         self, *, query: str = "", start: str = "", end: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List exemplars of the series in a query, each a request with its trace.
 
         Args:
@@ -655,7 +1106,7 @@ class Operations(Asking):
             end: The last moment; empty: now.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "GET",
             "/query_exemplars",
             query={"query": query, "start": start, "end": end},
@@ -663,7 +1114,7 @@ class Operations(Asking):
 
     def prometheus_exemplars_form(
         self, *, query: str = "", start: str = "", end: str = ""
-    ) -> dict[str, Any]:
+    ) -> Prometheus:
         """List exemplars of the series in a query, each a request with its trace.
 
         Args:
@@ -672,39 +1123,39 @@ class Operations(Asking):
             end: The last moment; empty: now.
         """
         return self._ask(
-            dict[str, Any],
+            Prometheus,
             "POST",
             "/query_exemplars",
             query={"query": query, "start": start, "end": end},
         )
 
-    def prometheus_format(self, *, query: str = "") -> dict[str, Any]:
+    def prometheus_format(self, *, query: str = "") -> Prometheus:
         """Write a query as it is usually written.
 
         Args:
             query: PromQL.
         """
-        return self._ask(dict[str, Any], "GET", "/format_query", query={"query": query})
+        return self._ask(Prometheus, "GET", "/format_query", query={"query": query})
 
-    def prometheus_format_form(self, *, query: str = "") -> dict[str, Any]:
+    def prometheus_format_form(self, *, query: str = "") -> Prometheus:
         """Write a query as it is usually written.
 
         Args:
             query: PromQL.
         """
-        return self._ask(dict[str, Any], "POST", "/format_query", query={"query": query})
+        return self._ask(Prometheus, "POST", "/format_query", query={"query": query})
 
-    def prometheus_targets(self) -> dict[str, Any]:
+    def prometheus_targets(self) -> Prometheus:
         """List what is scraped."""
-        return self._ask(dict[str, Any], "GET", "/targets")
+        return self._ask(Prometheus, "GET", "/targets")
 
-    def prometheus_rules(self) -> dict[str, Any]:
+    def prometheus_rules(self) -> Prometheus:
         """List recording rules and how they do."""
-        return self._ask(dict[str, Any], "GET", "/rules")
+        return self._ask(Prometheus, "GET", "/rules")
 
-    def prometheus_build(self) -> dict[str, Any]:
+    def prometheus_build(self) -> Prometheus:
         """Say which Prometheus this is like."""
-        return self._ask(dict[str, Any], "GET", "/status/buildinfo")
+        return self._ask(Prometheus, "GET", "/status/buildinfo")
 
     def ship(
         self, *, repository: str, ref: str = "HEAD", until: str = "", idempotency_key: str = ""

@@ -18,7 +18,7 @@ class WhichPromises(Page, kw_only=True, frozen=True):
     environment: Annotated[str, Meta(description="Only there; empty: everywhere.")] = ""
 
 
-class WhichHistory(Page, kw_only=True, frozen=True):
+class WhichPast(Page, kw_only=True, frozen=True):
     """How much of the past."""
 
     days: Annotated[float, Meta(gt=0, le=400, description="How long ago it begins.")] = 30
@@ -112,6 +112,6 @@ OPERATIONS = (
         rule=somewhere("view"),
         handler=_objective,
         answer=standings.Objective,
-        query=WhichHistory,
+        query=WhichPast,
     ),
 )
