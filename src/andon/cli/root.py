@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "schedules": ("schedules", "List what is built again, and when."),
         "judge": ("judge", "See how rollouts are judged: again, beside other rules, and ahead."),
         "simulate": ("simulate", "Play rollouts that never happened before judges."),
+        "query": ("query", "Ask metrics in PromQL."),
         "traces": ("traces", "See what requests and Runs went through."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -12,11 +11,10 @@ from starlette.responses import Response
 
 from andon.api.v1.answers import Prometheus
 from andon.kernel.errors import AndonError, InvalidDocument, UsageError
+from andon.kernel.moments import read_moment, read_step
 from andon.ports.metrics import Told
 from andon.web.operations import Call, Operation, encode, everywhere
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
-_DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 _TYPES = {400: "bad_data", 401: "unauthorized", 403: "forbidden", 404: "not_found",
           422: "execution", 500: "internal", 503: "unavailable", 504: "timeout"}  # fmt: skip
 
@@ -89,59 +87,6 @@ def tells(error: AndonError) -> Response:
     }
     headers = {"WWW-Authenticate": 'Bearer realm="andon"'} if status == 401 else {}
     return Response(encode(body), status, headers, media_type="application/json")
-
-
-def read_moment(name: str, text: str) -> float | None:
-    """Read a time; empty: None.
-
-    Raises:
-        UsageError: It is none.
-
-    >>> read_moment("time", "1.5"), read_moment("time", "1970-01-01T00:01:00Z")
-    (1.5, 60.0)
-    """
-    if not text:
-        return None
-    try:
-        return _finite(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is None:
-            raise ValueError(text)
-        return found.timestamp()
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f'invalid parameter "{name}": cannot parse "{text}" to a valid timestamp'
-        ) from None
-
-
-def read_step(text: str) -> float:
-    """Read a step, in seconds.
-
-    Raises:
-        UsageError: It is none.
-
-    >>> read_step("15"), read_step("1m30s")
-    (15.0, 90.0)
-    """
-    try:
-        return _finite(text)
-    except ValueError:
-        pass
-    if not _DURATION.fullmatch(text):
-        raise UsageError(f'invalid parameter "step": cannot parse "{text}" to a valid duration')
-    return float(
-        sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|[smhdwy])", text))
-    )
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if not abs(found) < 1e18 or "_" in text:
-        raise ValueError(text)
-    return found
 
 
 def _needed(name: str, text: str) -> float:
