@@ -312,6 +312,7 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
             behind it, had failed (joined by trace id); once per client and window.
         clients: Distinct clients seen in the last full window.
         latency: Requests by latency bucket (``andon.api.v1.latency``).
+        half: Requests, errors and client errors, attributed ones among them, of one half of the clients.
         classes: Requests by what became of them: ``2xx`` to ``5xx``, or ``failed`` without an answer
             to the end; an agent of before says nothing here.
         latency_ms: All requests' durations together.
@@ -325,6 +326,7 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     attributed_errors: int = 0
     clients: int = 0
     latency: dict[int, int] = {}
+    half: tuple[int, int, int] = (0, 0, 0)
     classes: dict[str, int] = {}
     latency_ms: int = 0
     table_requests: int = 0

@@ -78,4 +78,12 @@ def _delta(before: Counts | None, after: Counts | None) -> ArmCounts | None:
         client_errors=max(0, after.client_errors - before.client_errors + attributed),
         clients=after.clients,
         latency=latency,
+        half=_half(before, after),
     )
+
+
+def _half(before: Counts, after: Counts) -> tuple[int, int, int]:
+    """Return what one half of the clients did; nothing if an agent of before does not tell."""
+    grown = [now - then for now, then in zip(after.half, before.half, strict=True)]
+    requests, errors, client_errors = (max(0, one) for one in grown)
+    return requests, errors, client_errors

@@ -294,7 +294,10 @@ def _follow(rollout: Rollout, step: str, judgement: Judgement) -> bool:
     if last and _quiet_soak(rollout, judgement, waited):
         return _advance(rollout, step, judgement)
     if judgement.verdict == "Untrustworthy":
-        rollout.set(phase="Waiting", reason="Untrustworthy", message=judgement.reason)
+        if waited >= plan.min_seconds and _approved(rollout):
+            return _advance(rollout, step, judgement)
+        message = f"a person may approve: {judgement.reason}"
+        rollout.set(phase="Waiting", reason="Untrustworthy", message=message)
         call_person(rollout, step, "Untrustworthy")
     elif waited > plan.max_seconds:
         if _approved(rollout):
@@ -343,7 +346,7 @@ def _quiet_soak(rollout: Rollout, judgement: Judgement, waited: float) -> bool:
 
 def unjudged_since(run: Object) -> float:
     """Say since when a step waits for a consent of its own, to go on unjudged; 0: none does."""
-    waits = run.status.reason in {"NoVerdict", "NoTraffic"}
+    waits = run.status.reason in {"NoVerdict", "NoTraffic", "Untrustworthy"}
     return float(run.status.memory["since"]) if waits else 0.0
 
 

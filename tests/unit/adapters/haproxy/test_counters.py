@@ -1,4 +1,4 @@
-from andon.adapters.haproxy.counters import Counters, Line, LineReader
+from andon.adapters.haproxy.counters import Counters, Line, LineReader, is_of_half
 
 SHOP, SHOP_NEW, ORDERS = "prod.shop.v1", "prod.shop.v2", "prod.orders.v1"
 
@@ -108,3 +108,25 @@ def test_only_lines_with_the_token_are_read():
     assert reader.read(b"secret " + text) == Line("a.b.c", 200, 3, "-12", "-", "--", 9, 7)
     for other in (text, b"guess " + text, b"secret {", b"secret \xff", b""):
         assert reader.read(other) is None
+
+
+def test_one_half_of_the_clients_is_counted_apart():
+    clients = [f"u{number}" for number in range(40)]
+    seen = tally(fold(*[line(s=500, c=client) for client in clients * 2]))
+    half = [client for client in clients if is_of_half(client)]
+    assert (seen.requests, seen.errors, seen.client_errors) == (80, 80, 40)
+    told = (seen.half_requests, seen.half_errors, seen.half_client_errors)
+    assert told == (2 * len(half), 2 * len(half), len(half))
+    assert seen.counts(80, 80).half == told
+
+
+def test_what_surfaced_elsewhere_is_of_the_half_of_the_client_that_met_it():
+    clients = [f"u{number}" for number in range(20)]
+    lines = [
+        each
+        for client in clients
+        for each in (line(b=ORDERS, i=client), line(s=500, c=client, i=client))
+    ]
+    seen = tally(fold(*lines), ORDERS)
+    half = sum(is_of_half(client) for client in clients)
+    assert (seen.attributed_errors, seen.half_errors, seen.half_client_errors) == (20, half, half)

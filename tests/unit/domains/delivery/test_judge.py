@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from andon.api.v1.definitions import JudgePolicy, LatencyObjective, ObjectiveSpec
+from andon.domains.delivery.evidence import halves_log
 from andon.domains.delivery.judge import (
     ArmCounts,
     Judgement,
@@ -348,6 +349,50 @@ def test_disagreeing_counts_are_untrustworthy_whatever_they_say() -> None:
     harmful = after((arm(100, 50), arm(900)))
     assert say(harmful).verdict == "RollBack"
     assert say(harmful, consistent=False).verdict == "Untrustworthy"
+
+
+def halved(requests: int, errors: int, half: tuple[int, int]) -> ArmCounts:
+    return replace(arm(requests, errors, clients=200), half=(*half, half[1]))
+
+
+def test_harm_is_not_concluded_while_halves_of_stable_differ_as_much() -> None:
+    sick, well = halved(900, 30, (450, 28)), halved(900, 30, (450, 15))
+    harmful = arm(100, 9, clients=90)
+    assert say(after(*[(harmful, well)] * 6)).verdict == "RollBack"
+    said = say(after(*[(harmful, sick)] * 6))
+    assert said.verdict == "Untrustworthy"
+    assert "one half of stable's own clients fails more than the other" in said.reason
+    assert say(after((arm(1000, 600), sick), *[(harmful, sick)] * 6)).guard == "excess-errors"
+
+
+def test_halves_that_are_not_told_prove_nothing() -> None:
+    for half in ((0, 0), (900, 30)):
+        state = after(*[(arm(100), halved(900, 30, half))] * 4)
+        assert state.halves == start_state(POLICY, OBJECTIVE).halves or state.begun
+
+
+def test_halves_of_alike_clients_seldom_raise_doubt() -> None:
+    doubts = 0
+    for seed in range(200):
+        chance, state = np.random.default_rng(seed), start_state(POLICY, OBJECTIVE)
+        for index in range(60):
+            halves = chance.binomial(450, 0.01, size=2).tolist()
+            stable = halved(900, sum(halves), (450, halves[0]))
+            sample = Sample(at=index, seconds=10, weight=10, canary=arm(100, 1), stable=stable)
+            state = fold(state, sample)
+            doubtful = halves_log(state) >= -np.log(POLICY.alpha)
+        doubts += bool(doubtful)
+    assert doubts <= 0.01 * 200
+
+
+def test_one_client_that_tries_again_makes_no_crowd_of_a_few() -> None:
+    quiet = arm(1, clients=5), arm(9, clients=45)
+    storm = arm(41, 40, counted=1, clients=5)
+    assert not after(*[quiet] * 3, (storm, quiet[1])).crowded
+    assert fold(
+        start_state(POLICY, OBJECTIVE, version=1),
+        Sample(at=1, seconds=1, weight=10, canary=storm, stable=quiet[1]),
+    ).crowded
 
 
 def test_crash_loop_stops_the_line_even_without_traffic() -> None:
