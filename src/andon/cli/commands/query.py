@@ -15,6 +15,7 @@ from andon.cli.session import Session
 from andon.cli.tree import visible
 from andon.kernel.duration import parse_duration
 from andon.kernel.errors import UsageError
+from andon.kernel.moments import read_moment
 
 _BARS = "▁▂▃▄▅▆▇█"
 _NOTHING = "no series answers that; docs/promql.md says how metrics come here"
