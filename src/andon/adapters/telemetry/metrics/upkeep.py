@@ -37,6 +37,7 @@ from andon.ports.telemetry import Labels
 DAY_MS = 24 * 3600 * 1000
 GRACE_MS = 120_000
 """A scrape of the slot's end may still be under way."""
+MANY_SERIES = 20_000
 BATCH = 500
 """Series of one transaction: appends get their turn in between."""
 
@@ -85,11 +86,23 @@ class Upkeep:
         self._keep_days = keep_days
         self._max_bytes = max_bytes
         self._thinnings = thinnings
+        self._warned = False
 
     def run(self, now_ms: int) -> Kept:
         """Do whatever is due."""
+        self._warn_of_many()
         sealed = self.seal(now_ms)
         return Kept(sealed, self.thin(now_ms), self.forget(now_ms))
+
+    def _warn_of_many(self) -> None:
+        many = len(self._store.live) > MANY_SERIES
+        if many and not self._warned:
+            _log.warning(
+                "metrics: %d series live at once: each takes up to 8 kB of memory, and beyond 50,000 a "
+                "Prometheus of its own serves better (telemetry.metrics.prometheus)",
+                len(self._store.live),
+            )
+        self._warned = many
 
     # --- sealing --------------------------------------------------------------------------------------
 
