@@ -151,13 +151,13 @@ def _data_b() -> Iterator[tuple[Labels, Any, Any]]:
     times = 1000 * (END - STEP_SECONDS * np.arange(n)[::-1])
     for service in range(SERVICES):
         rng = np.random.default_rng(service)
-        resets = rng.integers(1, n, RESETS)
+        resets = np.sort(rng.integers(1, n, RESETS))
         for code, rate in (("200", 300.0), ("500", 0.6)):
             values = np.cumsum(rng.poisson(rate, n)).astype(float)
             for place in resets:
                 values[place:] -= values[place] - rng.poisson(rate)
             labels = (("__name__", NAME), ("code", code), ("service", f"s{service}"))
-            yield labels, times, np.maximum(values, 0)
+            yield labels, times, values
 
 
 def _append_latest(store: MetricChunks) -> None:
