@@ -65,7 +65,7 @@ def document(operations: Sequence[Operation]) -> Json:
     for one in operations:
         path = paths.setdefault(_TEMPLATE.sub(r"{\1}", one.path), {})
         path[one.method.lower()] = _operation(one, schemas, components)
-    queries = {one.query.__name__ for one in operations if one.query is not None}
+    queries = {kind.__name__ for one in operations for kind in (one.query, one.form) if kind}
     return {
         "openapi": "3.1.1",
         "info": {
@@ -135,7 +135,7 @@ def _operation(one: Operation, schemas: dict[Any, Json], components: Json) -> Js
         "summary": _markdown(summary).removesuffix("."),
         "description": _markdown(more) or None,
         "parameters": _parameters(one, components) or None,
-        "requestBody": _request(one, schemas),
+        "requestBody": _request(one, schemas, components),
         "responses": _responses(one, schemas),
         "security": _security(one),
         "x-andon-verb": one.rule.verb and {"verb": one.rule.verb, "where": one.rule.place},
@@ -180,11 +180,12 @@ def _query(schema: Json) -> list[Json]:
     ]
 
 
-def _request(one: Operation, schemas: dict[Any, Json]) -> Json | None:
+def _request(one: Operation, schemas: dict[Any, Json], components: Json) -> Json | None:
     if one.body is not None:
         return {"required": True, "content": {JSON: {"schema": schemas[repr(one.body)]}}}
     if one.form is not None:
-        return {"required": False, "content": {FORM: {"schema": schemas[repr(one.form)]}}}
+        form = _told(components[one.form.__name__])
+        return {"required": False, "content": {FORM: {"schema": form}}}
     if one.takes:
         return {"required": True, "content": {name: {"schema": _sent(name)} for name in one.takes}}
     return None
