@@ -81,6 +81,9 @@ class LogsSpec(Spec, kw_only=True, frozen=True):
 
     keep_days: Days = 14
     max_bytes: Annotated[int, Meta(ge=1 << 20)] = 2 << 30
+    sigma: Annotated[
+        str, Meta(max_length=4096, description="Folder of Sigma rules; empty: there are none.")
+    ] = ""
 
 
 class TracesSpec(Spec, kw_only=True, frozen=True):

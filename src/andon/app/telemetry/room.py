@@ -31,6 +31,7 @@ from andon.app.telemetry.metrics import Collectors, metrics_upkeep
 from andon.app.telemetry.objectives import Objectives
 from andon.app.telemetry.questions import Questions
 from andon.app.telemetry.runs import telling_runs
+from andon.app.telemetry.security import Security, Together
 from andon.app.telemetry.settling import settling
 from andon.app.telemetry.watch import Watch
 from andon.domains.reliability.routing import check_settings
@@ -97,6 +98,9 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     asked = open_asked(metrics, spec.metrics, guard, parts.clock)
     checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
     logs = Logs(folder, state, spec.logs, store, metrics, parts.clock)
+    rules = Path(spec.logs.sigma) if spec.logs.sigma else None
+    security = Security(store, parts.turns, parts.clock, rules)
+    logs.lines.listeners.append(security)
     traces = SpanStore(
         folder / "traces.db",
         keep_days=spec.traces.keep_days,
@@ -111,7 +115,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     budgets = Budgets(store, parts.turns, parts.clock)
     watch = Watch(
         *(store, parts.turns, parts.clock, objectives, budgets, spec.alerts),
-        asker=Questions(asked.store) if spec.alerts.questions else None,
+        asker=Together(security, *([Questions(asked.store)] if spec.alerts.questions else [])),
     )
     return Telemetry(
         folder=folder,
