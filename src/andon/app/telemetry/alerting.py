@@ -315,7 +315,7 @@ def _route(tx: Tx, turns: Turns, one: Notification, now: float) -> None:
     event = events.extension(
         "alertgroup",
         "routed",
-        id=f"alertgroup/{one.group}/{now:.6f}",
+        id=f"alertgroup/{one.group}/{one.occasion}/{now:.6f}",
         stream="org",
         about=one.group,
         content={
