@@ -16,7 +16,6 @@ from andon.api.v1.answers import (
     Approval,
     Archival,
     Beat,
-    Board,
     Branch,
     Budget,
     BudgetPolicy,
@@ -42,7 +41,6 @@ from andon.api.v1.answers import (
     Errand,
     Event,
     EventInFull,
-    Exported,
     Feedback,
     Health,
     Hold,
@@ -65,7 +63,6 @@ from andon.api.v1.answers import (
     LogPiece,
     LogSearch,
     NewWatch,
-    Objective,
     Offer,
     OtlpTaken,
     Override,
@@ -74,7 +71,6 @@ from andon.api.v1.answers import (
     Queue,
     ReleasedSecret,
     RemoteWorker,
-    Report,
     RepositoryRow,
     Resumed,
     Retried,
@@ -106,6 +102,7 @@ from andon.api.v1.answers import (
     Written,
 )
 from andon.api.v1.checks import CheckResult
+from andon.api.v1.standings import Board, Exported, Objective, Report
 from andon.client.asking import Asking, part
 
 
