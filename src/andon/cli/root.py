@@ -43,6 +43,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "simulate": ("simulate", "Play rollouts that never happened before judges."),
         "query": ("query", "Ask metrics in PromQL."),
         "traces": ("traces", "See what requests and Runs went through."),
+        "alerts": ("alerts", "See what fires, take it on, keep it quiet for a while."),
+        "budget": ("budget", "See what the error budget still allows; set a policy aside."),
         "incidents": ("incidents", "List incidents."),
         "ledger": ("ledger", "List, show and verify what was recorded."),
         "secret": ("secret", "Keep what jobs and services must know and nobody may read."),
