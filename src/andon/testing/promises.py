@@ -88,11 +88,17 @@ class PromiseWorld:
     Args:
         folder: Where their files lie.
         requires: What the gate of ``prod`` asks for.
+        clock_start: When it begins; the first of January 2026 unless told.
     """
 
-    def __init__(self, folder: Path, requires: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        requires: tuple[str, ...] = (),
+        clock_start: float = 1_767_225_600.0,
+    ) -> None:
         self.folder = folder
-        self.clock = FakeClock(1_767_225_600.0)
+        self.clock = FakeClock(clock_start)
         self.gateway = Gateway()
         self.metrics = MetricChunks(folder)
         self.store = open_store(f"sqlite:///{folder}/andon.db", source="/andon/test")
