@@ -91,6 +91,7 @@ class JobRunner:
         self._clock = clock
         self._cgroups = cgroups
         self._sandboxed = sandboxed
+        self._etc = sandbox.Etc(layout.agent / "etc")
         self._port_of = port_of
         self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=most_memory())
         self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
@@ -119,6 +120,8 @@ class JobRunner:
             else:
                 self._records[record.key] = record
         self._inherited = len(self._records)
+        if not self.running():
+            self._etc.clear()
 
     async def _end_orphans(self, journal: Journal) -> None:
         if not journal.was_left:
@@ -266,7 +269,9 @@ class JobRunner:
         inner = ["/bin/sh", "-euc", prepared.text]
         if self._sandboxed:
             network = _has_network(action)
-            inner = sandbox.command(inner, work_tree, temporary, env["PATH"], network=network)
+            inner = sandbox.command(
+                inner, work_tree, temporary, env["PATH"], etc=self._etc, network=network
+            )
         script, before = ("", []) if self._alone else (_SCRIPT, [str(self._exit_file(record.key))])
         return spawn_masked(
             script,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from andon.adapters.filetree import remove_tree
+from andon.adapters.process.files import unwritable
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
@@ -15,9 +20,8 @@ _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _KEPT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What programs that expect to be root need for their own files and children, and no more: with any
 other a job could mount the system again writable, make devices, or trace what is outside."""
-_ETC = (
-    "alternatives",
-    "ca-certificates",
+_ETC_FOLDERS = ("alternatives", "ca-certificates", "pki", "ssl")
+_ETC_FILES = (
     "group",
     "hosts",
     "ld.so.cache",
@@ -25,10 +29,9 @@ _ETC = (
     "mime.types",
     "nsswitch.conf",
     "passwd",
-    "pki",
     "protocols",
+    "resolv.conf",
     "services",
-    "ssl",
 )
 
 
@@ -40,8 +43,65 @@ def works() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+class Etc:
+    """What jobs see as ``/etc``: a few of its folders, and copies of a few files in one folder.
+
+    bubblewrap looks at all mounts anew for each that it makes, so that one for each file takes long.
+
+    Args:
+        folder: Where the copies lie; they may be seen by jobs that an earlier process began.
+        source: What they are copies of.
+    """
+
+    def __init__(self, folder: Path, source: Path = Path("/etc")) -> None:
+        self._folder = folder
+        self._source = source
+        self._about: list[tuple[int, ...]] = []
+        self._made = ""
+
+    def clear(self) -> None:
+        """Forget all copies; no job may see them."""
+        remove_tree(self._folder)
+
+    def binds(self) -> list[str]:
+        """Return what bubblewrap is told, with copies of the files as they are now.
+
+        Raises:
+            Unavailable: The disk is full or cannot be written.
+        """
+        about = [_about(f"{self._source}/{name}") for name in _ETC_FILES]
+        if about != self._about or not os.path.isdir(self._made):
+            try:
+                self._made = self._make()
+            except OSError as error:
+                raise unwritable(self._folder, error) from error
+            self._about = about
+        places = [(f"{self._source}/{name}", f"/etc/{name}") for name in _ETC_FOLDERS]
+        more = [part for pair in places for part in ("--ro-bind-try", *pair)]
+        return ["--ro-bind", self._made, "/etc", *more]
+
+    def _make(self) -> str:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=self._folder))
+        for name in _ETC_FOLDERS:
+            if (self._source / name).is_dir():
+                (made / name).mkdir()
+        for name in _ETC_FILES:
+            with suppress(FileNotFoundError):
+                shutil.copyfile(self._source / name, made / name)
+                (made / name).chmod(0o644)
+        made.chmod(0o755)
+        return str(made)
+
+
 def command(
-    inner: list[str], work_tree: Path, temporary: Path, search_path: str, *, network: bool
+    inner: list[str],
+    work_tree: Path,
+    temporary: Path,
+    search_path: str,
+    *,
+    etc: Etc,
+    network: bool,
 ) -> list[str]:
     """Wrap a command.
 
@@ -50,12 +110,14 @@ def command(
         work_tree: Bound read-write, and where it runs.
         temporary: Bound read-write as ``/tmp``.
         search_path: ``PATH``; the programs' own folders are bound read-only.
+        etc: What it sees as ``/etc``.
         network: Whether it keeps the host's network.
     """
     binds = [part for folder in tools(search_path) for part in ("--ro-bind-try", folder, folder)]
     return [
         *_isolation(network=network),
         *_system(),
+        *etc.binds(),
         *("--bind", str(temporary), "/tmp"),  # noqa: S108 - the sandbox's own
         *binds,
         *("--bind", str(work_tree), str(work_tree)),
@@ -86,10 +148,7 @@ def _system() -> list[str]:
             arguments += ["--symlink", os.readlink(path), path]
         else:
             arguments += ["--ro-bind-try", path, path]
-    for name in _ETC:
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    resolver = os.path.realpath("/etc/resolv.conf")
-    return [*arguments, "--ro-bind-try", resolver, "/etc/resolv.conf"]
+    return arguments
 
 
 def tools(search_path: str) -> list[str]:
