@@ -11,6 +11,7 @@ from andon.kernel.errors import UsageError
 from andon.web.operations import Call, Operation, Page, everywhere
 
 _DAY_SECONDS = 86_400
+_LONGEST_SECONDS = 1e9
 Since = Annotated[
     float, Meta(gt=0, le=400 * _DAY_SECONDS, description="Seconds ago that it may go back.")
 ]
@@ -21,7 +22,9 @@ class WhichTraces(Page, kw_only=True, frozen=True):
 
     service: Annotated[str, Meta(max_length=256, description="With a span of this service.")] = ""
     span: Annotated[str, Meta(max_length=256, description="With a span of this name.")] = ""
-    min_seconds: Annotated[float, Meta(ge=0, description="At least so long.")] = 0
+    min_seconds: Annotated[
+        float, Meta(ge=0, le=_LONGEST_SECONDS, description="At least so long.")
+    ] = 0
     failed: Annotated[bool, Meta(description="Only with a span that failed.")] = False
     attribute: Annotated[
         str, Meta(max_length=2000, description="With a span that has it, `name=value`.")
