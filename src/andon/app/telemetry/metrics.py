@@ -27,6 +27,7 @@ from andon.calc.relabel import rules_of
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
 from andon.ports.store import Store
+from andon.ports.telemetry import Labels
 
 UPKEEP_SECONDS = 300
 SERVICE_TIMEOUT_SECONDS = 10.0
@@ -45,14 +46,17 @@ async def ticks(clock: Clock, seconds: float) -> AsyncIterator[int]:
 
     Samples of regular times cost next to nothing to keep, and what is asked at the same moment compares.
     """
-    last = 0
+    last, told = 0, False
     while True:
         due = (clock.now() // seconds + 1) * seconds
         await asyncio.sleep(due - clock.now())
         moment = round(clock.now() // seconds * seconds * 1000)
         if moment > last:
-            last = moment
+            last, told = moment, False
             yield moment
+        elif not told and moment < last - 1000 * seconds:
+            told = True
+            _log.warning("the clock went back: nothing is told until it has caught up")
 
 
 def metrics_upkeep(store: MetricChunks, spec: MetricsSpec, clock: Clock) -> Loop:
@@ -229,7 +233,15 @@ class Collectors:
     def _append_machine(self, instance: str, at_ms: int) -> None:
         place = {"instance": instance}
         rows = host.machine({"job": "node", **place}, [self._folder])
-        self._metrics.append(at_ms, rows + host.process(os.getpid(), {"job": "andon", **place}))
+        own = {"job": "andon", **place}
+        rows += host.process(os.getpid(), own)
+        kept = {
+            "andon_metrics_series": len(self._metrics.live),
+            "andon_metrics_file_bytes": self._metrics.database.used_bytes(),
+            "andon_metrics_damaged_rows": self._metrics.damaged,
+        }
+        rows += [(_named(name, own), float(value)) for name, value in kept.items()]
+        self._metrics.append(at_ms, rows)
 
     # --- within ---------------------------------------------------------------------------------------
 
@@ -248,6 +260,10 @@ class Collectors:
         if self._told.pop(what, None):
             _log.info("metrics of %s are told again", what)
         return True
+
+
+def _named(name: str, labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted({**labels, "__name__": name}.items()))
 
 
 def place_of(replica: ReplicaStatus) -> Mapping[str, str]:

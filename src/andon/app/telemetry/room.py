@@ -92,7 +92,8 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     folder = state / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     spec = settings.installation.telemetry
-    metrics = MetricChunks(folder, spec.metrics.max_series)
+    now_ms = int(parts.clock.now() * 1000)
+    metrics = MetricChunks(folder, spec.metrics.max_series, now_ms)
     collectors = Collectors(metrics, store, parts.agent, spec.metrics, parts.clock, state)
     guard = guard_of(settings.allow_internal, settings.installation)
     asked = open_asked(metrics, spec.metrics, guard, parts.clock)

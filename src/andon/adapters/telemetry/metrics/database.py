@@ -93,6 +93,12 @@ class Database:
             )
         return int((pages - free) * size)
 
+    def begin_anew(self) -> None:
+        """Set the file aside and begin an empty one."""
+        self.close()
+        self._set_aside()
+        self._writer = self._prepared()
+
     def limit_pages(self, most: int) -> None:
         """Let the file have so many pages, from now on: beyond, it is as if the disk was full."""
         with self._writing:
@@ -129,7 +135,7 @@ class Database:
         try:
             return self._prepared()
         except sqlite3.DatabaseError as error:
-            if not any(word in str(error) for word in _BROKEN):
+            if not is_damage(error):
                 raise unavailable(error) from error
             _log.error("%s is damaged (%s): it is set aside and begun anew", self._path, error)
             self._set_aside()
@@ -155,6 +161,11 @@ class Database:
         self._path.rename(aside)
         for end in ("-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether the file itself is at fault, rather than the disk or who else uses it."""
+    return any(word in str(error) for word in _BROKEN)
 
 
 def unavailable(error: sqlite3.Error) -> Unavailable:

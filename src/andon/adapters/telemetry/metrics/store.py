@@ -18,11 +18,11 @@ import numpy as np
 import zstandard
 
 from andon.adapters.telemetry.metrics.counters import Carry, derive, is_counter
-from andon.adapters.telemetry.metrics.database import Database
+from andon.adapters.telemetry.metrics.database import Database, is_damage
 from andon.adapters.telemetry.metrics.index import Index, Line
 from andon.adapters.telemetry.metrics.pieces import Piece, piece_of
 from andon.adapters.telemetry.metrics.reading import Chunks, window_between
-from andon.kernel.errors import Unavailable, UsageError
+from andon.kernel.errors import AndonError, Unavailable, UsageError
 from andon.ports.telemetry import (
     Accepted,
     Exemplar,
@@ -41,6 +41,7 @@ MOST_EXEMPLARS = 10
 MOST_HEADS = 2048
 """Series whose newest samples are kept with all that follows from them: some 50 kB each at most."""
 LATEST_MS = 1 << 42
+AHEAD_MS = 3600 * 1000
 
 _HEAD = struct.Struct("<I")
 _log = logging.getLogger("andon.telemetry")
@@ -55,9 +56,13 @@ class MetricChunks:
     Args:
         folder: Where the file lies.
         max_series: How many may live at once; a new one beyond is refused.
+        now_ms: What is kept and lies further ahead than an hour was told by a clock that was wrong, and
+            would keep the series from being told until then; None: it is kept.
     """
 
-    def __init__(self, folder: Path, max_series: int = MOST_SERIES) -> None:
+    def __init__(
+        self, folder: Path, max_series: int = MOST_SERIES, now_ms: int | None = None
+    ) -> None:
         self.folder = folder
         self.database = Database(folder / FILE)
         self.index = Index()
@@ -74,7 +79,15 @@ class MetricChunks:
         self._heads: OrderedDict[int, tuple[tuple[int, int], Piece]] = OrderedDict()
         self._compressor = zstandard.ZstdCompressor(level=1)
         self.damaged = 0
-        self._load()
+        self._latest_ms = LATEST_MS if now_ms is None else now_ms + AHEAD_MS
+        try:
+            self._load()
+        except (AndonError, ValueError, zstandard.ZstdError) as error:
+            if isinstance(error, AndonError) and not is_damage(error):
+                raise
+            _log.error("metrics: the file is damaged (%s): it is set aside and begun anew", error)
+            self._forget_all()
+            self.database.begin_anew()
 
     # --- writing --------------------------------------------------------------------------------------
 
@@ -248,6 +261,12 @@ class MetricChunks:
             row = db.execute("SELECT body FROM notes WHERE name = ?", (name,)).fetchone()
         return bytes(row[0]) if row else b""
 
+    def drop(self, line: Line) -> None:
+        """Forget a series of which nothing is left."""
+        with self.lock:
+            self.index.remove(line)
+            self._exemplars.pop(line.id, None)
+
     def close(self) -> None:
         """Let go of the file."""
         self.database.close()
@@ -293,8 +312,8 @@ class MetricChunks:
                 duplicate += 1
             else:
                 taken[ref] = line, value
-        kept, told = list(taken.values()), Accepted(len(taken), late, duplicate, refused)
-        return [line for line, _ in kept], [value for _, value in kept], told
+        told = Accepted(len(taken), late, duplicate, refused)
+        return [line for line, _ in taken.values()], [value for _, value in taken.values()], told
 
     def _all_newer(self, at_ms: int, refs: Sequence[int]) -> list[Line] | None:
         """Return the series if all live and nothing of theirs is as new: the usual case."""
@@ -336,6 +355,21 @@ class MetricChunks:
             for number, at_ms, body in db.execute("SELECT id, at_ms, body FROM head ORDER BY id"):
                 self._replay(number, at_ms, body)
 
+        if self._latest_ms < LATEST_MS:
+            self._forget_the_future()
+
+    def _forget_the_future(self) -> None:
+        with self.database.write() as db:
+            gone = db.execute("DELETE FROM head WHERE at_ms > ?", (self._latest_ms,)).rowcount
+        if gone:
+            _log.warning("metrics: %d rows lay ahead of the clock: they are forgotten", gone)
+
+    def _forget_all(self) -> None:
+        self.index = Index()
+        self.live.clear()
+        self._families.clear()
+        self._exemplars.clear()
+
     def _take_in(
         self, number: int, labels: str, first_ms: int | None, thinned: str, carry: str
     ) -> None:
@@ -349,6 +383,8 @@ class MetricChunks:
         self.index.add(line)
 
     def _replay(self, number: int, at_ms: int, body: bytes) -> None:
+        if at_ms > self._latest_ms:
+            return
         (crc,) = _HEAD.unpack_from(body)
         if zlib.crc32(body[_HEAD.size :]) != crc:
             self.damaged += 1

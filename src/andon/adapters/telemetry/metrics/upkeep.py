@@ -300,7 +300,7 @@ class Upkeep:
             for line in batch:
                 line.first_ms = start_ms
             for line in gone:
-                store.index.remove(line)
+                store.drop(line)
 
 
 def _batches(lines: list[Line], size: int = BATCH) -> Iterator[list[Line]]:

@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -117,4 +119,58 @@ def test_file_that_is_none_is_set_aside(tmp_path, caplog):
     assert values(store) == [[0, 1]]
     assert "set aside" in caplog.text
     assert (tmp_path / f"{FILE}.broken-1").exists()
+    store.close()
+
+
+def test_file_damaged_within_is_set_aside_and_the_rest_goes_on(tmp_path, caplog):
+    store = MetricChunks(tmp_path)
+    fill(store, 2)
+    store.close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("UPDATE series SET labels = '[[broken'")
+    again = MetricChunks(tmp_path)
+    assert values(again) == []
+    assert "set aside" in caplog.text
+    fill(again, 3)
+    assert values(again) == [[0, 1, 2]]
+    again.close()
+
+
+def test_samples_of_a_clock_that_was_wrong_are_forgotten_at_the_next_start(tmp_path, caplog):
+    store = MetricChunks(tmp_path)
+    fill(store, 2)
+    store.append(START_MS + 365 * DAY_MS, [(LABELS, 2.0)])
+    assert store.append(START_MS + 2 * STEP_MS, [(LABELS, 2.0)]).late == 1
+    store.close()
+    again = MetricChunks(tmp_path, now_ms=START_MS + 2 * STEP_MS)
+    assert again.append(START_MS + 2 * STEP_MS, [(LABELS, 2.0)]).stored == 1
+    assert values(again) == [[0, 1, 2]]
+    assert "ahead of the clock" in caplog.text
+    again.close()
+
+
+def test_threads_that_append_seal_and_ask_at_once_see_whole_answers(tmp_path):
+    store = MetricChunks(tmp_path)
+    upkeep = Upkeep(store, keep_days=400, max_bytes=1 << 30)
+    names = [(("__name__", "c_total"), ("i", str(i))) for i in range(20)]
+    stop = threading.Event()
+
+    def seal():
+        while not stop.is_set():
+            upkeep.run(START_MS + DAY_MS)
+
+    def ask():
+        while not stop.is_set():
+            for series in store.select(ALL, 0, START_MS + DAY_MS):
+                assert series.values.tolist() == [float(n) for n in range(len(series.values))]
+            for window in store.increase(ALL, START_MS, START_MS + DAY_MS).values():
+                assert window.increase == window.samples
+
+    with ThreadPoolExecutor() as threads:
+        others = [threads.submit(seal), threads.submit(ask)]
+        for step in range(600):
+            store.append(START_MS + step * STEP_MS, [(name, float(step)) for name in names])
+        stop.set()
+        for other in others:
+            other.result()
     store.close()
