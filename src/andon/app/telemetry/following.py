@@ -84,10 +84,13 @@ class Follower:
         self._marks = {name: Mark.parse(one) for name, one in store.marks().items()}
         self._seen: dict[str, tuple[int, int]] = {}
         self._warm: dict[str, LogFile] = {}
+        self.known = 0
+        """How many files there are."""
 
     def find_all(self, now: float) -> list[LogFile]:
         """Return every file that has more than was read; forget those that are gone."""
         found = {one.name: one for one in self._files()}
+        self.known = len(found)
         gone = [name for name in self._marks if name not in found]
         if gone:
             self._store.append([], dict.fromkeys(gone, ""))

@@ -30,7 +30,8 @@ from andon.ports.telemetry import (
 
 FILE = "logs.db"
 LOOK_SECONDS = 1.0
-LOOK_EVERYWHERE_EVERY = 15
+LOOKED_AT_ONCE, LONGEST_ROUND = 500, 15
+"""Every file is looked at in each turn if they are so few, and at least every so many turns."""
 COUNT_SECONDS = 15.0
 UPKEEP_SECONDS = 300.0
 MOST_SAID = 1_000
@@ -117,18 +118,19 @@ class Logs:
             self.lines,
             self._spec.keep_days * DAY_SECONDS,
         )
-        turn = 0
+        turns = 0
         with self._own.heard():
             while True:
                 now = self._clock.now()
-                if turn % LOOK_EVERYWHERE_EVERY:
+                if turns > 0:
                     files = await asyncio.to_thread(follower.find_warm)
                 else:
                     files = await asyncio.to_thread(follower.find_all, now)
+                    turns = min(1 + follower.known // LOOKED_AT_ONCE, LONGEST_ROUND)
                 await self._learn(files)
                 more = await asyncio.to_thread(follower.take, files, self._facts, now)
                 await asyncio.to_thread(self._take_own)
-                turn += 1
+                turns -= 1
                 await asyncio.sleep(0 if more else LOOK_SECONDS)
 
     def _take_own(self) -> None:

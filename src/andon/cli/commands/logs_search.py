@@ -32,7 +32,7 @@ def _conditions(function: F) -> F:
         click.option("--service", default="", help="Of this service."),
         click.option("--environment", "-e", default="", help="Of this environment."),
         click.option("--source", default="", help="`service`, `job`, `otlp` or `andon`."),
-        click.option("--severity", default="", type=_SEVERITIES, help="At least so severe."),
+        click.option("--severity", default=None, type=_SEVERITIES, help="At least so severe."),
         click.option("--template", default=0, help="Of this template, by its id."),
         click.option("--trace", default="", help="Of this trace."),
         click.option(
