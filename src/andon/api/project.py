@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, structs
 
+from andon.api.budgets_check import check_budget_policy, default_objectives
 from andon.api.circles import circles
 from andon.api.jobs_check import SOMEBODY
 from andon.api.objectives_check import check_objective
@@ -22,6 +23,7 @@ from andon.api.pipelines_check import (
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, did_you_mean, field_name, invalid
 from andon.api.templates import Finding, template_key
+from andon.api.v1.budgets import BudgetPolicySpec
 from andon.api.v1.checks import CheckSpec
 from andon.api.v1.definitions import (
     API_VERSION,
@@ -265,6 +267,8 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 path = ("spec", "environments", number)
                 known = names.of("Environment")
                 yield from _unknown(definition, path, "Environment", environment, known)
+        case BudgetPolicySpec():
+            yield from _check_budgets(definition, definition.spec, names)
         case CheckSpec():
             yield from _check_check(definition, definition.spec, names)
         case RouteSpec(service=service, listen=listen):
@@ -274,6 +278,22 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
                 path = ("spec", "listen", environment)
                 known = names.of("Environment")
                 yield from _unknown(definition, path, "Environment", environment, known)
+
+
+def _check_budgets(
+    definition: Definition, spec: BudgetPolicySpec, names: _Names
+) -> Iterator[Problem]:
+    services = names.of("Service")
+    defaults = (name for service in services for name in default_objectives(service))
+    known = {
+        "objectives": ("Objective", {*names.of("Objective"), *defaults}),
+        "services": ("Service", services),
+        "environments": ("Environment", names.of("Environment")),
+    }
+    for field, (kind, there) in known.items():
+        for number, name in enumerate(getattr(spec, field)):
+            yield from _unknown(definition, ("spec", field, number), kind, name, there)
+    yield from _told(definition, check_budget_policy(spec))
 
 
 def _check_check(definition: Definition, spec: CheckSpec, names: _Names) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from msgspec import Meta, field
 
 from andon.api.v1.words import Name, Port, Spec, Variable
 
-HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+HEADER = r"^[A-Za-z0-9!#\x24%&'*+.^_`|~-]+$"
 Header = Annotated[str, Meta(pattern=HEADER)]
 Text = Annotated[str, Meta(max_length=10_000)]
 HostPort = Annotated[
