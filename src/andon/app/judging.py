@@ -138,6 +138,7 @@ def _replay(
     for sample in samples:
         state = fold(state, sample)
         again.append(judge_sample(state, sample, policy, objective))
+    same_state = _same_state(state, memory["judge"])
     decisions = [_decision(step, claim, samples, again) for step, claim in claims.items()]
     return {
         "run": run.name,
@@ -145,8 +146,8 @@ def _replay(
         "environment": plan.environment,
         "samples": len(samples),
         "rules": version,
-        "same": _same_state(state, memory["judge"]) and all(one["same"] for one in decisions),
-        "sameState": _same_state(state, memory["judge"]),
+        "same": same_state and all(one["same"] for one in decisions),
+        "sameState": same_state,
         "decisions": decisions,
         "judges": [_own(samples, again), *(_other(name, plan, samples) for name in judges)],
     }
@@ -155,7 +156,8 @@ def _replay(
 def _same_state(state: JudgeState, stored: dict[str, Any]) -> bool:
     """Say whether both are the same to the last digit."""
     kept = msgspec.convert(stored, JudgeState)
-    return msgspec.json.encode(state) == msgspec.json.encode(kept)
+    again = msgspec.json.decode(msgspec.json.encode(state), type=JudgeState)
+    return msgspec.json.encode(again) == msgspec.json.encode(kept)
 
 
 def _decision(

@@ -1,0 +1,128 @@
+"""Rollouts decided again from what the store kept of them, and looked at ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.app.judging import REQUESTS, Judging
+from andon.kernel.errors import NotFound, UsageError
+from andon.testing.scenario import Scenario
+
+SCENARIOS = Path(__file__).parents[2] / "scenario"
+BAD, GOOD = "rollout-prod-web-v2", "rollout-prod-web-v1"
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """The story of a bad change, to its end."""
+    script = yaml.safe_load((SCENARIOS / "bad_change.yaml").read_text())
+    scenario = Scenario(script, SCENARIOS, tmp_path_factory.mktemp("judging") / "andon.db")
+    assert scenario.play() == []
+    yield scenario
+    scenario.close()
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    store = MetricChunks(tmp_path, 1000)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def judging(played, metrics) -> Judging:
+    return Judging(played.line.store, metrics, played.line.clock)
+
+
+def ask(played, coroutine):
+    return played.line._wait(coroutine)
+
+
+def test_what_was_decided_live_comes_out_again_byte_for_byte(played, judging) -> None:
+    told = ask(
+        played, judging.replay(played._named(BAD), ["threshold", "argo", "flagger", "kayenta"])
+    )
+    assert told["same"]
+    assert told["sameState"]
+    (decision,) = told["decisions"]
+    assert (decision["step"], decision["verdict"]) == ("canary-10", "RollBack")
+    assert decision["reason"] == decision["reasonNow"]
+    assert decision["sample"] == told["samples"] > 0
+    assert [one["judge"] for one in told["judges"]] == [
+        *("andon", "threshold", "argo", "flagger", "kayenta")
+    ]
+    own, *others = told["judges"]
+    assert own["verdict"] == "RollBack"
+    assert own["rollbackAfterSeconds"] is not None
+    assert {one["verdict"] for one in others} <= {"Advance", "Wait"}
+
+
+def test_steps_that_passed_come_out_again_too(played, judging) -> None:
+    told = ask(played, judging.replay(played._named(GOOD), []))
+    assert told["same"]
+    assert {one["verdict"] for one in told["decisions"]} <= {"Advance", "Wait"}
+    assert len(told["judges"]) == 1
+
+
+def test_other_counts_than_were_seen_are_noticed(played, judging) -> None:
+    def repeat_the_last(tx) -> None:
+        run = tx.get("Run", played._named(GOOD))
+        tx.add_samples(run.uid, tx.samples(run.uid)[-1:])
+
+    played.line.tx(repeat_the_last)
+    assert not ask(played, judging.replay(played._named(GOOD), []))["same"]
+
+
+def test_run_without_judgement_and_unknown_rules_are_refused(played, judging) -> None:
+    with pytest.raises(UsageError, match="nothing was judged"):
+        ask(played, judging.replay(played._named("rollout-dev-web-v1"), []))
+    with pytest.raises(NotFound, match="there is no judge 'coin'"):
+        ask(played, judging.replay(played._named(BAD), ["coin"]))
+
+
+def test_forecast_goes_by_the_traffic_that_was_counted(played, judging, metrics) -> None:
+    now_ms = int(played.line.clock.now() * 1000)
+    for back, count in ((600_000, 0), (300_000, 30_000), (0, 60_000)):
+        rows = [
+            (labels(kind), float(count * share)) for kind, share in (("2xx", 0.999), ("5xx", 0.001))
+        ]
+        metrics.append(now_ms - back, rows)
+    told = ask(played, judging.forecast("web", "prod"))
+    assert told["requestsPerSecond"] == pytest.approx(100, rel=0.02)
+    assert told["errorShare"] == pytest.approx(0.001, rel=0.02)
+    seen = {one["risk"]: one["afterSeconds"] for one in told["seen"]}
+    assert seen[1.2] is None
+    assert seen[30.0] < 60
+    assert (told["fewestErrors"], told["firstWeight"]) == (4, 10)
+
+
+def labels(kind: str):
+    named = {
+        "__name__": REQUESTS,
+        "class": kind,
+        "environment": "prod",
+        "service": "web",
+        "version": "v1",
+    }
+    return tuple(sorted(named.items()))
+
+
+def test_forecast_for_expected_traffic_advises_to_stay_until_a_tripling_is_seen(
+    played, judging
+) -> None:
+    told = ask(played, judging.forecast("web", "prod", requests_per_second=100, error_share=0.001))
+    assert next(one for one in told["seen"] if one["risk"] == 3.0)["afterSeconds"] is None
+    assert any("to see a tripling of errors, stay at" in one for one in told["advice"])
+
+
+def test_forecast_without_traffic_asks_what_to_expect(played, judging) -> None:
+    with pytest.raises(NotFound, match="no traffic of web in prod was counted"):
+        ask(played, judging.forecast("web", "prod"))
+    with pytest.raises(NotFound, match="never rolled out"):
+        ask(played, judging.forecast("shop", "prod", requests_per_second=1))
+    with pytest.raises(UsageError, match="`rolling`"):
+        ask(played, judging.forecast("web", "dev", requests_per_second=1))
