@@ -43,6 +43,7 @@ MOST_HEADS = 2048
 LATEST_MS = 1 << 42
 AHEAD_MS = 3600 * 1000
 
+_UNTOLD = Metadata("unknown")
 _HEAD = struct.Struct("<I")
 _log = logging.getLogger("andon.telemetry")
 
@@ -329,12 +330,9 @@ class MetricChunks:
 
     def _is_counter(self, labels: Labels) -> bool:
         name = dict(labels).get("__name__", "")
-        told = self._families.get(name)
-        if told is None:
-            told = self._families.get(name.rpartition("_")[0])
-            if told is None or told.type not in ("gauge", "gaugehistogram"):
-                return is_counter(name, "")
-        return is_counter(name, told.type)
+        told = self._families.get(name) or self._families.get(name.rpartition("_")[0], _UNTOLD)
+        exact = name in self._families or told.type in ("gauge", "gaugehistogram")
+        return is_counter(name, told.type if exact else "")
 
     def _has_samples(self, line: Line, start_ms: int, end_ms: int) -> bool:
         if start_ms <= line.last_ms <= end_ms or start_ms <= line.first_ms <= end_ms:
