@@ -168,11 +168,11 @@ class AlertSink:
             )
 
     def _notice(self, message: Message) -> Notice:
-        return notice(message, f"{self._url.rstrip('/')}/alerts")
+        return notice(message, f"{self._url.rstrip('/')}/#/alerts")
 
     def _post(self, told: WebhookReceiver, message: Message) -> None:
         url = web_address(told.url or read_line(told.url_file or ""))
-        body = canonical_json(payload(message, f"{self._url.rstrip('/')}/alerts"))
+        body = canonical_json(payload(message, f"{self._url.rstrip('/')}/#/alerts"))
         timestamp = str(int(self._clock.now()))
         headers = {
             "Content-Type": "application/json",
