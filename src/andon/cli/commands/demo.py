@@ -81,5 +81,7 @@ def _tell(session: Session, result: dict[str, Any], file: str) -> None:
     for line in summary(result):
         say(session, line)
     if "kept" in result:
+        state = f"andon --state {Path(result['kept']['folder']) / 'state'}"
         say(session, f"it goes on running in {result['kept']['folder']}")
+        say(session, f"look at it: {state} portal; {state} slo list; {state} traces list")
         say(session, f"end it with: {result['kept']['stop']}")

@@ -19,9 +19,11 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from andon.cli.demo.killing import Kill
+from andon.cli.demo.outcome import budget, exposure, figures, rollout
 from andon.cli.demo.shop import ShopRepository, make_repository
 from andon.client.wire import Client
-from andon.kernel.errors import AndonError, InternalError, StepFailed, TimedOut, Unavailable
+from andon.kernel.errors import AndonError, InternalError, TimedOut, Unavailable
 
 Json = dict[str, Any]
 
@@ -114,10 +116,50 @@ class Play:
         third = self.ship(3)
         why = self._why(third)
         self.screen.scene("Version 4: a good change; the control plane is killed in mid-canary")
-        kill = _Kill(self)
+        kill = Kill(self)
         fourth = self.ship(4, kill.maybe)
         load = self.stop_load()
         return self._result([first, second, third, fourth], load, why, kill)
+
+    def _result(self, changes: list[Json], load: Json, why: Json, kill: Kill) -> Json:
+        options = self.options
+        ledger = self.client.get("/ledger/verify")
+        return {
+            "total_seconds": round(time.monotonic() - self.began, 2),
+            **figures(
+                changes,
+                load,
+                fault_percent=options.fault_percent,
+                service=options.fault_service,
+            ),
+            "budget": self._budget(changes[2]),
+            "resumed_after_kill": kill.resumed(changes[3]),
+            "ledger_ok": ledger["ok"],
+            "ledger_events": ledger["events"],
+            "webhooks": self._webhooks(),
+            "seed": options.seed,
+            "why": why,
+        }
+
+    def _budget(self, third: Json) -> Json:
+        """Wait until what the third version did is counted, and tell what it cost."""
+        service = self.options.fault_service
+        _, until = exposure(rollout(third, service))
+        found: list[Json] = []
+
+        def told() -> bool:
+            standing = budget(self.client.get("/objectives"), service, until)
+            found.extend([standing] if standing else [])
+            return bool(found)
+
+        self.wait(told, "the third version is not counted by any Objective")
+        return found[0]
+
+    def _webhooks(self) -> int:
+        try:
+            return len(json.loads(self._told.read_text()))
+        except (OSError, ValueError):
+            return 0
 
     def _third_title(self) -> str:
         options = self.options
@@ -181,7 +223,7 @@ class Play:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait(self._answers, START_SECONDS, "the control plane does not answer")
+        self.wait(self._answers, "the control plane does not answer")
 
     def kill_control_plane(self) -> None:
         """SIGKILL, as a machine out of memory would."""
@@ -207,7 +249,7 @@ class Play:
             "--port-file",
             str(self._port_file()),
         )
-        self._wait(self._port_file().exists, START_SECONDS, "the webhook receiver does not start")
+        self.wait(self._port_file().exists, "the webhook receiver does not start")
 
     def _port_file(self) -> Path:
         return self.folder / "receiver.port"
@@ -257,7 +299,14 @@ class Play:
             if process is not None and process.poll() is not None:
                 raise InternalError(f"the {what} ended with {process.returncode}")
 
-    def _wait(self, ready: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    def wait(
+        self, ready: Callable[[], bool], otherwise: str, seconds: float = START_SECONDS
+    ) -> None:
+        """Wait for something to be so.
+
+        Raises:
+            TimedOut: It is not, within so many seconds.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > deadline:
@@ -274,135 +323,6 @@ class Play:
             command = [sys.executable, "-m", "andon", "--state", str(self.state), "down"]
             subprocess.run(command, capture_output=True, timeout=60, check=False)
             self._control.wait(START_SECONDS)
-
-    # --- the result ------------------------------------------------------------------------------
-
-    def _result(self, changes: list[Json], load: Json, why: Json, kill: _Kill) -> Json:
-        first, second, third, fourth = changes
-        bad = _rollout(third, self.options.fault_service)
-        ledger = self.client.get("/ledger/verify")
-        expected_bad = self.options.fault_percent > 0
-        since, until = _exposure(bad)
-        return {
-            "total_seconds": round(time.monotonic() - self.began, 2),
-            "requests": load["completed"] + load["failed"],
-            "failed_requests": load["failed"],
-            "bad_canary_failed_requests": sum(
-                failure["at"] <= until and since <= failure["ended_at"]
-                for failure in load["failures"]
-            )
-            if expected_bad
-            else 0,
-            "seconds_to_verdict": round(max(0.0, bad["verdictAt"] - since), 3)
-            if bad["verdictAt"]
-            else None,
-            "seconds_verdict_to_zero_weight": round(bad["zeroWeightAt"] - bad["verdictAt"], 3)
-            if bad["zeroWeightAt"]
-            else None,
-            "good_promoted": all(
-                change["phase"] == "Succeeded" for change in (first, second, fourth)
-            ),
-            "bad_rolled_back": third["phase"] == "RolledBack",
-            "third_promoted": third["phase"] == "Succeeded",
-            "as_expected": (third["phase"] == "RolledBack") is expected_bad,
-            "resumed_after_kill": kill.resumed(fourth),
-            "ledger_ok": ledger["ok"],
-            "ledger_events": ledger["events"],
-            "webhooks": self._webhooks(),
-            "fault_service": self.options.fault_service,
-            "fault_percent": self.options.fault_percent,
-            "seed": self.options.seed,
-            "why": why,
-            "verdict": bad["message"],
-            "changes": [_summary(change) for change in changes],
-            "latency_p50_ms": load.get("p50_ms"),
-            "latency_p99_ms": load.get("p99_ms"),
-        }
-
-    def _webhooks(self) -> int:
-        try:
-            return len(json.loads(self._told.read_text()))
-        except (OSError, ValueError):
-            return 0
-
-
-class _Kill:
-    """Kills the control plane once, in the middle of a canary, and starts it again."""
-
-    def __init__(self, play: Play) -> None:
-        self._play = play
-        self._before: Json = {}
-        self._steps: dict[str, float] = {}
-
-    def maybe(self, change: Json) -> None:
-        run = next(
-            (
-                run
-                for run in change["runs"]
-                if run["environment"] == "prod"
-                and run["phase"] == "Running"
-                and 10 <= run["weight"] < 100
-                and run["canaryRequests"] > 0
-            ),
-            None,
-        )
-        if self._before or run is None:
-            return
-        self._before = run
-        self._steps = {
-            step["name"]: step["startedAt"] for step in run["steps"] if step["state"] == "passed"
-        }
-        play = self._play
-        sent = play.load_report().get("completed", 0)
-        play.kill_control_plane()
-        play.screen.say(f"SIGKILL to the control plane at {run['weight']:g} % of {run['service']}")
-        play._wait(
-            lambda: play.load_report().get("completed", 0) > sent + play.options.rate,
-            START_SECONDS,
-            "requests stopped when the control plane was killed",
-        )
-        play.screen.say("services and gateway went on serving without it")
-        play.start_control_plane()
-        play.screen.say("a new control plane takes over")
-
-    def resumed(self, change: Json) -> bool:
-        """Say whether the same Run went on, without doing again what had been done."""
-        after = next(
-            (run for run in change["runs"] if run["name"] == self._before.get("name")), None
-        )
-        if after is None or after["phase"] != "Succeeded":
-            return False
-        steps = {step["name"]: step["startedAt"] for step in after["steps"]}
-        return all(steps.get(name) == started for name, started in self._steps.items())
-
-
-def _rollout(change: Json, service: str) -> Json:
-    """Return the Run in prod of the service at fault."""
-    for run in change["runs"]:
-        if run["environment"] == "prod" and run["service"] == service:
-            found: Json = run
-            return found
-    raise StepFailed(f"{change['name']} never reached prod: {change['statusMessage']}")
-
-
-def _exposure(run: Json) -> tuple[float, float]:
-    """Return since when and until when users could meet a version."""
-    canary = [step for step in run["steps"] if step["name"].startswith("canary-")]
-    since = canary[0]["startedAt"] if canary else 0.0
-    return since, (run["zeroWeightAt"] or run["finishedAt"]) + 1.0
-
-
-def _summary(change: Json) -> Json:
-    return {
-        "name": change["name"],
-        "sha": change["sha"],
-        "message": change["message"],
-        "phase": change["phase"],
-        "runs": [
-            {key: run[key] for key in ("name", "phase", "message", "environment", "service")}
-            for run in change["runs"]
-        ],
-    }
 
 
 def _spawn(module: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -180,6 +180,7 @@ def summary(result: Json) -> list[str]:
         ("failed while the bad version was out", str(result["bad_canary_failed_requests"])),
         ("time to the verdict", _seconds(result["seconds_to_verdict"])),
         ("from verdict to zero weight", _seconds(result["seconds_verdict_to_zero_weight"])),
+        ("error budget burnt", _burnt(result["budget"])),
         ("good versions promoted", _yes(result["good_promoted"])),
         ("bad version rolled back", _yes(result["bad_rolled_back"])),
         ("went on after SIGKILL", _yes(result["resumed_after_kill"])),
@@ -193,6 +194,13 @@ def summary(result: Json) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else format_duration(value)
+
+
+def _burnt(budget: dict[str, Any]) -> str:
+    if budget["burnt_ratio"] is None:
+        return "–"
+    rest = f"{budget['target']:.4g} over {budget['window']}"
+    return f"{budget['burnt_ratio']:.1%} of {budget['objective']} ({rest})"
 
 
 def _yes(value: bool) -> str:
