@@ -664,8 +664,8 @@ class Operations(Asking):
         Args:
             text: They contain, whatever the case.
             pattern: Regular expression that they match; no back-references, no looking around.
-            service:
-            environment:
+            service: Of this service.
+            environment: Of this environment.
             source: `service`, `job`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
@@ -721,8 +721,8 @@ class Operations(Asking):
         Args:
             text: They contain, whatever the case.
             pattern: Regular expression that they match; no back-references, no looking around.
-            service:
-            environment:
+            service: Of this service.
+            environment: Of this environment.
             source: `service`, `job`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
@@ -776,8 +776,8 @@ class Operations(Asking):
         Args:
             text: They contain, whatever the case.
             pattern: Regular expression that they match; no back-references, no looking around.
-            service:
-            environment:
+            service: Of this service.
+            environment: Of this environment.
             source: `service`, `job`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
@@ -827,8 +827,8 @@ class Operations(Asking):
         Args:
             text: They contain, whatever the case.
             pattern: Regular expression that they match; no back-references, no looking around.
-            service:
-            environment:
+            service: Of this service.
+            environment: Of this environment.
             source: `service`, `job`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.

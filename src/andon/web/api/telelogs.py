@@ -34,8 +34,8 @@ class WhichLines(Page, kw_only=True, frozen=True):
             description="Regular expression that they match; no back-references, no looking around.",
         ),
     ] = ""
-    service: Annotated[str, Meta(max_length=256)] = ""
-    environment: Annotated[str, Meta(max_length=63)] = ""
+    service: Annotated[str, Meta(max_length=256, description="Of this service.")] = ""
+    environment: Annotated[str, Meta(max_length=63, description="Of this environment.")] = ""
     source: Annotated[str, Meta(description="`service`, `job`, `otlp` or `andon`.")] = ""
     label: Annotated[
         tuple[Annotated[str, Meta(max_length=1000)], ...],
