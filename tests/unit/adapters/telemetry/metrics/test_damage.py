@@ -15,6 +15,8 @@ from andon.adapters.telemetry.metrics.store import FILE, MetricChunks
 from andon.adapters.telemetry.metrics.upkeep import DAY_MS, Upkeep
 from andon.kernel.errors import Unavailable
 from andon.ports.telemetry import Matcher
+from andon.testing.disks import fill as fill_disk
+from andon.testing.disks import small_disk
 
 START_MS = 1_800_000_000_000 // DAY_MS * DAY_MS
 STEP_MS = 15_000
@@ -78,6 +80,23 @@ def test_full_disk_is_told_and_what_is_there_stays_readable(tmp_path):
     again = MetricChunks(tmp_path)
     assert values(again)[0] == [float(step) for step in range(len(kept) + 1)]
     again.close()
+
+
+def test_disk_without_a_byte_left_is_told_and_survived(tmp_path):
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        store = MetricChunks(disk)
+        fill(store, 10)
+        ballast = fill_disk(disk)
+        with pytest.raises(Unavailable):
+            fill(store, 5000, start=10)
+        with pytest.raises(Unavailable):
+            Upkeep(store, keep_days=400, max_bytes=1 << 30).seal(START_MS + 2 * DAY_MS)
+        kept = len(values(store)[0])
+        assert kept >= 10
+        ballast.unlink()
+        fill(store, kept + 1, start=kept)
+        assert values(store) == [[float(step) for step in range(kept + 1)]]
+        store.close()
 
 
 def test_damaged_row_of_the_head_is_skipped_and_told(tmp_path, caplog):
