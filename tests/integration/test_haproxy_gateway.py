@@ -17,6 +17,7 @@ from andon.adapters.haproxy import HAProxyGateway, find_haproxy
 from andon.adapters.haproxy.binary import probe
 from andon.api.v1.actions import ObserveTraffic, RemoveBackend
 from andon.api.v1.definitions import ClientKey
+from andon.api.v1.requests import RecentRequests
 from andon.kernel.errors import NotFound, Unavailable, UsageError
 
 
@@ -142,6 +143,23 @@ async def test_traceparent_is_made_continued_and_mended(gateway, server):
         first, identity, span, flags = trace.split("-")
         assert (first, len(identity), len(span), flags) == ("00", 32, 16, "01")
         assert int(identity + span, 16)
+
+
+async def test_each_request_can_be_traced_from_the_span_it_was_passed_on_with(gateway, server):
+    a, _, port = await two_versions(gateway, server)
+    begun = await gateway.recent_requests(RecentRequests(), w.INTENT)
+    valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await w.get(port)
+    await w.get(port, traceparent=valid)
+    await w.counts(gateway, "a")
+    asked = RecentRequests(source=begun.source, after=begun.upto)
+    seen = (await gateway.recent_requests(asked, w.INTENT)).requests
+    given = [f"00-{one.trace}-{one.span}-01" for one in seen]
+    assert given == [one["traceparent"] for one in a.seen]
+    assert [one.made for one in seen] == [True, False]
+    assert {(one.environment, one.service, one.status, one.failed) for one in seen} == {
+        ("prod", "shop", 200, False)
+    }
 
 
 async def test_hostile_headers_cannot_write_into_the_counts(gateway, server):

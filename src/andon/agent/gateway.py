@@ -16,6 +16,7 @@ from andon.api.v1.actions import (
     SetWeights,
     TrafficObserved,
 )
+from andon.api.v1.requests import RecentRequests, RequestsSeen
 from andon.kernel.errors import AndonError, Unavailable
 from andon.ports import DataPlane
 
@@ -41,6 +42,10 @@ class Gateway(DataPlane, Protocol):
 
     def status(self) -> dict[str, Any]:
         """Say how it is."""
+        ...
+
+    async def recent_requests(self, asked: RecentRequests, intent: Intent) -> RequestsSeen:
+        """Return requests that came since the last answer."""
         ...
 
 
@@ -116,6 +121,10 @@ class PatientGateway:
     async def observe_traffic(self, action: ObserveTraffic, intent: Intent) -> TrafficObserved:
         """Read the counts."""
         return await (await self._ready()).observe_traffic(action, intent)
+
+    async def recent_requests(self, asked: RecentRequests, intent: Intent) -> RequestsSeen:
+        """Return requests that came lately."""
+        return await (await self._ready()).recent_requests(asked, intent)
 
     async def _ready(self) -> Gateway:
         async with self._opening:

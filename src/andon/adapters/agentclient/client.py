@@ -14,6 +14,7 @@ from andon.adapters import unixsocket
 from andon.adapters.agentclient import wire
 from andon.api.v1 import actions
 from andon.api.v1.actions import Done, Intent
+from andon.api.v1.requests import RecentRequests, RequestsSeen
 from andon.kernel.clock import Clock
 from andon.kernel.errors import InternalError, Unavailable, from_code
 
@@ -106,6 +107,10 @@ class AgentClient:
     ) -> actions.TrafficObserved:
         """Read the counts."""
         return await self._act("observe_traffic", action, intent, actions.TrafficObserved)
+
+    async def recent_requests(self, asked: RecentRequests) -> RequestsSeen:
+        """Ask for single requests of the gateway that came lately."""
+        return await self._call("recent_requests", asked, RequestsSeen)
 
     async def hello(self) -> wire.Hello:
         """Ask who answers."""

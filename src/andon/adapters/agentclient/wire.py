@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from andon.adapters.process.capabilities import Capabilities
 from andon.api.v1 import actions
 from andon.api.v1.definitions import MetricsEndpoint
+from andon.api.v1.requests import RecentRequests
 
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
 
@@ -140,6 +141,7 @@ METHODS: dict[str, Method] = {
     "set_weights": Method(actions.SetWeights),
     "remove_backend": Method(actions.RemoveBackend),
     "observe_traffic": Method(actions.ObserveTraffic, read=True),
+    "recent_requests": Method(RecentRequests, read=True),
     "hello": Method(Nothing, read=True),
     "status": Method(Nothing, read=True),
     "tail_log": Method(TailLog, read=True),

@@ -15,6 +15,7 @@ import struct
 from msgspec import Struct
 
 from andon.adapters.haproxy.counters import Counters, LineReader
+from andon.adapters.haproxy.recent import Recent
 from andon.adapters.haproxy.workers import Fleet, Totals
 from andon.api.v1.actions import Counts
 from andon.kernel.clock import Clock
@@ -47,6 +48,7 @@ class Accounts:
     def __init__(self, token: str, clock: Clock, fleet: Fleet) -> None:
         self._clock, self._fleet = clock, fleet
         self._counters, self._reader = Counters(), LineReader(token)
+        self.recent = Recent()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._lines = 0
         self._overflow = 0
@@ -169,3 +171,4 @@ class Accounts:
             if line and line.p not in self._fleet.strangers:
                 self._lines += 1
                 self._counters.fold(line, now)
+                self.recent.add(line)

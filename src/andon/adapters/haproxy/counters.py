@@ -23,7 +23,10 @@ MAX_CLIENTS = 100_000
 
 
 class Line(Struct, frozen=True):
-    """A log line: backend, status, ms, client's hash, trace id, state, worker's pid, end."""
+    """A log line: backend, status, ms, client's hash, trace id, state, worker's pid, end.
+
+    And the span's id in ``traceparent``, and whether the gateway made that.
+    """
 
     b: str
     s: int
@@ -33,6 +36,8 @@ class Line(Struct, frozen=True):
     e: str
     p: int
     d: int
+    x: str = ""
+    y: str = ""
 
     @property
     def started_ms(self) -> int:

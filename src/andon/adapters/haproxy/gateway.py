@@ -36,6 +36,7 @@ from andon.api.v1.actions import (
     TrafficObserved,
 )
 from andon.api.v1.definitions import RouteSpec
+from andon.api.v1.requests import RecentRequests, RequestsSeen
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, InternalError, NotFound, Unavailable, UsageError
 
@@ -224,6 +225,10 @@ class HAProxyGateway:
             consistent=not reading.disputes,
             message="; ".join(reading.disputes),
         )
+
+    async def recent_requests(self, asked: RecentRequests, intent: Intent) -> RequestsSeen:
+        """Return requests that came since the last answer."""
+        return self._accounts.recent.since(asked.source, asked.after)
 
     def _front(self, environment: str, service: str) -> Front:
         try:

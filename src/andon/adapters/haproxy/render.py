@@ -15,7 +15,7 @@ from andon.api.v1.definitions import ClientKey
 
 KEEP_ALIVE_SECONDS = 10
 """A worker that was replaced lasts as long as its clients' idle connections."""
-LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","e":"%ts","p":"%pid","d":"%[date(0,ms)]"}'
+LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","x":"%[var(txn.span)]","y":"%[var(txn.made)]","e":"%ts","p":"%pid","d":"%[date(0,ms)]"}'
 """Log line: only names we chose, numbers and hex, so that no client can write into it."""
 
 
@@ -121,8 +121,11 @@ frontend {front.name}
     acl traced req.fhdr(traceparent) -m reg ^00-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}$
     acl hollow req.fhdr(traceparent) -m reg ^00-(0{{32}}|[0-9a-f]{{32}}-0{{16}})-
     acl alone req.fhdr_cnt(traceparent) eq 1
+    http-request set-var(txn.made) int(0)
+    http-request set-var(txn.made) int(1) if !traced || hollow || !alone
     http-request set-header traceparent 00-%[uuid,regsub(-,,g)]-%[uuid,regsub(-,,g),bytes(0,16)]-01 if !traced || hollow || !alone
     http-request set-var(txn.trace) req.fhdr(traceparent),field(2,-)
+    http-request set-var(txn.span) req.fhdr(traceparent),field(3,-)
 {key}
     http-request set-var(txn.client) var(txn.key),xxh64(1)
     use_backend %[{slot},map_int({map_path(front)},{UNROUTED})]

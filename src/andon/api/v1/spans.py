@@ -15,6 +15,8 @@ from msgspec import Struct
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus = Literal["unset", "ok", "error"]
 TallyKey = tuple[str, str, str]
+GATEWAY = "gateway"
+"""Service of the spans of requests that the gateway saw."""
 ENVIRONMENT = "deployment.environment.name"
 """Attribute of spans that tells where their service runs."""
 

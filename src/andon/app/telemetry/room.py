@@ -30,7 +30,7 @@ from andon.app.telemetry.logs import Logs
 from andon.app.telemetry.metrics import Collectors, metrics_upkeep
 from andon.app.telemetry.objectives import Objectives
 from andon.app.telemetry.questions import Questions
-from andon.app.telemetry.runs import telling_runs
+from andon.app.telemetry.runs import telling_requests, telling_runs
 from andon.app.telemetry.security import Security, Together
 from andon.app.telemetry.settling import settling
 from andon.app.telemetry.watch import Watch
@@ -144,6 +144,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             "objectives": objectives.run,
             "alerts": watch.run,
             "own traces": telling_runs(store, traces),
+            "traces of the gateway": telling_requests(parts.agent, traces, parts.clock),
             **({"beacon": beacon.run} if spec.beacon.origins else {}),
         },
         close=(

@@ -1,22 +1,35 @@
-"""Tells Andon's own Changes and Runs as traces, each once, when it has ended."""
+"""Tells Andon's own Changes and Runs as traces, each once, when it has ended; and what the gateway saw."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from andon.adapters.agentclient import AgentClient
 from andon.api.v1.control import Selector
+from andon.api.v1.requests import RecentRequests, RequestsSeen
 from andon.api.v1.spans import Span
-from andon.domains.observability.own import change_span, is_over, run_spans
+from andon.domains.observability.own import (
+    change_span,
+    gateway_span,
+    is_over,
+    run_spans,
+)
+from andon.kernel.clock import Clock
+from andon.kernel.errors import AndonError
 from andon.ports.store import Store, Tx
 from andon.ports.telemetry import TraceStore
 
 LOOK_SECONDS = 5.0
+REQUESTS_SECONDS, UNANSWERED_SECONDS = 2.0, 30.0
 LOOKED_AT = 300
 """So many of the newest Changes and Runs; what ends behind them is not told."""
 MARK = "told of ourselves"
+
+_log = logging.getLogger("andon.telemetry")
 
 
 class Found(NamedTuple):
@@ -40,6 +53,38 @@ def telling_runs(store: Store, traces: TraceStore) -> Callable[[], Awaitable[Non
             await asyncio.sleep(LOOK_SECONDS)
 
     return loop
+
+
+def telling_requests(
+    agent: AgentClient, traces: TraceStore, clock: Clock
+) -> Callable[[], Awaitable[None]]:
+    """Return the loop that takes requests from the gateway; while nobody answers, nothing is told."""
+
+    async def loop() -> None:
+        asked = RecentRequests()
+        while True:
+            try:
+                asked = await tell_requests(agent.recent_requests, traces, asked, clock.now())
+            except AndonError as error:
+                _log.info("requests of the gateway are not traced now: %s", error.message)
+                await asyncio.sleep(UNANSWERED_SECONDS)
+            await asyncio.sleep(REQUESTS_SECONDS)
+
+    return loop
+
+
+async def tell_requests(
+    ask: Callable[[RecentRequests], Awaitable[RequestsSeen]],
+    traces: TraceStore,
+    asked: RecentRequests,
+    now: float,
+) -> RecentRequests:
+    """Take what came since the last answer; returns what to ask next."""
+    seen = await ask(asked)
+    spans = [gateway_span(one, seen.source) for one in seen.requests]
+    if spans:
+        await asyncio.to_thread(traces.receive, spans, int(now * 1e9))
+    return RecentRequests(source=seen.source, after=seen.upto)
 
 
 async def tell_runs(store: Store, traces: TraceStore) -> int:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 from functools import partial
 
+from msgspec import structs
+
 from andon.api.v1 import answers
-from andon.api.v1.spans import Edge, SpanEvent
+from andon.api.v1.spans import GATEWAY, Edge, SpanEvent
 from andon.domains.observability.own import trace_id
 from andon.domains.observability.spans import Bar, waterfall
 from andon.kernel.clock import Clock
@@ -56,7 +58,15 @@ class Traces:
             attributes=attributes,
             limit=limit,
         )
-        return [_row(one) for one in await asyncio.to_thread(self._store.search, question)]
+        found = await asyncio.to_thread(self._store.search, question)
+        if (
+            service and not name
+        ):  # It may tell no spans: the gateway's are named by whom they led to.
+            seen = structs.replace(question, service=GATEWAY, name=service)
+            found += await asyncio.to_thread(self._store.search, seen)
+        unique = {one.trace: one for one in found}.values()
+        newest = sorted(unique, key=lambda one: one.start_ns, reverse=True)
+        return [_row(one) for one in newest[:limit]]
 
     async def show(self, trace: str) -> answers.TraceShown:
         """Return a trace as a waterfall."""

@@ -1,5 +1,7 @@
 """Andon's own work as traces: a Change is a trace, its Runs and their steps are spans.
 
+And requests as the gateway saw them, so that services which tell no spans are in traces, too.
+
 Ids are made of the uids of what they are about, so that who makes them again makes the same.
 
 Source: OpenTelemetry semantic conventions, CICD (names of attributes).
@@ -11,7 +13,8 @@ import hashlib
 from collections.abc import Sequence
 
 from andon.api.v1.records import TERMINAL, Object, StepRow
-from andon.api.v1.spans import ENVIRONMENT, Span, SpanStatus
+from andon.api.v1.requests import GatewayRequest
+from andon.api.v1.spans import ENVIRONMENT, GATEWAY, Span, SpanStatus
 
 SERVICE = "andon"
 LONGEST_MESSAGE = 300
@@ -121,6 +124,39 @@ def _step_span(root: Span, run: Object, step: StepRow) -> Span:
                 "andon.step.fault": step.fault or "",
                 "andon.log": step.log,
                 "status.message": step.message,
+            }
+        ),
+    )
+
+
+def gateway_span(one: GatewayRequest, source: str) -> Span:
+    """Return the span of a request that went through the gateway.
+
+    Where the gateway made the ``traceparent`` that it passed on, this is the span named there, and the first of
+    its trace; else it lies below the caller's.
+
+    Args:
+        one: The request.
+        source: Whose number it has.
+    """
+    start_ns = one.start_ms * 1_000_000
+    own = hashlib.sha256(f"request/{source}/{one.number}".encode()).hexdigest()[:_SPAN_DIGITS]
+    return Span(
+        trace=one.trace,
+        id=one.span if one.made else own,
+        parent="" if one.made else one.span,
+        name=one.service,
+        service=GATEWAY,
+        kind="client",
+        status="error" if one.failed else "unset",
+        start_ns=start_ns,
+        end_ns=start_ns + one.duration_ms * 1_000_000,
+        attributes=_told(
+            {
+                "peer.service": one.service,
+                ENVIRONMENT: one.environment,
+                "service.version": one.version,
+                "http.response.status_code": str(one.status) if one.status > 0 else "",
             }
         ),
     )

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from andon.api.v1.spans import BOUNDS_SECONDS, ENVIRONMENT, Edge, Span, Tally, TallyKey
+from andon.api.v1.spans import BOUNDS_SECONDS, ENVIRONMENT, GATEWAY, Edge, Span, Tally, TallyKey
 
 Reason = Literal["error", "slow", "known", "sampled", ""]
 OTHER = "(other)"
@@ -189,9 +189,24 @@ def calls(spans: Sequence[Span], known: Sequence[Span] = ()) -> list[Edge]:
             name = caller.service if caller else ""
             if name != span.service or span.kind in _ENTRIES:
                 found.append(_edge(name, span.service, span))
-        elif span.kind in _EXITS and span.id not in answered and (peer := peer_of(span)):
-            found.append(_edge(span.service, peer, span))
+        elif span.kind in _EXITS and not _is_answered(span, answered) and (peer := peer_of(span)):
+            found.append(_edge(_caller(span, by_id.get(span.parent)), peer, span))
     return total(found)
+
+
+def _is_answered(span: Span, answered: set[str]) -> bool:
+    """Say whether who was called tells of it: it is counted there.
+
+    The gateway passes on the caller's own span, so what it saw lies beside the answer.
+    """
+    return span.id in answered or (span.service == GATEWAY and span.parent in answered)
+
+
+def _caller(span: Span, parent: Span | None) -> str:
+    """Return who made a call: of one below another of the gateway, whom that led to."""
+    if span.service == GATEWAY and parent is not None:
+        return peer_of(parent) if parent.service == GATEWAY else parent.service
+    return span.service
 
 
 def peer_of(span: Span) -> str:

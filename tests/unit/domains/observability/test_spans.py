@@ -117,3 +117,35 @@ def test_spans_that_are_their_own_ancestors_are_drawn_nonetheless() -> None:
 def test_a_chain_of_very_many_spans_is_no_trouble() -> None:
     chain = [span(str(n), str(n - 1) if n else "", start_ns=n) for n in range(5000)]
     assert waterfall(chain)[-1].depth == 4999
+
+
+def through_the_gateway(id: str, to: str, parent: str = "") -> Span:
+    return span(id, parent, service="gateway", kind="client", attributes={"peer.service": to})
+
+
+def test_services_that_tell_nothing_are_called_as_the_gateway_saw_it() -> None:
+    spans = [
+        through_the_gateway("a", "storefront"),
+        through_the_gateway("b", "catalogue", "a"),
+        through_the_gateway("c", "stock", "a"),
+    ]
+    assert {(one.caller, one.callee) for one in calls(spans)} == {
+        ("gateway", "storefront"),
+        ("storefront", "catalogue"),
+        ("storefront", "stock"),
+    }
+    assert count(spans, {}) == {}, "the gateway has counts of its own"
+
+
+def test_a_call_through_the_gateway_that_is_told_counts_once() -> None:
+    spans = [
+        through_the_gateway("a", "shop"),
+        span("s", "a", kind="server", service="shop"),
+        span("c", "s", kind="client", service="shop"),
+        through_the_gateway("g", "cart", "c"),
+        span("t", "c", kind="server", service="cart"),
+    ]
+    assert [(one.caller, one.callee, one.calls) for one in calls(spans)] == [
+        ("gateway", "shop", 1),
+        ("shop", "cart", 1),
+    ]
