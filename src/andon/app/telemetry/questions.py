@@ -29,6 +29,8 @@ RECENT_MINUTES = 30
 """A shift longer ago is no question any more."""
 ASKED_SECONDS = 1800.0
 """A question nobody answered is over after this."""
+WHOLE = 0.8
+"""Share of a minute that must have been observed for its figures to count."""
 LEAST_REQUESTS = 20.0
 """Of fewer in a minute no share or mean is odd."""
 _BAD = ("5xx", "failed")
@@ -114,7 +116,8 @@ class Questions:
         start, end = round(minute * MINUTE * 1000), round((minute + 1) * MINUTE * 1000)
         found = self._metrics.increase([Matcher("__name__", "=", name)], start, end)
         for labels, window in found.items():
-            if window.covered_seconds >= MINUTE / 2:
+            # Behind a gap the first increase is that of the whole gap.
+            if window.covered_seconds >= WHOLE * MINUTE:
                 yield _dict(labels), window.increase
 
     def _shifted(self, last: int) -> Iterator[Incoming]:
