@@ -85,6 +85,7 @@ async def test_what_may_not_be_seen_is_neither_found_nor_counted(room: Room) -> 
     assert await room.get("dev", "?environment=prod") == 403
     templates = await room.get("dev", "/templates")
     assert {one["text"] for one in templates} == {"in dev", "of a job"}
+    assert {one["example"] for one in templates} == {""}
     bars = await room.get("dev", "/histogram?bars=4")
     assert sum(sum(one["counts"].values()) for one in bars["bars"]) == 2
     sneaky = "?label=environment%3D~.%2A&label=environment%3Dprod"

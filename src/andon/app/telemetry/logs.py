@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from andon.adapters.telemetry.logs import SqliteLogStore
@@ -117,6 +118,7 @@ class Logs:
             self._state / "agent" / "agent.log",
             self.lines,
             self._spec.keep_days * DAY_SECONDS,
+            _zone_here(self._clock.now()),
         )
         turns = 0
         with self._own.heard():
@@ -165,6 +167,11 @@ class Logs:
         while True:
             await asyncio.sleep(UPKEEP_SECONDS)
             await asyncio.to_thread(upkeep, self.lines, self._spec, self._clock.now())
+
+
+def _zone_here(now: float) -> tzinfo:
+    """Return the zone of this machine: programs here write their times in it, if they name none."""
+    return datetime.fromtimestamp(now, UTC).astimezone().tzinfo or UTC
 
 
 def upkeep(store: LogStore, spec: LogsSpec, now: float) -> None:

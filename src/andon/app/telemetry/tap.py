@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
@@ -100,25 +101,27 @@ class LineCounts:
     """
 
     def __init__(self, known: Sequence[Mapping[str, str]] = ()) -> None:
+        self._turn = threading.Lock()
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._places = {_place(one) for one in known} - {("", "")}
 
     def __call__(self, lines: Sequence[LogLine]) -> None:
-        """Count lines."""
-        for one in lines:
-            place = _place(one.labels)
-            if place in self._places or len(self._places) < MOST_COUNTED:
-                self._places.add(place)
-                self._counts[(*place, one.severity or UNKNOWN)] += 1
+        """Count lines; called from any thread."""
+        with self._turn:
+            for one in lines:
+                place = _place(one.labels)
+                if place in self._places or len(self._places) < MOST_COUNTED:
+                    self._places.add(place)
+                    self._counts[(*place, one.severity or UNKNOWN)] += 1
 
     def rows(self) -> list[tuple[Labels, float]]:
         """Return the counters as they are now."""
-        return [
-            (_counter(service, environment, severity), float(self._counts[key]))
-            for service, environment in sorted(self._places.copy())
-            for severity in (UNKNOWN, *SEVERITIES[1:])
-            if (key := (service, environment, severity))
-        ]
+        with self._turn:
+            return [
+                (_counter(*place, severity), float(self._counts[(*place, severity)]))
+                for place in sorted(self._places)
+                for severity in (UNKNOWN, *SEVERITIES[1:])
+            ]
 
 
 def _place(labels: Mapping[str, str]) -> tuple[str, str]:

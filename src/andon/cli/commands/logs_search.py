@@ -50,7 +50,7 @@ def _conditions(function: F) -> F:
 @click.option("--follow", "-f", is_flag=True, help="Then show lines as they come, until Ctrl-C.")
 @flags
 @click.pass_obj
-def search(session: Session, since: str, limit: int, follow: bool, **named: Any) -> None:
+def search(session: Session, /, since: str, limit: int, follow: bool, **named: Any) -> None:
     """Find lines of all logs that contain TEXT, whatever its case."""
     query = _query(named)
     between = {"sinceSeconds": parse_duration(since), "limit": limit}
@@ -70,7 +70,7 @@ def search(session: Session, since: str, limit: int, follow: bool, **named: Any)
 @click.option("--limit", default=30, show_default=True, help="At most so many, the most frequent.")
 @flags
 @click.pass_obj
-def templates(session: Session, since: str, limit: int, **named: Any) -> None:
+def templates(session: Session, /, since: str, limit: int, **named: Any) -> None:
     """Say what lines have in common, most frequent first."""
     query = _query(named) | {"sinceSeconds": parse_duration(since), "limit": limit}
     show(session, session.client.get("/telemetry/logs/templates", query), _tell_templates)

@@ -18,7 +18,8 @@ LONGEST_VALUE = 2_000
 _LOOKED_AT = 2_000
 _BEGINNING = 160
 _NS = 1_000_000_000
-_FUTURE_NS = 86_400 * _NS
+_FUTURE_NS = 300 * _NS
+_NEXT_YEAR_NS = 86_400 * _NS
 _PAST_NS = 400 * 86_400 * _NS
 
 _SEVERITIES = {
@@ -93,7 +94,7 @@ def parse_line(text: str, now_ns: int, zone: tzinfo = UTC) -> Said:
 
     Args:
         text: The line.
-        now_ns: The time; a line that claims to be of a day later, or of more than a year ago, says none.
+        now_ns: The time; a line that claims to be of minutes later, or of more than a year ago, says none.
         zone: Of times that do not tell theirs.
 
     >>> parse_line('{"level":"warning","ts":1438191701.5,"msg":"slow"}', 1438191702 * 10**9)
@@ -198,7 +199,7 @@ def _without_year(found: re.Match[str], now_ns: int, zone: tzinfo) -> int:
     year = datetime.fromtimestamp(now_ns / _NS, zone).year
     rest = (_MONTHS.get(name, 0), int(day), int(hour), int(minute), int(second))
     at_ns = _moment((year, *rest), fraction, zone)
-    return at_ns if at_ns <= now_ns + _FUTURE_NS else _moment((year - 1, *rest), fraction, zone)
+    return at_ns if at_ns <= now_ns + _NEXT_YEAR_NS else _moment((year - 1, *rest), fraction, zone)
 
 
 def _moment(parts: tuple[int, ...], fraction: str | None, zone: tzinfo) -> int:

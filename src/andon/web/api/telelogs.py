@@ -18,6 +18,8 @@ from andon.web.tailing import Rows, Tail
 
 _DAY_SECONDS = 86_400
 _NS = 1_000_000_000
+_AHEAD_SECONDS = 5
+"""Clocks of those who tell may be ahead by so much."""
 _CONDITION = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]{0,99})(=~|!~|!=|=)(.*)", re.DOTALL)
 _OPS: dict[str, MatchOp] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
 Moment = Annotated[float, Meta(ge=0, le=9e9, description="Seconds since the Unix epoch.")]
@@ -88,6 +90,8 @@ async def _search(call: Call) -> Any:
 async def _templates(call: Call) -> Any:
     """Count what log lines have in common, most frequent first."""
     found = await call.logs.templates(_question(call, limit=call.query.limit))
+    # The example is the first line that was ever like it, wherever that was.
+    everything = call.caller.sees_everything
     return [
         {
             "id": one.id,
@@ -95,7 +99,7 @@ async def _templates(call: Call) -> Any:
             "lines": one.count,
             "firstAt": one.first_ns / _NS,
             "lastAt": one.last_ns / _NS,
-            "example": one.example,
+            "example": one.example if everything else "",
         }
         for one in found
     ]
@@ -127,7 +131,7 @@ async def _rows(lines: AsyncIterator[list[LogLine]]) -> AsyncIterator[Rows]:
 
 def _question(call: Call, **more: Any) -> LogQuestion:
     query: Between = call.query
-    end = query.end or call.logs.now() + 1
+    end = query.end or call.logs.now() + _AHEAD_SECONDS
     start = query.start or max(0.0, end - query.since_seconds)
     if start >= end:
         raise UsageError("the time ends before it begins", hint="`start` is before `end`")
