@@ -40,7 +40,7 @@ def aggregated(
     """
     meter.spend(vector.values.size)
     if isinstance(param, str):
-        return _count_values(node, vector, param)
+        return _count_values(node, vector, param, meter)
     if param is not None and node.op in ("topk", "bottomk", "limitk"):
         return _chosen(node, vector, param)
     steps = vector.values.shape[1]
@@ -157,16 +157,18 @@ def _chosen(node: Aggregation, vector: Vector, param: Array) -> Vector:
     ):
         return vector.rows([])
     _refuse_no_count(param)
+    most = np.clip(param, 0, len(vector)).astype(int)
     kept = np.zeros(vector.there.shape, bool)
     order: list[int] = []
-    groups = grouped(vector.labels, _key(node)).values()
-    for step in range(steps):
-        most = int(min(param[step], len(vector)))
-        for group in groups:
-            there = [row for row in group if vector.there[row, step]]
-            best = _best(node.op, there, vector.values[:, step])[: max(0, most)]
-            kept[best, step] = True
-            order += best if steps == 1 else []
+    for group in grouped(vector.labels, _key(node)).values():
+        rows = np.array(group)
+        there = vector.there[rows]
+        best = rows[_best(node.op, vector.values[rows], there)]
+        chosen = np.arange(len(rows))[:, None] < np.minimum(most, there.sum(axis=0))
+        for place in range(int(chosen.any(axis=1).sum())):
+            at = np.flatnonzero(chosen[place])
+            kept[best[place, at], at] = True
+            order += [int(best[place, 0])] if steps == 1 else []
     found = vector.where(kept)
     return found.rows(order if steps == 1 else np.flatnonzero(kept.any(axis=1)).tolist())
 
@@ -180,12 +182,11 @@ def _refuse_no_count(param: Array) -> None:
         raise CannotEvaluate(f"Scalar value {number(float(param.max()))} overflows int64")
 
 
-def _best(op: str, rows: list[int], values: Array) -> list[int]:
-    """Order rows, best first; NaN is never better than a number."""
-    if op == "limitk":
-        return rows
-    sign = -1 if op == "topk" else 1
-    return sorted(rows, key=lambda row: (bool(np.isnan(values[row])), sign * values[row]))
+def _best(op: str, values: Array, there: Array) -> Array:
+    """Order rows at every step, best first; NaN is never better than a number."""
+    key = np.zeros(values.shape) if op == "limitk" else values if op == "bottomk" else -values
+    odd = np.isnan(key)
+    return np.lexsort((np.where(odd, 0.0, key), odd, ~there), axis=0)
 
 
 # --- a series a value ---------------------------------------------------------------------------
@@ -205,7 +206,7 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _count_values(node: Aggregation, vector: Vector, label: str) -> Vector:
+def _count_values(node: Aggregation, vector: Vector, label: str, meter: Meter) -> Vector:
     if not label:
         raise CannotEvaluate('invalid label name ""')
     key = all_but(node.labels) if node.without else only((*node.labels, label))
@@ -217,5 +218,8 @@ def _count_values(node: Aggregation, vector: Vector, label: str) -> Vector:
             same = vector.values[row] == value
             same = (np.isnan(vector.values[row]) if np.isnan(value) else same) & vector.there[row]
             group = key(sorted_labels([*kept, (label, number(float(value)))]))
-            counts.setdefault(group, np.zeros(steps))[same] += 1
+            if group not in counts:
+                meter.hold((len(counts) + 1) * steps)
+                counts[group] = np.zeros(steps)
+            counts[group][same] += 1
     return stack([(labels, count, count > 0, False) for labels, count in counts.items()], steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -167,18 +166,19 @@ def _outcome(node: Binary, left: Array, right: Array, there: Array) -> tuple[Arr
 
 
 def _refuse_two_of_many(node: Binary, seen: list[tuple[int, Labels, Array]]) -> None:
-    for (row, labels, there), (other, others, elsewhere) in combinations(seen, 2):
-        if row == other or not (there & elsewhere).any():
-            continue
-        if node.card == "one-to-one":
+    if len({row for row, _, _ in seen}) < 2:
+        return
+    taken: dict[Labels | None, Array] = {}
+    for _, labels, there in seen:
+        group = None if node.card == "one-to-one" else labels
+        if group in taken and (taken[group] & there).any():
             raise CannotEvaluate(
                 "multiple matches for labels: many-to-one matching must be explicit "
                 "(group_left/group_right)"
+                if group is None
+                else "multiple matches for labels: grouping labels must ensure unique matches"
             )
-        if labels == others:
-            raise CannotEvaluate(
-                "multiple matches for labels: grouping labels must ensure unique matches"
-            )
+        taken[group] = taken[group] | there if group in taken else there
 
 
 def _labels_of(node: Binary, many: Labels, one: Labels) -> Labels:

@@ -34,7 +34,11 @@ from andon.domains.observability.promql.nodes import (
 from andon.domains.observability.promql.supported import AGGREGATIONS, FUNCTIONS, OPERATORS
 
 LONGEST_QUERY = 100_000
-DEEPEST = 100
+DEEPEST = 60
+MOST_OPERATORS = 150
+"""Each may be a level of the tree, and the parser checks a level by going through all below it: some ten
+thousand end the process."""
+OPERATOR = re.compile(r"[-+*/%^]|[<>=!]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_QUERY = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
 RAW_BYTE = re.compile(r"(?<!\\)(?:\\\\)*(\\x[89a-fA-F][0-9a-fA-F]|\\[23][0-7]{2})")
@@ -83,7 +87,7 @@ def read(text: str) -> Node:
         if type(error).__name__ != "PanicException":
             raise
         raise Unreadable("parse error: the query cannot be read") from None
-    return _Reader(text, bare).node(tree, 0)
+    return _Reader(text, bare).node(tree)
 
 
 def place_in(text: str, at: int) -> str:
@@ -108,8 +112,14 @@ def _measure(text: str, bare: str) -> None:
     for letter in bare:
         depth += (letter in "([{") - (letter in ")]}")
         deepest = max(deepest, depth)
-    if len(text) > LONGEST_QUERY or deepest > DEEPEST:
-        raise Unreadable(f"the query is longer than {LONGEST_QUERY} or deeper than {DEEPEST}")
+    operators = len(OPERATOR.findall(re.sub(r"\{[^}]*\}", "", bare)))
+    for found, most, what in (
+        (len(text), LONGEST_QUERY, "characters"),
+        (deepest, DEEPEST, "levels of brackets"),
+        (operators, MOST_OPERATORS, "operators"),
+    ):
+        if found > most:
+            raise Unreadable(f"the query has {found} {what}; one has at most {most}")
 
 
 def _refuse_by_sight(text: str, bare: str) -> None:
@@ -145,13 +155,13 @@ class _Reader:
     def __init__(self, text: str, bare: str) -> None:
         self.text = text
         self.bare = bare
-        self.readers: dict[str, Callable[[Any, int], Node]] = {
-            "NumberLiteral": lambda tree, _: Number(float(tree.val)),
-            "StringLiteral": lambda tree, _: Text(tree.val),
-            "ParenExpr": lambda tree, depth: self.node(tree.expr, depth),
-            "UnaryExpr": lambda tree, depth: self._negated(tree, depth),
-            "VectorSelector": lambda tree, _: self._selector(tree),
-            "MatrixSelector": lambda tree, _: Range(
+        self.readers: dict[str, Callable[[Any], Node]] = {
+            "NumberLiteral": lambda tree: Number(float(tree.val)),
+            "StringLiteral": lambda tree: Text(tree.val),
+            "ParenExpr": lambda tree: self.node(tree.expr),
+            "UnaryExpr": self._negated,
+            "VectorSelector": lambda tree: self._selector(tree),
+            "MatrixSelector": lambda tree: Range(
                 self._selector(tree.vector_selector), _ms(tree.range)
             ),
             "SubqueryExpr": self._subquery,
@@ -160,17 +170,15 @@ class _Reader:
             "BinaryExpr": self._binary,
         }
 
-    def node(self, tree: Any, depth: int) -> Node:
-        if depth > 2 * DEEPEST:
-            raise Unreadable("the query is nested too deeply")
-        return self.readers[type(tree).__name__](tree, depth + 1)
+    def node(self, tree: Any) -> Node:
+        return self.readers[type(tree).__name__](tree)
 
     def where(self, pattern: str) -> str:
         found = re.search(pattern, self.bare)
         return place_in(self.text, found.start() if found else 0)
 
-    def _negated(self, tree: Any, depth: int) -> Node:
-        inner = self.node(tree.expr, depth)
+    def _negated(self, tree: Any) -> Node:
+        inner = self.node(tree.expr)
         return Number(-inner.value) if isinstance(inner, Number) else Negation(inner)
 
     def _selector(self, tree: Any) -> Selector:
@@ -181,40 +189,40 @@ class _Reader:
             matchers = (Matcher(NAME, "=", tree.name), *matchers)
         return Selector(matchers, _ms(tree.offset), _at(tree.at))
 
-    def _subquery(self, tree: Any, depth: int) -> Node:
+    def _subquery(self, tree: Any) -> Node:
         return Subquery(
-            self.node(tree.expr, depth),
+            self.node(tree.expr),
             range_ms=_ms(tree.range),
             step_ms=_ms(tree.step),
             offset_ms=_ms(tree.offset),
             at=_at(tree.at),
         )
 
-    def _call(self, tree: Any, depth: int) -> Node:
+    def _call(self, tree: Any) -> Node:
         name = tree.func.name
         if name not in FUNCTIONS:
             raise refused(f"the function {name}()", self.where(rf"\b{name}\s*\("))
         kind = str(tree.func.return_type).rpartition(".")[2].lower()
-        return Call(name, tuple(self.node(arg, depth) for arg in tree.args), cast(Kind, kind))
+        return Call(name, tuple(self.node(arg) for arg in tree.args), cast(Kind, kind))
 
-    def _aggregation(self, tree: Any, depth: int) -> Node:
+    def _aggregation(self, tree: Any) -> Node:
         op = str(tree.op)
         if op not in AGGREGATIONS:
             raise refused(f"the aggregation {op}", self.where(rf"\b{op}\b"))
         modifier = tree.modifier
         return Aggregation(
             op,
-            self.node(tree.expr, depth),
-            None if tree.param is None else self.node(tree.param, depth),
+            self.node(tree.expr),
+            None if tree.param is None else self.node(tree.param),
             labels=tuple(modifier.labels) if modifier else (),
             without=bool(modifier) and str(modifier.type).endswith("Without"),
         )
 
-    def _binary(self, tree: Any, depth: int) -> Node:
+    def _binary(self, tree: Any) -> Node:
         op, modifier = str(tree.op).strip(), tree.modifier
         if op not in OPERATORS:
             raise refused(f"the operator {op}", self.where(re.escape(op)))
-        left, right = self.node(tree.lhs, depth), self.node(tree.rhs, depth)
+        left, right = self.node(tree.lhs), self.node(tree.rhs)
         if modifier is None:
             sets = op in ("and", "or", "unless")
             return Binary(op, left, right, card="many-to-many" if sets else "one-to-one")
