@@ -129,9 +129,13 @@ class Tallies:
             )
             last = {one.id: one for one in rows}
             db.executemany(
-                "UPDATE counter SET last_ms=?, heard_ms=?, bad=?, total=?, covered=? WHERE id=?",
+                "UPDATE counter SET since_ms=?, last_ms=?, heard_ms=?, bad=?, total=?, covered=? "
+                "WHERE id=?",
                 [
-                    (one.last_ms, one.heard_ms, one.bad, one.total, one.covered, one.id)
+                    (
+                        *(one.since_ms, one.last_ms, one.heard_ms),
+                        *(one.bad, one.total, one.covered, one.id),
+                    )
                     for one in last.values()
                 ],
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,7 +29,9 @@ from andon.ports.telemetry import MetricStore
 SETTLED_SECONDS = 150.0
 """What is older is counted for good: the samples around it have arrived. The rest is looked at anew."""
 STEP_SECONDS = 15.0
-BACKFILL = ((2 * 3600.0, 60.0), (3 * 86_400.0, 300.0), (math.inf, 3600.0))
+LIVE_SECONDS = SETTLED_SECONDS + 2 * STEP_SECONDS
+"""How long that rest is, at most, while all goes well."""
+BACKFILL = ((2 * 3600.0, 60.0), (math.inf, 3600.0))
 """How finely the past is counted, by its age, in seconds."""
 MOST_POINTS = 10
 _FIRST_MS = 1
@@ -101,57 +103,59 @@ class Counting:
             yield last_ms, slice_seconds, some
 
     def _listen(self, by_key: Mapping[str, Goal], now_ms: int) -> None:
-        """Note who is heard just now: who had a sample before its silence would be too long."""
-        readers: dict[float, Reader] = {}
+        """Note who had a sample before its silence became too long."""
         for key, goal in by_key.items():
-            total = exact(goal.sli).total
-            if (live := self._live.get(key)) is None or total is None or not total.matchers:
+            live, total = self._live.get(key), exact(goal.sli).total
+            if live is None or live.last_ms > now_ms or total is None or not total.matchers:
                 continue
-            silence = goal.silence_seconds
-            if silence not in readers:
-                readers[silence] = Reader(self._metrics, now_ms - round(silence * 1000), now_ms)
-                readers[silence].read(
-                    term
-                    for one in by_key.values()
-                    if (term := exact(one.sli).total) is not None and term.matchers
-                )
-            if readers[silence].of(total).samples:
-                self._live[key] = replace(live, heard_ms=now_ms)
-            elif live.heard_ms == live.last_ms == now_ms:
-                self._live[key] = replace(live, heard_ms=self._counters[key].heard_ms)
+            if live.heard_ms == now_ms and goal.silence_seconds > LIVE_SECONDS:
+                continue
+            since_ms = now_ms - round(goal.silence_seconds * 1000)
+            heard = Reader(self._metrics, since_ms, now_ms).of(total).samples > 0
+            heard_ms = now_ms if heard else self._counters[key].heard_ms
+            self._live[key] = replace(live, heard_ms=heard_ms)
 
-    def _begin(self, new: dict[str, Goal], now: float) -> None:
-        """Begin counters with the first sample that there is."""
+    def _begin(self, new: Mapping[str, Goal], now: float) -> None:
+        """Begin counters with the first sample of any of them that is still in its window."""
         if not new:
             return
         now_ms = round(now * 1000)
-        firsts = {key: self._first_ms(goal, now_ms) for key, goal in new.items()}
-        seen = [(key, first) for key, first in firsts.items() if first is not None]
-        if seen:
-            self._counters |= {
-                key: one for key, one in self._tallies.begin(seen).items() if key in new
-            }
+        asked = [key for key, goal in new.items() if not _all_exact(exact(goal.sli))]
+        begun = [(key, now_ms) for key in asked if self._ask is not None]
+        totals = {
+            key: term
+            for key, goal in new.items()
+            if key not in asked and (term := exact(goal.sli).total) is not None
+        }
+        period_ms = round(1000 * max(goal.period_seconds for goal in new.values()))
+        first_ms = self._first_ms(set(totals.values()), max(_FIRST_MS, now_ms - period_ms), now_ms)
+        if first_ms is not None:
+            reader = Reader(self._metrics, first_ms, now_ms)
+            reader.read(totals.values())
+            begun += [(key, first_ms) for key, term in totals.items() if reader.of(term).samples]
+        if begun:
+            found = self._tallies.begin(begun)
+            self._counters |= {key: one for key, one in found.items() if key in new}
 
-    def _first_ms(self, goal: Goal, now_ms: int) -> int | None:
-        """Return when the indicator was first observed, or asked for."""
-        sli = exact(goal.sli)
-        if sli.total is None or not sli.total.matchers:
-            return now_ms if self._ask is not None else None
-        start_ms = max(_FIRST_MS, now_ms - round(goal.period_seconds * 1000))
-        total = self._samples(sli.total, start_ms, now_ms)
-        if not total:
+    def _first_ms(self, terms: Collection[Term], start_ms: int, now_ms: int) -> int | None:
+        """Return when the first of some terms was first observed; None: none ever was."""
+
+        def samples(since_ms: int) -> int:
+            reader = Reader(self._metrics, since_ms, now_ms)
+            reader.read(terms)
+            return sum(reader.of(term).samples for term in terms)
+
+        all_of_them = samples(start_ms) if terms else 0
+        if not all_of_them:
             return None
         low, high = start_ms, now_ms
         while high - low > 1:
             middle = (low + high) // 2
-            if self._samples(sli.total, middle, now_ms) == total:
+            if samples(middle) == all_of_them:
                 low = middle
             else:
                 high = middle
         return low
-
-    def _samples(self, term: Term, start_ms: int, end_ms: int) -> int:
-        return Reader(self._metrics, start_ms, end_ms).of(term).samples
 
     def _count(
         self, some: Sequence[tuple[Counter, Goal]], steps: Sequence[tuple[int, int]]
@@ -179,7 +183,7 @@ class Counting:
         return replace(sli, good=self._buckets.found(sli.good, now_ms))
 
     def _piece(self, goal: Goal, sli: Sli, reader: Reader, start_ms: int, end_ms: int) -> Piece:
-        if sli.total is not None and sli.total.matchers and _all_exact(sli):
+        if _all_exact(sli):
             piece = _counted(sli, reader)
         else:
             piece = self._asked(goal, sli, start_ms / 1000, end_ms / 1000)
@@ -238,7 +242,9 @@ def _terms(sli: Sli) -> Iterator[Term]:
 
 
 def _all_exact(sli: Sli) -> bool:
-    return all(term is None or term.matchers for term in (sli.total, sli.good, sli.bad))
+    return sli.total is not None and all(
+        term is None or term.matchers for term in (sli.total, sli.good, sli.bad)
+    )
 
 
 def _counted(sli: Sli, reader: Reader) -> Piece:
@@ -272,8 +278,12 @@ def _sliced(goal: Goal, piece: Piece) -> Piece:
 
 
 def _plus(counter: Counter, piece: Piece, end_ms: int) -> Counter:
+    since_ms = counter.since_ms
+    if not counter.heard_ms and piece.covered > 0:
+        since_ms = max(since_ms, end_ms - math.ceil(piece.covered * 1000))
     return replace(
         counter,
+        since_ms=since_ms,
         last_ms=end_ms,
         heard_ms=end_ms if piece.covered > 0 else counter.heard_ms,
         bad=counter.bad + piece.bad,

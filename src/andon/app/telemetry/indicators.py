@@ -175,11 +175,13 @@ def _equal_names(term: Term) -> tuple[str, ...]:
 
 
 def _sum(term: Term, windows: dict[Labels, Window]) -> Increase:
+    """Add series up. A counter that stands at zero does not see that the others began anew."""
     if not windows:
         return Increase()
+    moved = [one for one in windows.values() if one.increase > 0] or list(windows.values())
     return Increase(
-        sum(one.increase for one in windows.values()),
-        max(one.covered_seconds for one in windows.values()),
+        sum(one.increase for one in moved),
+        max(one.covered_seconds for one in moved),
         sum(one.samples for one in windows.values()),
     )
 

@@ -106,9 +106,10 @@ def test_a_clock_put_forward_leaves_a_gap(world: PromiseWorld):
     assert world.standing().reason == "Gaps"
 
 
-def test_a_clock_put_back_is_unknown(world: PromiseWorld):
+@pytest.mark.parametrize("hours", [0.5, 2])
+def test_a_clock_put_back_is_unknown(world: PromiseWorld, hours: float):
     world.live(HOUR)
-    world.clock.advance(-2 * HOUR)
+    world.clock.advance(-hours * HOUR)
     world.turn()
     assert (world.standing().state, world.standing().reason) == ("unknown", "Future")
 
