@@ -102,5 +102,5 @@ def _cors(origin: str) -> dict[str, str]:
 
 @cache
 def _script(ratio: float) -> bytes:
-    text = files("andon.web").joinpath("static", "beacon.js").read_text()
+    text = files("andon.web").joinpath("beacon.js").read_text()
     return text.replace("RATIO", f"{ratio:g}", 1).encode()
