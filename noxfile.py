@@ -75,11 +75,12 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def certify(session: nox.Session) -> None:
-    """What takes long: a kill at every point of every scenario, real projects, a million events."""
+    """What takes long: a kill at every point of every scenario, real projects, a million events, the judge."""
     session.run("pytest", "-q", "tests/crash", env={"ANDON_CERTIFY": "1"}, external=True)
     real = "tests/e2e/test_real_projects.py"
     session.run("pytest", "-q", real, env={"ANDON_CERTIFY": "1"}, external=True)
     session.run("python", "-m", "bench.million", external=True)
+    session.run("python", "-m", "bench.certify_judge", "--runs", "5000", external=True)
 
 
 @nox.session

@@ -18,18 +18,21 @@ ALL = {
     for one in read_scenarios(file.read_bytes(), file.name)
 }
 GOOD = [name for name, one in ALL.items() if not one.spec.harmful and one.spec.promised]
-TWELVE_MINUTES = {"minutes": 12.0, "interval_seconds": 10.0}
+MINUTES, LATENCY_MINUTES, SECONDS = 8.0, 3.0, 10.0
 """A shorter rollout, looked at less often: less may go wrong, but all that happens in it happens."""
 
 
 def shortened(scenario: Scenario) -> Scenario:
     spec = scenario.spec
-    factor = TWELVE_MINUTES["minutes"] / spec.minutes
+    minutes = LATENCY_MINUTES if spec.canary.latency else MINUTES
+    factor = minutes / spec.minutes
     outages = tuple(
         replace(one, from_minute=one.from_minute * factor, minutes=one.minutes * factor)
         for one in spec.outages
     )
-    return Scenario(scenario.name, replace(spec, outages=outages, **TWELVE_MINUTES))
+    return Scenario(
+        scenario.name, replace(spec, outages=outages, minutes=minutes, interval_seconds=SECONDS)
+    )
 
 
 def told(name: str, *judges: str, runs: int = RUNS, **more) -> dict[str, Outcome]:
@@ -48,28 +51,29 @@ def test_good_release_is_rolled_back_no_more_often_than_alpha(name) -> None:
 @pytest.mark.parametrize(
     ("name", "share", "minutes", "failed"),
     [
-        ("errors-triple", 0.98, 8.0, 17.0),
+        ("errors-triple", 0.98, 8.5, 17.0),
         ("errors-one-percent", 1.0, 1.1, 7.0),
-        ("errors-five-percent", 1.0, 0.2, 6.0),
+        ("errors-five-percent", 1.0, 0.2, 5.8),
         ("errors-five-percent-late", 1.0, 10.3, None),
         ("little-traffic-five-percent", 0.99, 2.8, None),
     ],
 )
 def test_without_tolerance_it_is_as_fast_as_designed(name, share, minutes, failed) -> None:
-    outcome = told(name, "andon-strict", runs=200)["andon-strict"]
+    """The design's medians, with what 150 rollouts may differ from them by chance."""
+    outcome = told(name, "andon-strict", runs=150)["andon-strict"]
     assert outcome.share >= share
     assert outcome.until_rollback.median <= 60 * minutes
     assert failed is None or outcome.failed_requests <= failed
 
 
 def test_little_traffic_sees_a_tenfold_rise_in_most_rollouts() -> None:
-    outcome = told("little-traffic-one-percent", "andon-strict", runs=200)["andon-strict"]
+    outcome = told("little-traffic-one-percent", "andon-strict", runs=150)["andon-strict"]
     assert outcome.high >= 0.79
     assert outcome.share >= 0.7
 
 
 def test_users_lose_a_quarter_of_what_the_best_careful_rule_loses() -> None:
-    judges = ("andon", "threshold", "argo", "argo-strict", "flagger", "kayenta", "ztest")
+    judges = ("andon", "threshold", "argo", "argo-strict", "flagger", "kayenta")
     bad = told("errors-five-percent", *judges, runs=60)
     good = told("equal", *judges, runs=60)
     careful = [name for name in judges[1:] if good[name].rolled_back == 0]
@@ -82,7 +86,7 @@ def test_users_lose_a_quarter_of_what_the_best_careful_rule_loses() -> None:
     "name", ["latency-two-percent-one-second", "latency-doubled", "errors-five-percent-late"]
 )
 def test_canaries_that_were_missed_elsewhere_are_caught(name) -> None:
-    assert told(name, "andon", runs=100)["andon"].share >= 0.97
+    assert told(name, "andon", runs=60)["andon"].share >= 0.97
 
 
 def test_tables_of_other_rules_come_out_as_published() -> None:
@@ -95,14 +99,14 @@ def test_tables_of_other_rules_come_out_as_published() -> None:
 
 
 def test_few_clients_are_told_of_without_a_promise() -> None:
-    assert told("hardly-any-clients-storms", "andon", runs=60)["andon"].share <= 0.2
+    assert told("hardly-any-clients-storms", "andon", runs=60, minutes=15)["andon"].share <= 0.2
     assert not ALL["hardly-any-clients-storms"].spec.promised
 
 
 def test_result_does_not_depend_on_the_number_of_processes() -> None:
     short = replace(ALL["errors-one-percent"].spec, minutes=2)
     scenarios = [Scenario("a", short), Scenario("b", short)]
-    alone = simulate(scenarios, ["andon", "argo"], runs=45, seed=7, processes=1)
-    together = simulate(scenarios, ["andon", "argo"], runs=45, seed=7, processes=3)
+    alone = simulate(scenarios, ["andon", "argo"], runs=25, seed=7, processes=1)
+    together = simulate(scenarios, ["andon", "argo"], runs=25, seed=7, processes=3)
     assert alone == together
-    assert alone != simulate(scenarios, ["andon", "argo"], runs=45, seed=8, processes=1)
+    assert alone != simulate(scenarios, ["andon", "argo"], runs=25, seed=8, processes=1)
