@@ -66,7 +66,6 @@ from andon.api.v1.answers import (
     Offer,
     OtlpTaken,
     Override,
-    PagerDutyTaken,
     Prometheus,
     Queue,
     ReleasedSecret,
@@ -457,7 +456,7 @@ class Operations(Asking):
 
         Args:
             all: Those that are over, too.
-            limit:
+            limit: At most so many.
         """
         return self._ask(Alerts, "GET", "/alerts", query={"all": all, "limit": limit})
 
@@ -472,7 +471,7 @@ class Operations(Asking):
             AlertsTaken, "POST", "/alerts/alertmanager", content=content, headers=headers
         )
 
-    def alerts_pagerduty(self, content: bytes, headers: Mapping[str, str]) -> PagerDutyTaken:
+    def alerts_pagerduty(self, content: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         """Take an event of PagerDuty's Events API v2; its `routing_key` is a token that may tell.
 
         Args:
@@ -480,7 +479,7 @@ class Operations(Asking):
             headers: Its headers, with the signature.
         """
         return self._ask(
-            PagerDutyTaken, "POST", "/alerts/pagerduty/v2/enqueue", content=content, headers=headers
+            dict[str, str], "POST", "/alerts/pagerduty/v2/enqueue", content=content, headers=headers
         )
 
     def alerts_show(self, name: str) -> AlertInFull:

@@ -86,6 +86,7 @@ def a_hold(**different: Any) -> Json:
         "expiresAt": 0,
         "liftedAt": 0,
         "opens": "andon lift hold-1 -m REASON",
+        "effects": {},
     }
     return hold | different
 

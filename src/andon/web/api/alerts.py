@@ -33,7 +33,7 @@ class WhichAlerts(Page, kw_only=True, frozen=True):
     """Which alerts."""
 
     all: Annotated[bool, Meta(description="Those that are over, too.")] = False
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+    limit: Annotated[int, Meta(ge=1, le=1000, description="At most so many.")] = 200
 
 
 class WhichSilences(Page, kw_only=True, frozen=True):
@@ -173,7 +173,7 @@ OPERATIONS = (
         path="/alerts/pagerduty/v2/enqueue",
         rule=everybody(),
         handler=_pagerduty,
-        answer=answers.PagerDutyTaken,
+        answer=dict[str, str],
         status=202,
         takes=(JSON,),
         refuses=(InvalidDocument, TooMany, NotLoggedIn),
