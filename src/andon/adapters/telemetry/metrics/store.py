@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-import struct
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +16,7 @@ import zstandard
 
 from andon.adapters.telemetry.metrics.counters import Carry, derive, is_counter
 from andon.adapters.telemetry.metrics.database import Database, is_damage
+from andon.adapters.telemetry.metrics.head import Packer, Replay
 from andon.adapters.telemetry.metrics.index import Index, Line
 from andon.adapters.telemetry.metrics.pieces import Piece, piece_of
 from andon.adapters.telemetry.metrics.reading import Chunks, window_between
@@ -44,7 +42,6 @@ LATEST_MS = 1 << 42
 AHEAD_MS = 3600 * 1000
 
 _UNTOLD = Metadata("unknown")
-_HEAD = struct.Struct("<I")
 _log = logging.getLogger("andon.telemetry")
 
 
@@ -78,7 +75,7 @@ class MetricChunks:
         self._families: dict[str, Metadata] = {}
         self._exemplars: dict[int, list[Exemplar]] = {}
         self._heads: OrderedDict[int, tuple[tuple[int, int], Piece]] = OrderedDict()
-        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._packer = Packer()
         self.damaged = 0
         self._latest_ms = LATEST_MS if now_ms is None else now_ms + AHEAD_MS
         try:
@@ -120,7 +117,7 @@ class MetricChunks:
                     lines, values, told = self._sorted_out(at_ms, refs, values)
             if not lines:
                 return told
-            body = self._body([line.id for line in lines], values)
+            body = self._packer.pack([line.id for line in lines], values)
             with self.database.write() as db:
                 written = self.write_fresh(db)
                 db.execute("INSERT INTO head (at_ms, body) VALUES (?, ?)", (at_ms, body))
@@ -323,11 +320,6 @@ class MetricChunks:
         lines = [line for line in map(self.index.lines.__getitem__, refs) if line.last_ms < at_ms]
         return lines if len(lines) == len(refs) else None
 
-    def _body(self, ids: list[int], values: Sequence[float]) -> bytes:
-        plain = np.array(ids, "<u4").tobytes() + np.array(values, "<f8").tobytes()
-        body = self._compressor.compress(plain)
-        return _HEAD.pack(zlib.crc32(body)) + body
-
     def _is_counter(self, labels: Labels) -> bool:
         name = dict(labels).get("__name__", "")
         told = self._families.get(name) or self._families.get(name.rpartition("_")[0], _UNTOLD)
@@ -350,9 +342,15 @@ class MetricChunks:
                 self._take_in(*row)
             for number, body in db.execute("SELECT series, body FROM exemplars"):
                 self._exemplars[number] = msgspec.json.decode(body, type=list[Exemplar])
-            for number, at_ms, body in db.execute("SELECT id, at_ms, body FROM head ORDER BY id"):
-                self._replay(number, at_ms, body)
-
+            replay = Replay()
+            rows = "SELECT id, at_ms, body FROM head WHERE at_ms <= ? ORDER BY id"
+            for number, at_ms, body in db.execute(rows, (self._latest_ms,)):
+                if not replay.add(at_ms, body):
+                    self.damaged += 1
+                    _log.error(
+                        "metrics: row %d of the head is damaged: its samples are unknown", number
+                    )
+        self.live |= replay.give(self.index)
         if self._latest_ms < LATEST_MS:
             self._forget_the_future()
 
@@ -379,21 +377,3 @@ class MetricChunks:
             line.first_ms = -1 if first_ms is None else first_ms
             line.last_ms = line.carry.at_ms
         self.index.add(line)
-
-    def _replay(self, number: int, at_ms: int, body: bytes) -> None:
-        if at_ms > self._latest_ms:
-            return
-        (crc,) = _HEAD.unpack_from(body)
-        if zlib.crc32(body[_HEAD.size :]) != crc:
-            self.damaged += 1
-            _log.error("metrics: row %d of the head is damaged: its samples are unknown", number)
-            return
-        plain = zstandard.ZstdDecompressor().decompress(body[_HEAD.size :])
-        count = len(plain) // 12
-        ids = np.frombuffer(plain, "<u4", count).tolist()
-        values: Any = np.frombuffer(plain, "<f8", count, 4 * count).tolist()
-        for ref, value in zip(ids, values, strict=True):
-            line = self.index.lines.get(ref)
-            if line is not None and at_ms > line.last_ms:
-                line.add(at_ms, value)
-                self.live.add(ref)

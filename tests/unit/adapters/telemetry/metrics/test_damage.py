@@ -193,3 +193,21 @@ def test_threads_that_append_seal_and_ask_at_once_see_whole_answers(tmp_path):
         for other in others:
             other.result()
     store.close()
+
+
+def test_targets_that_take_turns_and_change_come_back_in_order(tmp_path):
+    store = MetricChunks(tmp_path)
+    names = [(("__name__", "c_total"), ("i", str(i))) for i in range(4)]
+    turns = [(0, 1), (2,), (0, 1), (0,), (2, 3), (0, 1), (1, 0), (3, 2)]
+    for step in range(1500):
+        chosen = turns[step % len(turns)]
+        store.append(START_MS + step * STEP_MS, [(names[i], float(step)) for i in chosen])
+    Upkeep(store, keep_days=400, max_bytes=1 << 30).seal(START_MS + 1000 * STEP_MS)
+    before = values(store)
+    heads = [list(line.times) for line in store.index.lines.values()]
+    store.close()
+    again = MetricChunks(tmp_path)
+    assert values(again) == before
+    assert [list(line.times) for line in again.index.lines.values()] == heads
+    assert again.live == store.live
+    again.close()
