@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from andon.app.simulation import Scenario, read_scenarios, simulate
+from andon.api.v1.definitions import RolloutPolicy
+from andon.api.v1.simulation import Behaviour
+from andon.app.simulation import OwnJudge, Scenario, read_scenarios, simulate
+from andon.domains.reliability.power import Load, seconds_at
 from andon.domains.reliability.simulator.outcome import Outcome
 
 FILES = Path(__file__).parents[3] / "examples" / "scenarios"
@@ -96,6 +99,23 @@ def test_tables_of_other_rules_come_out_as_published() -> None:
     chronic = told("chronic", "argo-strict", "flagger", runs=20)
     assert chronic["argo-strict"].share == chronic["flagger"].share == 1.0
     assert told("equal", "ztest", runs=100)["ztest"].share >= 0.15
+
+
+@pytest.mark.parametrize(
+    ("risk", "requests_per_second"), [(5.0, 100.0), (10.0, 100.0), (50.0, 5.0)]
+)
+def test_forecast_is_about_the_middle_of_what_happens(risk, requests_per_second) -> None:
+    load = Load(requests_per_second=requests_per_second, error_share=0.001)
+    forecast = seconds_at(OwnJudge, RolloutPolicy(), None, load, risk, weight=10)
+    happened = told(
+        "errors-triple",
+        "andon",
+        runs=60,
+        canary=Behaviour(errors=0.001 * risk),
+        requests_per_second=requests_per_second,
+    )["andon"].until_rollback
+    assert happened.p10 <= forecast <= happened.p90
+    assert 0.6 <= forecast / happened.median <= 1.6
 
 
 def test_few_clients_are_told_of_without_a_promise() -> None:
