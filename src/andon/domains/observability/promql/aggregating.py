@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
@@ -19,7 +19,7 @@ from andon.domains.observability.promql.grid import (
     stack,
 )
 from andon.domains.observability.promql.nodes import Aggregation, CannotEvaluate, Labels
-from andon.domains.observability.promql.windows import exact_mean, exact_sum, quantiles
+from andon.domains.observability.promql.windows import exact_mean, quantiles, row_sums
 
 LARGEST = 2.0**63
 
@@ -68,25 +68,21 @@ def _warn_of_quantiles(param: Array, meter: Meter) -> None:
 # --- one value of a group -----------------------------------------------------------------------
 
 
-def _columns(values: Array, there: Array) -> Iterator[list[float]]:
-    """Return what each step has."""
-    if there.all():
-        yield from values.T.tolist()
-        return
-    for step in range(values.shape[1]):
-        yield values[there[:, step], step].tolist()
-
-
 def _sum(values: Array, there: Array, _: Array | None) -> Array:
     if len(values) == 1:
         return np.asarray(values[0])
-    return np.array([exact_sum(column) for column in _columns(values, there)])
+    return row_sums(np.where(there, values, 0.0).T)
 
 
 def _mean(values: Array, there: Array, _: Array | None) -> Array:
     if len(values) == 1:
         return np.asarray(values[0])
-    return np.array([exact_mean(column) if column else 0.0 for column in _columns(values, there)])
+    if there.all():
+        return row_sums(values.T, exact_mean)
+    found = np.zeros(values.shape[1])
+    for step in np.flatnonzero(there.any(axis=0)):
+        found[step] = exact_mean(values[there[:, step], step].tolist())
+    return found
 
 
 def _least(values: Array, there: Array, _: Array | None) -> Array:

@@ -45,7 +45,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """
 
     samples: int = 50_000_000
-    work: int = 500_000_000
+    work: int = 300_000_000
     lookback_ms: int = 300_000
     subquery_step_ms: int = 60_000
 

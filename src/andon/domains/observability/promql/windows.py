@@ -20,6 +20,8 @@ CELLS = 1 << 20
 """Samples of windows that are copied side by side at once."""
 ILL_CONDITIONED = 1e-10
 """A sum that is smaller than this share of its largest part consists of what rounding left."""
+WELL_CONDITIONED = 1e-3
+"""A sum that is larger than this share of the sum of its parts' sizes is right to twelve digits."""
 Answer = tuple[Array, Array]
 """Values and where there are any, by window."""
 
@@ -183,11 +185,12 @@ class Batch(Struct, frozen=True):
 
 
 def _whole(
-    windows: Windows, fewest: int, compute: Callable[[Batch], Array], *params: Array
+    windows: Windows, fewest: int, compute: Callable[[Batch], Array], *params: Array, work: int = 1
 ) -> Answer:
+    """Compute from all samples of each window; ``work``: what each costs, a sum being 1."""
     counts = windows.counts
     there = counts >= fewest
-    windows.meter.spend(int(counts.sum()))
+    windows.meter.spend(work * int(counts.sum()))
     found = np.full(len(counts), np.nan)
     for size in np.unique(counts[there]):
         same = np.flatnonzero(there & (counts == size))
@@ -249,12 +252,30 @@ def exact_mean(values: list[float]) -> float:
     return math.fsum(value / len(values) for value in values)
 
 
+def row_sums(rows: Array, exact: Callable[[list[float]], float] = exact_sum) -> Array:
+    """Add up rows, exactly where rounding could show.
+
+    Args:
+        rows: ``(r, n) float64``.
+        exact: Adds up, or averages, a row that is ill-conditioned or not finite.
+
+    >>> row_sums(np.array([[1.0, 2.0], [1e16, -1e16]])).tolist()
+    [3.0, 0.0]
+    """
+    sums = rows.sum(axis=1)
+    found = sums if exact is exact_sum else sums / rows.shape[1]
+    safe = np.isfinite(sums) & (np.abs(sums) >= WELL_CONDITIONED * np.abs(rows).sum(axis=1))
+    for row in np.flatnonzero(~safe):
+        found[row] = exact(rows[row].tolist())
+    return np.asarray(found)
+
+
 def _sums(batch: Batch) -> Array:
-    return np.array([exact_sum(row) for row in batch.values.tolist()])
+    return row_sums(batch.values)
 
 
 def _means(batch: Batch) -> Array:
-    return np.array([exact_mean(row) for row in batch.values.tolist()])
+    return row_sums(batch.values, exact_mean)
 
 
 def _variances(batch: Batch) -> Array:
@@ -365,10 +386,10 @@ OVER_WINDOWS: dict[str, Callable[..., Answer]] = {
     "avg_over_time": lambda w: _whole(w, 1, _means),
     "stdvar_over_time": lambda w: _whole(w, 1, _variances),
     "stddev_over_time": lambda w: _whole(w, 1, lambda b: np.sqrt(_variances(b))),
-    "mad_over_time": lambda w: _whole(w, 1, _deviations),
-    "quantile_over_time": lambda w, wanted: _whole(w, 1, _quantiles, wanted),
+    "mad_over_time": lambda w: _whole(w, 1, _deviations, work=6),
+    "quantile_over_time": lambda w, wanted: _whole(w, 1, _quantiles, wanted, work=3),
     "deriv": lambda w: _whole(w, 2, _slopes),
     "predict_linear": lambda w, ahead: _whole(w, 2, _predictions, ahead),
-    "double_exponential_smoothing": lambda w, s, t: _whole(w, 2, _smoothed, s, t),
+    "double_exponential_smoothing": lambda w, s, t: _whole(w, 2, _smoothed, s, t, work=3),
 }
 """Functions of windows, and of parameters by window, by name."""
