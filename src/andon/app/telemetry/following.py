@@ -21,6 +21,7 @@ from andon.ports.telemetry import LogLine, LogStore
 
 SERVICES = "services"
 SUFFIX = ".log"
+AGENT = "agent"
 PIECE_BYTES = 1 << 20
 ROUND_BYTES = 16 << 20
 LONGEST_LINE_BYTES = 64 << 10
@@ -81,7 +82,11 @@ class Follower:
         self._store = store
         self._keep_seconds = keep_seconds
         self._zone = zone
-        self._marks = {name: Mark.parse(one) for name, one in store.marks().items()}
+        self._marks = {
+            name: Mark.parse(one)
+            for name, one in store.marks().items()
+            if name == AGENT or name.endswith(SUFFIX)
+        }
         self._seen: dict[str, tuple[int, int]] = {}
         self._warm: dict[str, LogFile] = {}
         self.known = 0
@@ -132,7 +137,7 @@ class Follower:
     # --- files -----------------------------------------------------------------------------------
 
     def _files(self) -> Iterator[LogFile]:
-        yield LogFile("agent", self._agent_log, {"source": "andon", "service": "andon-agent"})
+        yield LogFile(AGENT, self._agent_log, {"source": "andon", "service": "andon-agent"})
         for folder in _entries(self._logs):
             if folder.is_dir(follow_symlinks=False):
                 for one in _entries(Path(folder.path)):

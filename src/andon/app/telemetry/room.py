@@ -24,6 +24,7 @@ from andon.app.telemetry.asking import Asked, open_asked
 from andon.app.telemetry.beacon import Beacon
 from andon.app.telemetry.budgets import Budgets
 from andon.app.telemetry.checks import Checks, open_checks
+from andon.app.telemetry.failures import Failures
 from andon.app.telemetry.indicators import asking_values
 from andon.app.telemetry.intake import Intake
 from andon.app.telemetry.logs import Logs
@@ -138,6 +139,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             **({"recording rules": asked.recorder.run} if asked.recorder.progress else {}),
             "checks": checks.run,
             **logs.loops,
+            "gateway log": Failures(parts.agent.recent_requests, logs.lines).run,
             "traces": settling(
                 traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
             ),

@@ -27,6 +27,7 @@ UNKNOWN = "unknown"
 SIGN_OF_LIFE_SECONDS = 10.0
 MOST_WAITING = 2_000
 MOST_COUNTED = 2_000
+_SAID_THEMSELVES = frozenset({"service", "otlp"})
 _NO_MARKS: Mapping[str, str] = {}
 _log = logging.getLogger("andon.telemetry")
 
@@ -125,7 +126,11 @@ class LineCounts:
 
 
 def _place(labels: Mapping[str, str]) -> tuple[str, str]:
-    return labels.get("service", "") or labels.get("source", ""), labels.get("environment", "")
+    """Return whose line it counts as: a service's are what it said, not what was said about it."""
+    source = labels.get("source", "")
+    if source in _SAID_THEMSELVES and labels.get("service"):
+        return labels["service"], labels.get("environment", "")
+    return source, ""
 
 
 def _counter(service: str, environment: str, severity: str) -> Labels:

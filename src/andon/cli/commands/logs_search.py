@@ -31,7 +31,9 @@ def _conditions(function: F) -> F:
         click.option("--pattern", default="", help="Regular expression that lines match."),
         click.option("--service", default="", help="Of this service."),
         click.option("--environment", "-e", default="", help="Of this environment."),
-        click.option("--source", default="", help="`service`, `job`, `otlp` or `andon`."),
+        click.option(
+            "--source", default="", help="`service`, `job`, `gateway`, `otlp` or `andon`."
+        ),
         click.option("--severity", default=None, type=_SEVERITIES, help="At least so severe."),
         click.option("--template", default=0, help="Of this template, by its id."),
         click.option("--trace", default="", help="Of this trace."),

@@ -38,7 +38,7 @@ class WhichLines(Page, kw_only=True, frozen=True):
     ] = ""
     service: Annotated[str, Meta(max_length=256, description="Of this service.")] = ""
     environment: Annotated[str, Meta(max_length=63, description="Of this environment.")] = ""
-    source: Annotated[str, Meta(description="`service`, `job`, `otlp` or `andon`.")] = ""
+    source: Annotated[str, Meta(description="`service`, `job`, `gateway`, `otlp` or `andon`.")] = ""
     label: Annotated[
         tuple[Annotated[str, Meta(max_length=1000)], ...],
         Meta(max_length=20, description="Condition on a label: `name=value`, `!=`, `=~`, `!~`."),

@@ -22,9 +22,11 @@ def tap(tmp_path: Path) -> Iterator[Tap]:
 
 
 def test_lines_are_counted_by_service_environment_and_severity(tap: Tap) -> None:
-    counts = LineCounts([{"service": "bank", "environment": "dev"}])
+    counts = LineCounts([{"source": "otlp", "service": "bank", "environment": "dev"}])
     tap.listeners.append(counts)
     tap.append([line(1, "a", severity="error"), line(2, "b"), line(3, "c", severity="error")])
+    # What the gateway says of a service is not said by the service.
+    tap.append([line(4, "status 500", severity="error", labels={"source": "gateway"})])
     rows = {tuple(sorted(dict(labels).items())): value for labels, value in counts.rows()}
 
     def count(service: str, environment: str, severity: str) -> float:
