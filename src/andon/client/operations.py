@@ -665,7 +665,7 @@ class Operations(Asking):
             pattern: Regular expression that they match; no back-references, no looking around.
             service: Of this service.
             environment: Of this environment.
-            source: `service`, `job`, `otlp` or `andon`.
+            source: `service`, `job`, `gateway`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
             template: Of this template.
@@ -722,7 +722,7 @@ class Operations(Asking):
             pattern: Regular expression that they match; no back-references, no looking around.
             service: Of this service.
             environment: Of this environment.
-            source: `service`, `job`, `otlp` or `andon`.
+            source: `service`, `job`, `gateway`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
             template: Of this template.
@@ -777,7 +777,7 @@ class Operations(Asking):
             pattern: Regular expression that they match; no back-references, no looking around.
             service: Of this service.
             environment: Of this environment.
-            source: `service`, `job`, `otlp` or `andon`.
+            source: `service`, `job`, `gateway`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
             template: Of this template.
@@ -828,7 +828,7 @@ class Operations(Asking):
             pattern: Regular expression that they match; no back-references, no looking around.
             service: Of this service.
             environment: Of this environment.
-            source: `service`, `job`, `otlp` or `andon`.
+            source: `service`, `job`, `gateway`, `otlp` or `andon`.
             label: Condition on a label: `name=value`, `!=`, `=~`, `!~`.
             severity: At least: `trace`, `debug`, `info`, `warn`, `error`, `fatal`.
             template: Of this template.
