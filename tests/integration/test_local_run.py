@@ -69,6 +69,15 @@ def test_a_failure_ends_with_8_and_shows_its_log_and_what_did_not_run(here):
     assert here.states() == {"lint": "passed", "unit": "failed", "later": "not-run"}
 
 
+def test_the_log_of_what_failed_names_its_steps_and_hides_the_marks_that_fold_them(here):
+    steps = [{"name": "compile", "run": "echo made"}, {"name": "try it", "run": "exit 3"}]
+    here.write({"bad": {"steps": steps}})
+    said, _ = here.start("--no-sandbox").communicate(timeout=60)
+    assert "section_" not in said
+    told = [line.removeprefix("  │ ") for line in said.splitlines() if line.startswith("  │ ")]
+    assert told == ["── compile", "made", "── try it"]
+
+
 def test_a_failure_is_seen_by_who_was_started_to_ignore_how_its_children_end(here):
     here.write({"bad": {"run": "exit 3"}})
     ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "

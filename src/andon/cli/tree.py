@@ -15,7 +15,7 @@ import click
 
 from andon.api.v1.actions import JobDone, RunJob
 from andon.api.v1.jobs import BuildPlan
-from andon.api.v1.records import ENDED_STEP, RunStatus, StepRow
+from andon.api.v1.records import ENDED_STEP, RunStatus, StepRow, StepState
 
 MARKS = {
     "passed": ("✓", "green"),
@@ -32,9 +32,12 @@ REDRAW_SECONDS = 0.1
 LOG_LINES = 30
 LOG_BYTES = 8000
 
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+# As text: what is looked for only where something failed is compiled only there.
+_ESCAPES = (
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\?)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+_BEGINS = r"\x1b\[0Ksection_start:[^\r\n]*\r\x1b\[0K"
+_ENDS = r"\x1b\[0Ksection_end:[^\r\n]*\r\x1b\[0K\n?"
 
 
 def visible(text: str) -> str:
@@ -43,7 +46,16 @@ def visible(text: str) -> str:
     >>> visible("\x1b[31mred\x1b[0m\r\x1b]0;title\x07!")
     'red!'
     """
-    return _ESCAPES.sub("", text)
+    return re.sub(_ESCAPES, "", text)
+
+
+def headed(text: str) -> str:
+    r"""Return text with a line for each section that begins in place of the marks that fold them.
+
+    >>> headed("\x1b[0Ksection_start:7:a\r\x1b[0KBuild\nmake\n\x1b[0Ksection_end:8:a\r\x1b[0K\n")
+    '── Build\nmake\n'
+    """
+    return re.sub(_BEGINS, "── ", re.sub(_ENDS, "", text))
 
 
 class Story:
@@ -57,7 +69,7 @@ class Story:
         self.logs = logs
         self.run = ""
         self.needs: dict[str, tuple[str, ...]] = {}
-        self.rows: dict[str, StepRow] = {}
+        self.states: dict[str, StepState] = {}
         self.began: dict[str, float] = {}
         self.took: dict[str, float] = {}
 
@@ -69,7 +81,7 @@ class Story:
         for pack in plan.packs:
             self.needs[f"pack-{pack.service}"] = (pack.job,) if pack.job else ()
         for row in rows:
-            self.rows[row.name] = row
+            self.states[row.name] = row.state
             if row.finished_at:
                 self.took[row.name] = row.finished_at - row.started_at
 
@@ -86,16 +98,15 @@ class Story:
         """Take rows; return those that ended with it, or that the machine interrupted."""
         ended = []
         for row in rows:
-            before = self.rows.get(row.name)
-            self.rows[row.name] = row
-            if row.state in ENDED_STEP and (before is None or before.state not in ENDED_STEP):
+            before = self.states.get(row.name)
+            self.states[row.name] = row.state
+            if row.state in ENDED_STEP and before not in ENDED_STEP:
                 ended.append(row)
         return ended
 
     def state(self, name: str) -> str:
         """Say how a job stands; one that waits for a free place waits."""
-        row = self.rows.get(name)
-        state = row.state if row else "waiting"
+        state = self.states.get(name, "waiting")
         return "waiting" if state == "running" and name not in self.began else state
 
     def seconds(self, name: str) -> float | None:
@@ -149,7 +160,7 @@ class Story:
                 text = file.read(LOG_BYTES).decode(errors="replace")
         except OSError:
             return []
-        lines = [visible(line) for line in text.splitlines()]
+        lines = [visible(line) for line in headed(text).splitlines()]
         return lines[-LOG_LINES:]
 
 
@@ -226,8 +237,8 @@ class Lines:
     def summary(self, status: RunStatus) -> Iterator[str]:
         """Say how it ended, and what it could not have been faster without."""
         counts: dict[str, int] = {}
-        for row in self.story.rows.values():
-            counts[row.state] = counts.get(row.state, 0) + 1
+        for state in self.story.states.values():
+            counts[state] = counts.get(state, 0) + 1
         color = "green" if status.phase == "Succeeded" else "red"
         took = max(0.0, status.finished_at - status.started_at) if status.started_at else 0.0
         said = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
