@@ -1629,7 +1629,8 @@ class AlertInFull(Alert):
 class AlertsTaken(TypedDict):
     """What became of another tool's alerts."""
 
-    alerts: list[Alert]
+    taken: Annotated[list[str], Meta(description="Their names here.")]
+    alerts: Annotated[list[Alert], Meta(description="Those of them that the caller may see.")]
 
 
 class PagerDutyTaken(TypedDict):

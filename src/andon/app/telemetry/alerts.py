@@ -189,7 +189,10 @@ class Alerts:
         """Take a webhook of Alertmanager, all of it or nothing."""
         told = read_alertmanager(document, self._spec.severities)
         taken = await self._take(told, asked)
-        return {"alerts": [alert_json(one, LOUD) for one in taken]}
+        return {
+            "taken": [one.name for one in taken],
+            "alerts": [alert_json(one, LOUD) for one in taken],
+        }
 
     async def take_pagerduty(
         self, document: Any, *, asked: Asked, who: Identity | None
