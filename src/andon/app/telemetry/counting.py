@@ -31,7 +31,12 @@ SETTLED_SECONDS = 150.0
 STEP_SECONDS = 15.0
 LIVE_SECONDS = SETTLED_SECONDS + 2 * STEP_SECONDS
 """How long that rest is, at most, while all goes well."""
-BACKFILL = ((2 * 3600.0, 60.0), (math.inf, 3600.0))
+BACKFILL = (
+    (1800.0, 60.0),
+    (6 * 3600.0, 300.0),
+    (3 * 86_400.0, 3600.0),
+    (math.inf, 6 * 3600.0),
+)
 """How finely the past is counted, by its age, in seconds."""
 MOST_POINTS = 10
 _FIRST_MS = 1
