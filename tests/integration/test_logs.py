@@ -19,7 +19,7 @@ JOBS = """\
 SPEAKING = APP.replace(
     "        self.send_response(200)\n",
     '        print(f"ERROR nobody likes {self.path} trace_id={TRACE}", flush=True)\n'
-    "        self.send_response(200)\n",
+    '        self.send_response(500 if self.path == "/broken" else 200)\n',
 )
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -80,6 +80,16 @@ def test_what_a_service_said_is_found_by_trace_and_counted(world: World) -> None
     assert (line["environment"], line["service"], line["trace"]) == ("dev", "shop", TRACE)
     shown = andon(world, "logs", "search", "turnips")
     assert "dev/shop ERROR nobody likes /turnips" in shown
+
+
+def test_a_request_that_failed_at_the_gateway_is_a_line_with_its_trace(world: World) -> None:
+    def failed() -> list[dict[str, Any]]:
+        ask_service(world, "/broken")
+        return search(world, "status 500", source="gateway")
+
+    found = world.until(failed)
+    assert found[0]["labels"]["service"] == "shop"
+    assert len(found[0]["trace"]) == 32
 
 
 def test_lines_are_followed_as_they_come(world: World) -> None:
