@@ -196,10 +196,11 @@ class Evaluation:
     def _subquery(self, node: Subquery, ends: Array) -> list[tuple[Labels, Array, Array, bool]]:
         step = node.step_ms or self.limits.subquery_step_ms
         start = step * ((int(ends[0]) - node.range_ms) // step + 1)
-        times = np.arange(start, int(ends[-1]) + 1, step, dtype=np.int64)
-        if not len(times):
+        count = (int(ends[-1]) - start) // step + 1
+        if count <= 0:
             return []
-        self.meter.hold(len(times))
+        self.meter.hold(count)
+        times = np.arange(start, int(ends[-1]) + 1, step, dtype=np.int64)
         inner = Evaluation(self.select, Grid(times, step), self.limits, self.meter, self.bounds)
         found = inner.evaluate(node.expr)
         if not isinstance(found, Vector):
@@ -238,7 +239,7 @@ class Evaluation:
             return vector.computed(functions.OF_NUMBERS[node.name](vector.values))
         if node.name in functions.OF_DATES:
             return self._date(node)
-        found: Vector | Array = _CALLS[node.name](self, node)
+        found: Vector | Array = CALLS[node.name](self, node)
         return found
 
     def _date(self, node: Call) -> Vector:
@@ -348,7 +349,7 @@ def _refuse_odd_params(node: Call, others: list[Array]) -> None:
             )
 
 
-_CALLS: dict[str, Callable[[Evaluation, Call], Any]] = {
+CALLS: dict[str, Callable[[Evaluation, Call], Any]] = {
     "absent": Evaluation._absent,
     "clamp": Evaluation._clamp,
     "clamp_max": Evaluation._clamp,

@@ -44,7 +44,9 @@ NOT_QUERY = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""
 RAW_BYTE = re.compile(r"(?<!\\)(?:\\\\)*(\\x[89a-fA-F][0-9a-fA-F]|\\[23][0-7]{2})")
 """In a string; what is no UTF-8 is no label."""
 UNREADABLE_BY_NAME = (
-    (re.compile(r"\b(smoothed|anchored)\b(?!\s*[({=])"), "the modifier {0}"),
+    (re.compile(r"[\]})]\s*(smoothed|anchored)\b"), "the modifier {0}"),
+    (re.compile(r"\b(?!(?:or|and|unless|atan2|bool)\b)\w+\s+(smoothed|anchored)\b"),
+     "the modifier {0}"),
     (re.compile(r"(@)\s*-\s*(?!0+(?:\.0*)?\b)"), "a time before 1970 after {0}"),
     (re.compile(r"\b(fill(?:_left|_right)?)\s*\("), "the modifier {0}"),
     (re.compile(r"(?:offset\s*-?\s*|\[\s*)(\()"), "a duration that is an expression"),

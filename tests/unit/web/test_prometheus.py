@@ -1,0 +1,153 @@
+"""Prometheus's HTTP API, word by word."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgi import Answered, ask
+
+from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.api.v1.access import Grant, Identity
+from andon.app.telemetry.queries import Metrics
+from andon.ports.offices import Offices
+from andon.ports.telemetry import Exemplar, Labels, Metadata
+from andon.testing.clock import FakeClock
+from andon.testing.door import FixedDoor
+from andon.testing.line import StillLine
+from andon.web.app import create_app
+
+NOW = 1_700_000_000
+UP: Labels = (("__name__", "up"), ("instance", "a:1"), ("job", "api"))
+
+
+@pytest.fixture
+def app(tmp_path: Path):
+    store = MetricChunks(tmp_path)
+    for back in range(60, -1, -15):
+        store.append((NOW - back) * 1000 + 500 * (back > 0), [(UP, 1.0 + back / 100)])
+    store.describe({"up": Metadata("gauge", "Whether it is.")})
+    store.add_exemplars([(UP, Exemplar((NOW - 5) * 1000, 0.5, (("trace_id", "ab"),)))])
+    guest = Identity(name="service:grafana", grants=(Grant(role="viewer", environment="*"),))
+    door = FixedDoor(guests={"secret": guest})
+    metrics = Metrics(store, FakeClock(float(NOW)))
+    yield create_app(Offices(line=StillLine(), access=door, metrics=metrics))
+    store.close()
+
+
+async def get(app: Any, path: str) -> Answered:
+    return await ask(app, "GET", f"/api/v1{path}", authorization="Bearer secret")
+
+
+async def data(app: Any, path: str) -> Any:
+    said = (await get(app, path)).json
+    assert said["status"] == "success", said
+    return said["data"]
+
+
+async def post(app: Any, path: str, form: str) -> Any:
+    """Send a form; the ASGI helper sends JSON only."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": form.encode(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = {
+        "authorization": "Bearer secret",
+        "content-type": "application/x-www-form-urlencoded",
+        "host": "localhost",
+    }
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+        "scheme": "http", "path": f"/api/v1{path}", "raw_path": path.encode(), "query_string": b"",
+        "root_path": "", "client": ("127.0.0.1", 4000), "server": ("127.0.0.1", 7411), "state": {},
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    await app(scope, receive, send)
+    status = next(one["status"] for one in sent if one["type"] == "http.response.start")
+    body = b"".join(one.get("body", b"") for one in sent)
+    return Answered(status, {}, body).json
+
+
+async def test_a_query_is_answered_in_prometheus_envelope(app: Any) -> None:
+    metric = {"__name__": "up", "instance": "a:1", "job": "api"}
+    assert await data(app, "/query?query=up") == {
+        "resultType": "vector",
+        "result": [{"metric": metric, "value": [NOW, "1"]}],
+    }
+    said = await data(app, f"/query?query=up&time={NOW - 20}.25")
+    assert said["result"][0]["value"] == [NOW - 19.75, "1.3"]
+    assert await data(app, "/query?query=1/0") == {"resultType": "scalar", "result": [NOW, "+Inf"]}
+    assert (await data(app, "/query?query='a'"))["result"] == [NOW, "a"]
+
+
+async def test_a_range_takes_seconds_durations_and_rfc_3339(app: Any) -> None:
+    at = "/query_range?query=up"
+    seconds = await data(app, f"{at}&start={NOW - 30}&end={NOW}&step=15")
+    assert [one[0] for one in seconds["result"][0]["values"]] == [NOW - 30, NOW - 15, NOW]
+    times = "start=2023-11-14T22:12:50Z&end=2023-11-14T22:13:20Z&step=15s"
+    assert await data(app, f"{at}&{times}") == seconds
+
+
+async def test_a_form_is_as_good_as_a_query(app: Any) -> None:
+    said = await post(app, "/query", "query=up&timeout=10s")
+    assert said["data"] == await data(app, "/query?query=up")
+    said = await post(app, "/series", "match[]=up&match[]=none")
+    assert said == {"status": "success", "data": [dict(UP)]}
+
+
+async def test_names_values_and_metadata(app: Any) -> None:
+    assert await data(app, "/labels") == ["__name__", "instance", "job"]
+    assert await data(app, "/label/job/values") == ["api"]
+    assert await data(app, "/label/job/values?match[]=none") == []
+    assert await data(app, "/series?match[]=up&match[]=up") == [dict(UP)]
+    assert await data(app, "/metadata?metric=up") == {
+        "up": [{"type": "gauge", "help": "Whether it is.", "unit": ""}]
+    }
+    assert (await data(app, "/query_exemplars?query=rate(up[5m])"))[0]["exemplars"] == [
+        {"labels": {"trace_id": "ab"}, "value": "0.5", "timestamp": NOW - 5}
+    ]
+    assert (await data(app, "/targets"))["activeTargets"][0]["health"] == "up"
+    assert await data(app, "/rules") == {"groups": []}
+    assert (await data(app, "/status/buildinfo"))["version"]
+    assert await data(app, "/format_query?query=sum(up)by(job)") == "sum by (job) (up)"
+
+
+WRONG = {
+    "/query?query=": (400, "bad_data", "no expression"),
+    "/query?query=up{": (400, "bad_data", "parse error"),
+    "/query?query=info(up)": (400, "bad_data", "the function info() at 1:1"),
+    "/query?query=up&time=noon": (400, "bad_data", 'cannot parse "noon"'),
+    "/query_range?query=up&start=0&end=1": (400, "bad_data", 'invalid parameter "step"'),
+    "/query_range?query=up&start=2&end=1&step=1": (400, "bad_data", 'invalid parameter "end"'),
+    "/query_range?query=up&start=0&end=99999&step=1": (422, "execution", "exceeded maximum"),
+    "/query?query=up%2Bon()group_left()up": (200, "", ""),
+    "/series": (400, "bad_data", "no match[] parameter"),
+    "/series?match[]=1": (400, "bad_data", "is no selector"),
+    "/query?query=label_replace(up,%22a%22,%22%22,%22b%22,%22(%22)": (422, "execution", "regular"),
+    "/query?query=up&time=1e300": (400, "bad_data", "cannot parse"),
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+async def test_what_is_wrong_is_said_as_prometheus_says_it(app: Any, path: str) -> None:
+    status, kind, text = WRONG[path]
+    said = await get(app, path)
+    assert said.status == status
+    if kind:
+        assert (said.json["status"], said.json["errorType"]) == ("error", kind)
+        assert text in said.json["error"]
+
+
+async def test_a_token_may_be_the_password_of_what_only_reads(app: Any) -> None:
+    basic = f"Basic {b64encode(b'any:secret').decode()}"
+    said = await ask(app, "GET", "/api/v1/query?query=up", authorization=basic)
+    assert said.status == 200
+    wrong = f"Basic {b64encode(b'secret:any').decode()}"
+    assert (await ask(app, "GET", "/api/v1/query?query=up", authorization=wrong)).status == 401
+    assert (await ask(app, "GET", "/api/v1/status", authorization=basic)).status == 401
