@@ -35,7 +35,7 @@ _mine = threading.local()
 def pack_ints(values: Any) -> bytes:
     """Encode ``(n,) int64``."""
     first = int(values[0]) if len(values) else 0
-    steps = np.diff(values)
+    steps = values[1:] - values[:-1]
     least = int(steps.min()) if len(steps) else 0
     # Unsigned arithmetic wraps round, there and back.
     above = steps.astype(np.uint64) - np.uint64(least & 0xFFFFFFFFFFFFFFFF)

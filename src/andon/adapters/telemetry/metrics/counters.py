@@ -96,7 +96,7 @@ def derive(times: Any, values: Any, before: Carry, *, counter: bool) -> Derived:
     previous = _shifted(raw, before.raw)
     fell = raw < previous if counter else np.zeros(len(raw), bool)
     offset = before.offset + np.cumsum(np.where(fell, previous, 0.0))
-    elapsed = np.diff(times, prepend=before.at_ms)
+    elapsed = times - _shifted(times, before.at_ms)
     step = usual_step(times, before)
     gap = elapsed > PATIENCE * step
     gap |= ~number | ~_shifted(number, not before.stale) | fell
@@ -113,7 +113,8 @@ def derive(times: Any, values: Any, before: Carry, *, counter: bool) -> Derived:
 def usual_step(times: Any, before: Carry) -> int:
     """Return the usual time between samples: the median, once there are enough."""
     if len(times) > _ENOUGH:
-        return int(np.median(np.diff(times)))
+        steps = times[1:] - times[:-1]
+        return int(np.partition(steps, len(steps) // 2)[len(steps) // 2])
     return before.step_ms or FIRST_STEP_MS
 
 

@@ -191,7 +191,7 @@ def row_of(series: int, piece: Piece) -> Row:
     """Write a piece."""
     first, last = piece.point(0), piece.point(-1)
     gaps = np.flatnonzero(piece.gap[1:]).astype(np.uint32) + 1
-    resets = np.flatnonzero(np.diff(piece.offset)).astype(np.uint32) + 1
+    resets = np.flatnonzero(piece.offset[1:] != piece.offset[:-1]).astype(np.uint32) + 1
     seq = piece.seq if last.seq - first.seq + 1 != len(piece.times) else None
     body = b"".join(
         (
@@ -229,8 +229,9 @@ def piece_in(row: Row) -> Piece:
         seq, at = unpack_ints(data, at, n)
     times, at = unpack_ints(data, at, n)
     values, _ = unpack_floats(data, at, n)
-    elapsed = np.diff(times, prepend=row.first_ms)
-    covered = row.cov0 + np.cumsum(np.where(gap, 0, elapsed))
+    elapsed = np.where(gap[1:], 0, times[1:] - times[:-1])
+    covered = np.full(n, row.cov0)
+    covered[1:] += np.cumsum(elapsed)
     return Piece(times, values, _raw(values, row.raw0), offset, covered, gap, seq)
 
 

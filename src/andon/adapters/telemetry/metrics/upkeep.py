@@ -200,7 +200,8 @@ class Upkeep:
     def _put(self, db: sqlite3.Connection, line: Line, piece: Piece) -> None:
         """Write a piece; behind what its slot may have already."""
         number = key(line.id, int(piece.times[0]))
-        for row in self._store.chunks.rows(line, number, number):
+        begun = line.carry.count and key(line.id, line.carry.at_ms) == number
+        for row in self._store.chunks.rows(line, number, number) if begun else ():
             there = self._store.chunks.piece(row)
             if there is not None:
                 piece = joined([there, piece])
