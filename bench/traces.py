@@ -1,4 +1,9 @@
-"""Spans to disk: as an exporter's requests bring them, and what becomes of them afterwards."""
+"""Spans to disk: as exporters' requests bring them, and what becomes of them afterwards.
+
+The bar is on the whole way: a protobuf request of 512 spans with eight attributes read, and durable. Deciding
+on spans and counting them goes on behind that, and must be no slower. The best of the rounds counts: what else the
+machine does is not ours.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.adapters.telemetry.otlp.wire import PROTOBUF
 from andon.adapters.telemetry.traces import SpanStore
 from andon.api.v1.spans import Span
+from andon.api.v1.telemetry import TracesSpec
+from andon.app.telemetry.intake import Intake
+from andon.app.telemetry.settling import Settling
+from andon.testing.clock import FakeClock
 from bench.ratio import Ratio
 
-BATCH, BATCHES, ROUNDS = 512, 200, 3
+BATCH, BATCHES, ROUNDS = 512, 200, 5
 SPANS_A_TRACE = 8
 BEGAN_NS = 1_780_000_000 * 10**9
 MOMENT_NS = 10**9
@@ -22,9 +35,13 @@ def measure() -> Iterator[Ratio]:
     requests = [_batch(number) for number in range(BATCHES)]
     with tempfile.TemporaryDirectory() as name:
         rounds = [_fill(Path(name) / f"{n}.db", requests) for n in range(ROUNDS)]
-        speed, size = (statistics.median(one) for one in zip(*rounds, strict=True))
-        yield Ratio("spans received to disk", speed, 50_000, "spans/s")
+        speed, size = (max(one) for one in zip(*rounds, strict=True))
+        yield Ratio("spans, as they are, to disk", speed, 100_000, "spans/s")
         yield Ratio("a span on disk, before it is decided on", size, 200, "bytes", most=True)
+        told = [_take(Path(name), requests, number) for number in range(ROUNDS)]
+        taken, settled = (max(one) for one in zip(*told, strict=True))
+        yield Ratio("spans out of OTLP to disk", taken, 50_000, "spans/s")
+        yield Ratio("spans counted and decided on", settled, 50_000, "spans/s")
         yield from _read(Path(name) / "0.db", requests)
 
 
@@ -35,6 +52,53 @@ def _fill(path: Path, requests: list[list[Span]]) -> tuple[float, float]:
     took = time.perf_counter() - before
     store.close()
     return count / took, path.stat().st_size / count
+
+
+def _take(folder: Path, batches: list[list[Span]], number: int) -> tuple[float, float]:
+    """Take requests as an exporter sends them, then settle them; returns the pace of both."""
+    requests = [_request(one) for one in batches]
+    clock = FakeClock(BEGAN_NS / 1e9)
+    (folder / f"metrics-{number}").mkdir()
+    traces = SpanStore(folder / f"otlp-{number}.db")
+    metrics = MetricChunks(folder / f"metrics-{number}")
+    intake = Intake(metrics, None, traces, clock)
+    count = BATCH * len(requests)
+    before = time.perf_counter()
+    for one in requests:
+        intake._take("traces", one, PROTOBUF, "")
+    taken = time.perf_counter() - before
+    clock.advance(60)
+    settling = Settling(traces, metrics, TracesSpec(), 15, clock)
+    before = time.perf_counter()
+    while settling.settle():
+        pass
+    settled = time.perf_counter() - before
+    traces.close()
+    metrics.close()
+    return count / taken, count / settled
+
+
+def _request(spans: list[Span]) -> bytes:
+    request = ExportTraceServiceRequest()
+    scopes = {}
+    for span in spans:
+        if span.service not in scopes:
+            resource = request.resource_spans.add()
+            about = resource.resource.attributes.add(key="service.name")
+            about.value.string_value = span.service
+            scopes[span.service] = resource.scope_spans.add()
+        one = scopes[span.service].spans.add(
+            trace_id=bytes.fromhex(span.trace),
+            span_id=bytes.fromhex(span.id),
+            parent_span_id=bytes.fromhex(span.parent),
+            name=span.name,
+            kind=2 if span.kind == "server" else 3,
+            start_time_unix_nano=span.start_ns,
+            end_time_unix_nano=span.end_ns,
+        )
+        for key, value in span.attributes.items():
+            one.attributes.add(key=key).value.string_value = value
+    return request.SerializeToString()
 
 
 def _read(path: Path, requests: list[list[Span]]) -> Iterator[Ratio]:
@@ -58,9 +122,9 @@ def _span(number: int) -> Span:
     scattered = (trace * 0x9E3779B97F4A7C15) % (1 << 64)
     start = BEGAN_NS + number * 1_000_003
     return Span(
-        trace=f"{scattered:016x}{trace:016x}",
-        id=f"{number:016x}",
-        parent="" if place == 0 else f"{number - place:016x}",
+        trace=f"{trace + 1:016x}{scattered:016x}",
+        id=f"{number + 1:016x}",
+        parent="" if place == 0 else f"{number - place + 1:016x}",
         name=f"GET /products/{{id}} {place}",
         service=("shop", "cart", "stock", "pay")[place % 4],
         kind="server" if place % 2 == 0 else "client",

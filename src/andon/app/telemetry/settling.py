@@ -13,7 +13,6 @@ from andon.domains.observability.spans import (
     count,
     is_request,
     tally_key,
-    total,
     why_kept,
 )
 from andon.kernel.clock import Clock
@@ -85,7 +84,7 @@ class Settling:
             if one.spans and why_kept(one.spans, one.known, self._rule):
                 kept += one.spans
         changed = count((span for one in ripe.traces.values() for span in one.spans), known)
-        edges = total(edge for one in ripe.traces.values() for edge in calls(one.spans, one.known))
+        edges = calls((one.spans, one.known) for one in ripe.traces.values())
         self._traces.settle(
             Settled(
                 ripe=ripe,

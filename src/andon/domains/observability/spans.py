@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Literal
 
 from msgspec import Struct
@@ -117,19 +118,21 @@ def count(spans: Iterable[Span], before: Mapping[TallyKey, Tally]) -> dict[Tally
     >>> count([span], {})["", "shop", "GET /"].ok
     1
     """
-    changed: dict[TallyKey, Tally] = {}
+    requests: dict[TallyKey, list[Span]] = {}
     operations = Counter((environment, service) for environment, service, _ in before)
     for span in filter(is_request, spans):
         key = tally_key(span)
-        told = changed.get(key) or before.get(key)
-        if told is None:
+        if key not in requests and key not in before:
             key = _of_many(key, operations)
-            told = changed.get(key) or before.get(key)
-        if told is None:
-            operations[key[0], key[1]] += 1
-            told = Tally(environment=key[0], service=key[1], operation=key[2])
-        changed[key] = _with(told, span)
-    return changed
+            if key not in requests and key not in before:
+                operations[key[0], key[1]] += 1
+        requests.setdefault(key, []).append(span)
+    return {key: _with(before.get(key) or _begun(key), mine) for key, mine in requests.items()}
+
+
+def _begun(key: TallyKey) -> Tally:
+    environment, service, operation = key
+    return Tally(environment=environment, service=service, operation=operation)
 
 
 def tally_key(span: Span) -> TallyKey:
@@ -150,48 +153,57 @@ def _of_many(key: TallyKey, operations: Mapping[tuple[str, str], int]) -> TallyK
     return (environment, service, OTHER) if mine >= MOST_OPERATIONS else key
 
 
-def _with(tally: Tally, span: Span) -> Tally:
-    first = bisect_left(BOUNDS_SECONDS, span.seconds)
-    buckets = tally.buckets or (0,) * len(BOUNDS_SECONDS)
-    failed = span.status == "error"
+def _with(tally: Tally, spans: Sequence[Span]) -> Tally:
+    seconds = [span.seconds for span in spans]
+    fresh = [0] * (len(BOUNDS_SECONDS) + 1)
+    for one in seconds:
+        fresh[bisect_left(BOUNDS_SECONDS, one)] += 1
+    failed = sum(span.status == "error" for span in spans)
+    before = tally.buckets or (0,) * len(BOUNDS_SECONDS)
     return replace(
         tally,
-        ok=tally.ok + (not failed),
+        ok=tally.ok + len(spans) - failed,
         failed=tally.failed + failed,
-        seconds=tally.seconds + span.seconds,
-        buckets=tuple(n + (at >= first) for at, n in enumerate(buckets)),
-        last_ns=max(tally.last_ns, span.end_ns),
+        seconds=tally.seconds + sum(seconds),
+        buckets=tuple(old + new for old, new in zip(before, accumulate(fresh), strict=False)),
+        last_ns=max(tally.last_ns, max(span.end_ns for span in spans)),
     )
 
 
 # --- who calls whom -------------------------------------------------------------------------------
 
 
-def calls(spans: Sequence[Span], known: Sequence[Span] = ()) -> list[Edge]:
-    """Return who called whom in a trace.
+def calls(traces: Iterable[tuple[Sequence[Span], Sequence[Span]]]) -> list[Edge]:
+    """Return who called whom in traces, by name.
 
     A request whose caller tells no spans comes from outside; a call that nobody answers with a span goes to
     the peer that the caller names: a database, a queue, an address.
 
     Args:
-        spans: Those to count.
-        known: Others of the same trace, counted before.
+        traces: Of each the spans to count, and others of it that were counted before.
 
-    >>> calls([Span(trace="1", id="1", service="shop", kind="server", start_ns=0, end_ns=10**9)])
+    >>> calls([([Span(trace="1", id="1", service="shop", kind="server", start_ns=0, end_ns=10**9)], [])])
     [Edge(caller='', callee='shop', calls=1, failed=0, seconds=1.0)]
     """
-    by_id = {span.id: span for span in (*known, *spans)}
-    answered = {span.parent for span in by_id.values() if span.kind in _ENTRIES}
-    found = []
-    for span in spans:
-        if is_request(span):
-            caller = by_id.get(span.parent)
-            name = caller.service if caller else ""
-            if name != span.service or span.kind in _ENTRIES:
-                found.append(_edge(name, span.service, span))
-        elif span.kind in _EXITS and not _is_answered(span, answered) and (peer := peer_of(span)):
-            found.append(_edge(_caller(span, by_id.get(span.parent)), peer, span))
-    return total(found)
+    found: dict[tuple[str, str], list[Span]] = {}
+    for spans, known in traces:
+        by_id = {span.id: span for span in (*known, *spans)}
+        answered = {span.parent for span in by_id.values() if span.kind in _ENTRIES}
+        for span in spans:
+            if pair := _pair(span, by_id, answered):
+                found.setdefault(pair, []).append(span)
+    return [_edge(caller, callee, found[caller, callee]) for caller, callee in sorted(found)]
+
+
+def _pair(span: Span, by_id: Mapping[str, Span], answered: set[str]) -> tuple[str, str] | None:
+    """Return who called whom with a span; None: it is no call, or counted by its answer."""
+    if span.kind in _EXITS:
+        peer = "" if _is_answered(span, answered) else peer_of(span)
+        return (_caller(span, by_id.get(span.parent)), peer) if peer else None
+    if not is_request(span):
+        return None
+    caller = by_id.get(span.parent)
+    return (caller.service if caller else "", span.service)
 
 
 def _is_answered(span: Span, answered: set[str]) -> bool:
@@ -218,34 +230,14 @@ def peer_of(span: Span) -> str:
     return next((span.attributes[name] for name in _PEERS if span.attributes.get(name)), "")
 
 
-def _edge(caller: str, callee: str, span: Span) -> Edge:
-    failed = int(span.status == "error")
-    return Edge(caller=caller, callee=callee, calls=1, failed=failed, seconds=span.seconds)
-
-
-def total(edges: Iterable[Edge]) -> list[Edge]:
-    """Add up edges between the same two, by name.
-
-    >>> one = Edge(caller="a", callee="b", calls=1, failed=1, seconds=0.5)
-    >>> total([one, one])
-    [Edge(caller='a', callee='b', calls=2, failed=2, seconds=1.0)]
-    """
-    found: dict[tuple[str, str], Edge] = {}
-    for one in edges:
-        key = (one.caller, one.callee)
-        so_far = found.get(key)
-        found[key] = (
-            one
-            if so_far is None
-            else Edge(
-                caller=one.caller,
-                callee=one.callee,
-                calls=so_far.calls + one.calls,
-                failed=so_far.failed + one.failed,
-                seconds=so_far.seconds + one.seconds,
-            )
-        )
-    return [found[key] for key in sorted(found)]
+def _edge(caller: str, callee: str, spans: Sequence[Span]) -> Edge:
+    return Edge(
+        caller=caller,
+        callee=callee,
+        calls=len(spans),
+        failed=sum(span.status == "error" for span in spans),
+        seconds=sum(span.seconds for span in spans),
+    )
 
 
 # --- a trace to look at ---------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from andon.adapters.telemetry.otlp.attributes import (
 from andon.api.v1.spans import ENVIRONMENT, Span, SpanEvent, SpanKind, SpanStatus
 
 MOST_EVENTS, MOST_LINKS = 64, 64
-_TRACE_BYTES, _SPAN_BYTES = 16, 8
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_LATEST_NS = 1 << 62
 _KINDS: tuple[SpanKind, ...] = ("internal", "internal", "server", "client", "producer", "consumer")
 _STATUS: tuple[SpanStatus, ...] = ("unset", "ok", "error")
 _KEPT = ("service.version", "service.instance.id", "host.name")
@@ -44,10 +45,11 @@ def read_spans(request: Any) -> Spans:
         own = _carried(about)
         for scope in resource.scope_spans:
             for span in scope.spans:
-                if _is_usable(span):
-                    found.append(_span(span, service, own))
-                else:
+                read = _span(span, service, own)
+                if read is None:
                     rejected += 1
+                else:
+                    found.append(read)
     why = f"{rejected} spans without a proper id, or without a time" if rejected else ""
     return Spans(found, rejected, why)
 
@@ -58,42 +60,44 @@ def _carried(about: dict[str, str]) -> dict[str, str]:
     return own | ({ENVIRONMENT: environment} if environment else {})
 
 
-def _is_usable(span: Any) -> bool:
-    return (
-        len(span.trace_id) == _TRACE_BYTES
-        and len(span.span_id) == _SPAN_BYTES
-        and any(span.trace_id)
-        and any(span.span_id)
-        and 0 < span.start_time_unix_nano < 1 << 62
-        and span.end_time_unix_nano < 1 << 62
-    )
-
-
-def _span(span: Any, service: str, own: dict[str, str]) -> Span:
+def _span(span: Any, service: str, own: dict[str, str]) -> Span | None:
+    """Read a span; None: it has no proper ids, or no time. Each field is asked for once: that costs."""
+    trace, id, parent = span.trace_id, span.span_id, span.parent_span_id
+    start_ns, end_ns, kind = span.start_time_unix_nano, span.end_time_unix_nano, span.kind
+    if len(trace) != len(_NO_TRACE) or len(id) != len(_NO_SPAN) or trace == _NO_TRACE:
+        return None
+    if id == _NO_SPAN or not 0 < start_ns < _LATEST_NS or end_ns >= _LATEST_NS:
+        return None
     attributes = read_attributes(span.attributes)
-    status = span.status
-    if status.message:
-        attributes.setdefault("status.message", status.message[:LONGEST_NAME])
-    parent = span.parent_span_id
+    code = 0
+    if span.HasField("status"):
+        code = span.status.code
+        if message := span.status.message:
+            attributes.setdefault("status.message", message[:LONGEST_NAME])
+    events, links = span.events, span.links
     return Span(
-        trace=span.trace_id.hex(),
-        id=span.span_id.hex(),
-        parent=parent.hex() if len(parent) == _SPAN_BYTES and any(parent) else "",
+        trace=trace.hex(),
+        id=id.hex(),
+        parent=parent.hex() if len(parent) == len(_NO_SPAN) and parent != _NO_SPAN else "",
         name=span.name[:LONGEST_NAME],
         service=service,
-        kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "internal",
-        status=_STATUS[status.code] if 0 <= status.code < len(_STATUS) else "unset",
-        start_ns=span.start_time_unix_nano,
-        end_ns=max(span.start_time_unix_nano, span.end_time_unix_nano),
+        kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
+        status=_STATUS[code] if 0 <= code < len(_STATUS) else "unset",
+        start_ns=start_ns,
+        end_ns=max(start_ns, end_ns),
         attributes=own | attributes if own else attributes,
-        events=tuple(map(_event, span.events[:MOST_EVENTS])) if span.events else (),
-        links=tuple((one.trace_id.hex(), one.span_id.hex()) for one in span.links[:MOST_LINKS]),
+        events=tuple(map(_event, events[:MOST_EVENTS])) if events else (),
+        links=tuple(map(_link, links[:MOST_LINKS])) if links else (),
     )
+
+
+def _link(link: Any) -> tuple[str, str]:
+    return (link.trace_id.hex(), link.span_id.hex())
 
 
 def _event(event: Any) -> SpanEvent:
     return SpanEvent(
-        min(event.time_unix_nano, (1 << 62) - 1),
+        min(event.time_unix_nano, _LATEST_NS - 1),
         event.name[:LONGEST_NAME],
         read_attributes(event.attributes),
     )
