@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,7 +21,6 @@ from andon.app.telemetry.objectives import COMPOSITE, STALE_SECONDS, Objectives,
 from andon.app.telemetry.receivers import OWN, ensure_receivers, wanted
 from andon.calc.burn import Counts
 from andon.domains.reliability.alerts import (
-    AlertPlan,
     Finding,
     Refusal,
     Watched,
@@ -37,6 +37,9 @@ from andon.runtime.turns import Turns
 SOURCE = "objective:"
 BEFORE_SECONDS = 3600.0
 _TITLES = {"silence": "IndicatorSilent", "contradiction": "IndicatorContradicts"}
+
+
+_plan = lru_cache(maxsize=10_000)(plan_alerts)
 
 
 class Judged(Struct, frozen=True):
@@ -132,7 +135,6 @@ class Watch:
         for alert in firing:
             labels = alert.spec.labels
             by_goal.setdefault(labels.get("goal", ""), set()).add(labels.get("condition", ""))
-        plans: dict[tuple[float, float], AlertPlan] = {}
         found = []
         with self._objectives.tallies.looking() as lookup:
 
@@ -144,7 +146,7 @@ class Watch:
                 if id != goal.id or goal.name == COMPOSITE or goal.sli.unsupported:
                     continue
                 key = (goal.target, goal.period_seconds)
-                plan = plans.setdefault(key, plan_alerts(*key))
+                plan = _plan(*key)
                 now, silence = view.at, goal.silence_seconds
                 findings = judge_objective(
                     watched(goal),
