@@ -87,7 +87,7 @@ function drawRun(run) {
     ...(run.change ? [linkTo(run.change, "changes", run.change)] : []));
   byId("run-commit").replaceChildren(...(run.title ? [run.title, " ", make("span", { class: "sha" }, short(run.sha)), ` on ${run.ref}`] : []));
   byId("run-said").textContent = run.message;
-  byId("run-phase").replaceChildren(stateWord(phaseState(run.phase)), ` ${phaseWords(run)}`);
+  byId("run-phase").replaceChildren(stateWord(phaseState(run.phase)), ` ${phaseWords(run)}`, ...(ended ? [" · ", linkTo("Trace", "traces", run.name)] : []));
   byId("run-verdict").replaceChildren(...verdictParts(run));
   byId("run-jobs").replaceChildren(...jobList(run));
   byId("run-path").replaceChildren(...pathParts(run.path));

@@ -94,7 +94,8 @@ function showTrace(id) {
     const first = trace.spans[0];
     const hue = hueOf(trace.services);
     byId("trace-title").textContent = first.name || trace.trace;
-    byId("trace-said").textContent = `${new Date(trace.startedAt * 1000).toLocaleString([], { hour12: false })}, ${briefly(trace.seconds)} in all, ${plural(trace.spans.length, "span")} of ${plural(trace.services.length, "service")}. ${trace.trace}`;
+    byId("trace-said").textContent = `${new Date(trace.startedAt * 1000).toLocaleString([], { hour12: false })}, ${briefly(trace.seconds)} in all, ${plural(trace.spans.length, "span")} of ${plural(trace.services.length, "service")}. ${trace.trace} `;
+    byId("trace-said").append(make("a", { href: `#/logs?since=259200&trace=${trace.trace}` }, "Its log lines"));
     byId("trace-said").append(" ", make("a", { href: `#/logs?trace=${encodeURIComponent(trace.trace)}&since=259200` }, "Its log lines"));
     byId("trace-services").replaceChildren(...trace.services.map((name) => make("li", {}, make("i", { "data-hue": hue(name), "aria-hidden": "true" }), name)));
     const drawn = trace.spans.slice(0, MOST_DRAWN);
