@@ -15,7 +15,7 @@ from msgspec import Struct
 
 MOST_FIELDS = 40
 LONGEST_VALUE = 2_000
-_LOOKED_AT = 2_000
+_LOOKED_AT, _LONGEST_OBJECT = 2_000, 65_536
 _BEGINNING = 160
 _NS = 1_000_000_000
 _FUTURE_NS = 300 * _NS
@@ -102,7 +102,8 @@ def parse_line(text: str, now_ns: int, zone: tzinfo = UTC) -> Said:
     >>> parse_line("2015-07-29 17:41:44,747 - ERROR [main] lost", 1438191999 * 10**9).severity
     'error'
     """
-    text = text[:_LOOKED_AT]
+    # Of an object all must be read, of other lines the beginning says it.
+    text = text[: _LONGEST_OBJECT if text.startswith("{") else _LOOKED_AT]
     telling = text.startswith("{") or "=" in text or " HTTP/" in text
     fields = fields_of(text) if telling else {}
     at_ns = _time_of(text, fields, now_ns, zone)

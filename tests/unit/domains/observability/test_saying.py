@@ -52,6 +52,7 @@ def test_time_without_a_zone_is_of_the_zone_that_was_told() -> None:
     [
         ('{"level":"WARN"}', "warn"),
         ('{"level":50,"msg":"pino"}', "error"),
+        ('{"msg":"' + "x" * 30_000 + '","level":"fatal"}', "fatal"),
         ("level=debug msg=x", "debug"),
         ("2026-02-28 17:41:44,5 CRITICAL it", "fatal"),
         ("[error] it", "error"),
