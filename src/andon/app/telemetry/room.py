@@ -67,7 +67,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
         intake: What services tell of themselves.
         beacon: What browsers of real users tell; None: nobody is asked.
         clock: The time.
-        loops: What goes on round the clock, by name.
+        loops: What goes on round the clock, by name, on one worker.
+        here: What goes on at each worker: with what was told to it, in files of its own.
         close: Called at the end.
     """
 
@@ -85,6 +86,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     beacon: Beacon | None = None
     clock: Clock
     loops: dict[str, Loop] = {}
+    here: dict[str, Loop] = {}
     close: tuple[Callable[[], None], ...] = ()
 
 
@@ -96,6 +98,7 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     now_ms = int(parts.clock.now() * 1000)
     metrics = MetricChunks(folder, spec.metrics.max_series, now_ms)
     collectors = Collectors(metrics, store, parts.agent, spec.metrics, parts.clock, state)
+    parts.business.metrics = metrics
     guard = guard_of(settings.allow_internal, settings.installation)
     asked = open_asked(metrics, spec.metrics, guard, parts.clock)
     checks, results = open_checks(folder, store, metrics, parts.agent, guard, parts.clock)
@@ -140,12 +143,14 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             "checks": checks.run,
             **logs.loops,
             "gateway log": Failures(parts.agent.recent_requests, logs.lines).run,
-            "traces": settling(
-                traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
-            ),
             "objectives": objectives.run,
             "alerts": watch.run,
             "own traces": telling_runs(store, traces),
+        },
+        here={
+            "traces": settling(
+                traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
+            ),
             "traces of the gateway": telling_requests(parts.agent, traces, parts.clock),
             **({"beacon": beacon.run} if spec.beacon.origins else {}),
         },
@@ -181,7 +186,7 @@ async def keep_going(name: str, loop: Loop, pause: Pause = asyncio.sleep) -> Non
 
 
 async def watching(telemetry: Telemetry, settings: Settings, store: Store, worker: str) -> None:
-    """Have everything go on, on the one worker that holds the lease, until cancelled."""
+    """Have everything go on, most of it on the one worker that holds the lease, until cancelled."""
 
     async def work(guard: Guard) -> None:
         async with asyncio.TaskGroup() as group:
@@ -190,7 +195,10 @@ async def watching(telemetry: Telemetry, settings: Settings, store: Store, worke
             await asyncio.Event().wait()
 
     try:
-        await Singleton(store, "telemetry", worker, Pace(settings.lease_seconds), work).run()
+        async with asyncio.TaskGroup() as group:
+            for name, loop in telemetry.here.items():
+                group.create_task(keep_going(name, loop))
+            await Singleton(store, "telemetry", worker, Pace(settings.lease_seconds), work).run()
     finally:
         for close in telemetry.close:
             close()
