@@ -22,7 +22,7 @@ from andon.adapters.telemetry.prometheus.asking import Peer
 from andon.adapters.telemetry.prometheus.store import PrometheusStore
 from andon.api.v1.access import Grant, Identity
 from andon.app.telemetry.queries import Metrics, ask_instant, ask_range
-from andon.kernel.errors import UsageError
+from andon.kernel.errors import Denied, Unavailable, UsageError
 from andon.ports.offices import Offices
 from andon.ports.telemetry import Matcher, Metadata
 from andon.testing.children import free_port
@@ -171,6 +171,19 @@ def test_names_of_a_server_are_those_of_our_store(
 ) -> None:
     ours = store.names_of((), START_MS, END_MS)
     assert sorted(remote.names_of((), START_MS, END_MS)) == sorted(ours)
+
+
+def test_a_server_inside_is_asked_only_where_that_is_allowed(prometheus: str) -> None:
+    with pytest.raises(Denied):
+        PrometheusStore(Peer(prometheus, Guard())).metadata()
+
+
+def test_a_server_that_is_away_is_told(remote: PrometheusStore) -> None:
+    away = PrometheusStore(Peer(f"http://127.0.0.1:{free_port()}", Guard(loopback=True)))
+    with pytest.raises(Unavailable):
+        away.select(COUNTERS, 0, 1)
+    with pytest.raises(Unavailable):
+        remote.append(0, [])
 
 
 def test_a_server_that_refuses_a_query_says_why(remote: PrometheusStore) -> None:

@@ -931,26 +931,48 @@ class Operations(Asking):
         """
         return self._ask(OtlpTaken, "POST", "/otlp/v1/logs", content=content, headers=headers)
 
-    def prometheus_query(self, *, query: str = "", time: str = "") -> Prometheus:
+    def prometheus_query(
+        self, *, query: str = "", time: str = "", lookback_delta: str = ""
+    ) -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
+            lookback_delta: Refused: a sample counts for five minutes.
         """
-        return self._ask(Prometheus, "GET", "/query", query={"query": query, "time": time})
+        return self._ask(
+            Prometheus,
+            "GET",
+            "/query",
+            query={"query": query, "time": time, "lookback_delta": lookback_delta},
+        )
 
-    def prometheus_query_form(self, *, query: str = "", time: str = "") -> Prometheus:
+    def prometheus_query_form(
+        self, *, query: str = "", time: str = "", lookback_delta: str = ""
+    ) -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
+            lookback_delta: Refused: a sample counts for five minutes.
         """
-        return self._ask(Prometheus, "POST", "/query", query={"query": query, "time": time})
+        return self._ask(
+            Prometheus,
+            "POST",
+            "/query",
+            query={"query": query, "time": time, "lookback_delta": lookback_delta},
+        )
 
     def prometheus_query_range(
-        self, *, query: str = "", start: str = "", end: str = "", step: str = ""
+        self,
+        *,
+        query: str = "",
+        start: str = "",
+        end: str = "",
+        step: str = "",
+        lookback_delta: str = "",
     ) -> Prometheus:
         """Answer a query at every step of a time.
 
@@ -959,16 +981,29 @@ class Operations(Asking):
             start: The first step.
             end: No step is later.
             step: Seconds, or a duration such as `15s`.
+            lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
             Prometheus,
             "GET",
             "/query_range",
-            query={"query": query, "start": start, "end": end, "step": step},
+            query={
+                "query": query,
+                "start": start,
+                "end": end,
+                "step": step,
+                "lookback_delta": lookback_delta,
+            },
         )
 
     def prometheus_query_range_form(
-        self, *, query: str = "", start: str = "", end: str = "", step: str = ""
+        self,
+        *,
+        query: str = "",
+        start: str = "",
+        end: str = "",
+        step: str = "",
+        lookback_delta: str = "",
     ) -> Prometheus:
         """Answer a query at every step of a time.
 
@@ -977,12 +1012,19 @@ class Operations(Asking):
             start: The first step.
             end: No step is later.
             step: Seconds, or a duration such as `15s`.
+            lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
             Prometheus,
             "POST",
             "/query_range",
-            query={"query": query, "start": start, "end": end, "step": step},
+            query={
+                "query": query,
+                "start": start,
+                "end": end,
+                "step": step,
+                "lookback_delta": lookback_delta,
+            },
         )
 
     def prometheus_series(

@@ -130,6 +130,7 @@ WRONG = {
     "/series": (400, "bad_data", "no match[] parameter"),
     "/series?match[]=1": (400, "bad_data", "is no selector"),
     "/query?query=label_replace(up,%22a%22,%22%22,%22b%22,%22(%22)": (422, "execution", "regular"),
+    "/query?query=up&lookback_delta=1m": (400, "bad_data", "is not taken"),
     "/query?query=up&time=1e300": (400, "bad_data", "cannot parse"),
 }
 

@@ -25,6 +25,7 @@ Start = Annotated[
 End = Annotated[str, Meta(description="The last moment; empty: now.")]
 Query = Annotated[str, Meta(description="PromQL.")]
 Selectors = Annotated[tuple[str, ...], Meta(description="Selectors of series.", max_length=1000)]
+Lookback = Annotated[str, Meta(description="Refused: a sample counts for five minutes.")]
 Limit = Annotated[str, Meta(description="At most so many; empty: all.")]
 
 
@@ -33,6 +34,7 @@ class PromQuery(Struct, frozen=True, kw_only=True):
 
     query: Query = ""
     time: Moment = ""
+    lookback_delta: Lookback = ""
 
 
 class PromRange(Struct, frozen=True, kw_only=True):
@@ -42,6 +44,7 @@ class PromRange(Struct, frozen=True, kw_only=True):
     start: Annotated[str, Meta(description="The first step.")] = ""
     end: Annotated[str, Meta(description="No step is later.")] = ""
     step: Annotated[str, Meta(description="Seconds, or a duration such as `15s`.")] = ""
+    lookback_delta: Lookback = ""
 
 
 class PromSelection(Struct, frozen=True, kw_only=True):
@@ -114,6 +117,13 @@ def _asked(call: Call) -> Any:
     return call.query if call.query is not None else call.body
 
 
+def _refuse_lookback(asked: Any) -> None:
+    if asked.lookback_delta:
+        raise UsageError(
+            'parameter "lookback_delta" is not taken: a sample counts for five minutes'
+        )
+
+
 def _cut(told: Told, text: str) -> dict[str, Any]:
     most = _limit(text)
     if most and len(told.data) > most:
@@ -124,12 +134,14 @@ def _cut(told: Told, text: str) -> dict[str, Any]:
 async def _query(call: Call) -> Any:
     """Answer a query at one moment."""
     asked = _asked(call)
+    _refuse_lookback(asked)
     return _envelope(await call.metrics.query(asked.query, read_moment("time", asked.time)))
 
 
 async def _query_range(call: Call) -> Any:
     """Answer a query at every step of a time."""
     asked = _asked(call)
+    _refuse_lookback(asked)
     times = _needed("start", asked.start), _needed("end", asked.end)
     return _envelope(await call.metrics.query_range(asked.query, *times, read_step(asked.step)))
 

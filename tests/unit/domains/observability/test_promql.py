@@ -71,7 +71,20 @@ def test_old_names_lead_to_new_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "  ", "x{", "foo(x)", "x[5m", "1 == 2", "sum(1)", "((((", "x @ 1e300", "\u00e9"]
+    "query",
+    [
+        "",
+        "  ",
+        "x{",
+        "foo(x)",
+        "x[5m",
+        "1 == 2",
+        "sum(1)",
+        "((((",
+        "x @ 1e300",
+        "\u00e9",
+        "x offset 100000000y",
+    ],
 )
 def test_what_is_no_promql_is_one_message(query: str) -> None:
     with pytest.raises(UsageError) as refused:

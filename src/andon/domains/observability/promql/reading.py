@@ -82,14 +82,13 @@ def read(text: str) -> Node:
     from promql_parser import parse
 
     try:
-        tree = parse(text)
-    except ValueError as error:
+        return _Reader(text, bare).node(parse(text))
+    except (ValueError, OverflowError) as error:
         raise _unreadable(str(error), text, bare) from None
     except BaseException as error:  # A panic of the parser is no Exception.
         if type(error).__name__ != "PanicException":
             raise
         raise Unreadable("parse error: the query cannot be read") from None
-    return _Reader(text, bare).node(tree)
 
 
 def place_in(text: str, at: int) -> str:
