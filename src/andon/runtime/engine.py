@@ -86,8 +86,10 @@ class Engine:
 
     async def start(self) -> None:
         """Join the workers, and have everything looked at again."""
-        await self._worker.start()
-        await self._store.transact(lambda tx: self._turns.wake_all(tx, tx.now()))
+        await asyncio.gather(
+            self._worker.start(),
+            self._store.transact(lambda tx: self._turns.wake_all(tx, tx.now())),
+        )
 
     async def run(self) -> None:
         """Work until cancelled.

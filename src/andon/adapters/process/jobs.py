@@ -37,7 +37,7 @@ from andon.adapters.process.records import (
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.steps import read_note, read_steps
-from andon.adapters.process.strays import end_strays, reap_orphans
+from andon.adapters.process.strays import end_strays
 from andon.adapters.process.usage import most_memory, of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
 from andon.adapters.process.watching import Watching, places
@@ -301,10 +301,8 @@ class JobRunner:
         ended = self._ended(record, code, timed_out=timed_out)
         await record.group.kill()
         heard = masking is None or await masking.end()
-        if self._alone is not None:
-            if len(self._tasks) == 1:
-                await end_strays()
-            reap_orphans()
+        if self._alone is not None and len(self._tasks) == 1:
+            await end_strays()
         if watched is not None:
             used = used.at_least(watched.usage)
         ended = structs.replace(ended, usage=used, heard=heard)
@@ -371,7 +369,7 @@ class JobRunner:
             timeout_seconds=record.timeout_seconds if timed_out else None,
             ended_for=self._records[record.key].ended_for,
             out_of_memory=record.group.cgroup.oom_kills() > 0,
-            said=read_note(notes / "said").strip(),
+            said=read_note(notes / "said").strip() if record.steps or record.services else "",
             died=died(notes, record.services),
         )
 

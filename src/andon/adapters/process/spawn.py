@@ -41,6 +41,14 @@ def see_off(pids: Iterable[int]) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
+def _is_ended_orphan(child: int) -> bool:
+    """Say whether a child of ours has ended that is neither in our session nor leads one of its own.
+
+    Whatever we start ourselves, and ask about later, is either.
+    """
+    return procfs.session_of(child) not in (0, os.getsid(0), child) and procfs.is_zombie(child)
+
+
 class Group(Struct, frozen=True, kw_only=True):
     """Every process that one start led to.
 
@@ -70,9 +78,9 @@ class Group(Struct, frozen=True, kw_only=True):
         """Look only among what is below this process, instead of at all of the machine."""
         mine = self.leader.pid if self.leader else 0
         others = _LEADERS - {mine}
-        below = procfs.with_descendants(
-            child for child in procfs.own_children() if child not in others
-        )
+        top = [child for child in procfs.own_children() if child not in others]
+        see_off(filter(_is_ended_orphan, top))
+        below = procfs.with_descendants(top)
         if not below:
             return below
         found = procfs.marked(self.marker, below)

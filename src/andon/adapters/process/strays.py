@@ -2,7 +2,7 @@
 
 Such a one is our child, as nobody else would have it, and in a session of nobody's: its leader is gone, or
 is itself and has forgotten its whole environment, which nothing does that we start. While other jobs run it
-may be theirs, so that whoever is the last to end ends it. Those that ended are seen off, or they would stay.
+may be theirs, so that whoever is the last to end ends it.
 """
 
 from __future__ import annotations
@@ -46,16 +46,3 @@ def _is_stray(child: int, session: int, ours: int) -> bool:
 
 def _is_there(pid: int) -> bool:
     return procfs.identify(pid) is not None
-
-
-def reap_orphans() -> None:
-    """Let the kernel forget orphans that have ended.
-
-    Whatever we start ourselves, and ask about later, is in our session or leads one of its own.
-    """
-    ours = os.getsid(0)
-    see_off(
-        child
-        for child in procfs.own_children()
-        if procfs.session_of(child) not in (0, ours, child) and procfs.is_zombie(child)
-    )
