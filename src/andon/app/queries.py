@@ -39,6 +39,7 @@ from andon.domains.delivery.plan import environments_in_order, plan_rollout
 from andon.domains.delivery.rotation import versions
 from andon.domains.line.evidence import subject_labels
 from andon.domains.line.gate import is_active
+from andon.domains.line.restraint import stops_deploys
 from andon.domains.pipelines.schedule import entry_key
 from andon.kernel.cron import time_zone
 from andon.kernel.errors import NotFound, UsageError
@@ -76,7 +77,7 @@ def status(
     places = [one for one in environments(tx) if environment in {"", one.name}]
     if environment and not places:
         raise NotFound(f"there is no environment {environment}", hint="`andon status` lists them")
-    holds = active_holds(tx, now)
+    holds = [hold for hold in active_holds(tx, now) if stops_deploys(hold.spec)]
     runs = active_runs(tx)
     changes = tx.list(Selector(kind="Change"), limit=RECENT_CHANGES, newest_first=True)
     return {

@@ -16,6 +16,7 @@ from andon.app.queries import active_runs
 from andon.app.shapes import event_body
 from andon.domains.access.own import makers, refuse_consent
 from andon.domains.line.gate import LATCH, ONE
+from andon.domains.line.restraint import stops_deploys
 from andon.ports.notices import Notice
 from andon.ports.store import LedgerRow, Tx
 
@@ -77,7 +78,7 @@ def _finished(asking: Asking) -> Told:
 
 def _pulled(asking: Asking) -> Told:
     hold = asking.tx.get("Hold", asking.row.subject)
-    if hold is None or hold.spec.source == LATCH:
+    if hold is None or hold.spec.source == LATCH or not stops_deploys(hold.spec):
         return
     spec: HoldSpec = hold.spec
     said = f"{spec.source} holds {spec.scope}: {spec.reason}"

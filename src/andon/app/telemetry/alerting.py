@@ -35,6 +35,7 @@ from andon.ports.store import Tx
 from andon.runtime.turns import Turns
 
 ACTIVE = {"state": "active"}
+AT_ONCE = 500
 MOST_ACTIVE = 10_000
 """More alerts than this are not taken in at once: whoever tells of more is itself out of order."""
 GROUP = "alertgroup:"
@@ -332,6 +333,32 @@ def _route(tx: Tx, turns: Turns, one: Notification, now: float) -> None:
         if alert is not None:
             notified = {**alert.status.notified, one.receiver: now}
             tx.put_status(alert, replace(alert.status, notified=notified))
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+
+def sweep(tx: Tx, before: float) -> int:
+    """Forget some of what was over before a moment; the ledger keeps its story.
+
+    Returns:
+        How many objects were forgotten.
+    """
+    old = [
+        *tx.list(Selector(kind="Alert", labels={"state": "resolved"}), limit=AT_ONCE),
+        *(one for one in tx.list(Selector(kind="Silence"), limit=AT_ONCE)),
+        *(one for one in tx.list(Selector(kind="Override"), limit=AT_ONCE)),
+    ]
+    gone = [one for one in old if _over_since(one) < before]
+    for one in gone:
+        tx.forget(one)
+    return len(gone)
+
+
+def _over_since(one: Object) -> float:
+    if one.kind == "Alert":
+        return float(one.status.resolved_at)
+    return float(getattr(one.status, "ended_at", 0.0) or one.spec.until)
 
 
 # --- the ledger -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ what changes is written.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -31,8 +32,11 @@ from andon.domains.reliability.budgets import Balance
 from andon.domains.reliability.goals import Goal
 from andon.domains.reliability.incoming import Incoming
 from andon.kernel.clock import Clock
+from andon.kernel.errors import AndonError
 from andon.ports.store import Store, Tx
 from andon.runtime.turns import Turns
+
+_log = logging.getLogger("andon.telemetry")
 
 SOURCE = "objective:"
 BEFORE_SECONDS = 3600.0
@@ -118,9 +122,18 @@ class Watch:
             # Nobody knows any more: what fires goes on, and budgets are unseen.
             unknown = [one for one in firing if one.spec.source.startswith(SOURCE)]
             await self._budgets.look(())
-        if self._asker is not None:
-            told += await self._asker.look(firing, now)
+        told += await self._odd(firing, now)
         await self._settle(told, unknown, firing, now)
+
+    async def _odd(self, firing: Sequence[Object], now: float) -> list[Incoming]:
+        """Return what is odd besides; who cannot say keeps no alert of an Objective waiting."""
+        if self._asker is None:
+            return []
+        try:
+            return await self._asker.look(firing, now)
+        except AndonError as error:
+            _log.warning("what is odd cannot be said: %s", error.message)
+            return []
 
     async def _ensure(self) -> None:
         names = wanted(self._spec).keys()

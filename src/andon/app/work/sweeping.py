@@ -10,6 +10,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.records import TERMINAL, EnvironmentRecordStatus, Object
 from andon.app.access.sweeping import sweep_access
 from andon.app.queries import active_runs
+from andon.app.telemetry import alerting
 from andon.app.workers import leases
 from andon.domains.line.events import extension
 from andon.kernel.errors import AndonError
@@ -115,7 +116,8 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
 
     def changes(tx: Tx) -> int:
         guard(tx)
-        return sweep(tx, tx.now() - keep_days * 86400) if keep_days else 0
+        before = tx.now() - keep_days * 86400
+        return sweep(tx, before) + alerting.sweep(tx, before) if keep_days else 0
 
     def access(tx: Tx) -> int:
         guard(tx)
@@ -124,7 +126,7 @@ async def keep_sweeping(store: Store, keep_days: float, guard: Guard) -> None:
     while True:
         try:
             while gone := await store.transact(changes):
-                log.info("%d objects of Changes that ended long ago are forgotten", gone)
+                log.info("%d objects of what ended long ago are forgotten", gone)
             while gone := await store.transact(access):
                 log.info(
                     "%d sessions, requests, tokens and answers that are over are forgotten", gone

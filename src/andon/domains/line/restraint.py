@@ -24,11 +24,18 @@ def override_command(spec: HoldSpec) -> str:
     )
 
 
+def stops_deploys(spec: HoldSpec) -> bool:
+    """Say whether a Hold stops a deploy, or slows it down."""
+    return effect_of(spec, DEPLOY) != "allow"
+
+
 def opens_restraint(spec: HoldSpec) -> str:
     """Say what lets a version in all the same."""
     match effect_of(spec, DEPLOY):
         case "approval":
             return f"andon approve CHANGE --environment {spec.scope.environment} -m REASON"
-        case "slow" | "allow":
+        case "slow":
             return "nothing to do: it lets one after the other pass"
+        case "allow":
+            return "nothing to do: it stops no deploy"
     return override_command(spec)

@@ -520,3 +520,25 @@ def test_flood_of_alerts_is_refused_whole(room: Room, monkeypatch: pytest.Monkey
     with pytest.raises(TooMany):
         room.told(*({"status": "firing", "labels": {"alertname": f"a{n}"}} for n in range(4)))
     assert room.list() == []
+
+
+def test_what_was_over_long_ago_is_forgotten(room: Room):
+    from andon.app.telemetry.alerting import sweep
+
+    room.told(DOWN, {**DOWN, "labels": {"alertname": "Other"}})
+    room.told({**DOWN, "status": "resolved"})
+    silence(room, 'service="db"')
+    now = room.world.clock.now()
+    assert room.world.transact(lambda tx: sweep(tx, now)) == 0
+    assert room.world.transact(lambda tx: sweep(tx, now + 61)) == 2
+    assert [one["labels"]["alertname"] for one in room.list(all=True)] == ["Other"]
+
+
+def test_who_cannot_say_what_is_odd_keeps_no_alert_waiting(room: Room):
+    class Broken:
+        async def look(self, firing: Any, now: float) -> Any:
+            raise Unavailable("the samples are away")
+
+    room.watch._asker = Broken()
+    room.live(900, failed=15)
+    assert room.conditions()
