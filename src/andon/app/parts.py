@@ -27,6 +27,7 @@ from andon.app.events.sinks import guard_of
 from andon.app.secrets.safe import Reader, Safe, open_safe
 from andon.app.settings import Settings
 from andon.app.suites.handing import handing
+from andon.app.telemetry.business import BusinessPlane
 from andon.app.typed import plan_build
 from andon.app.work.queueing import TURNS_AHEAD_SECONDS, limits, place_of
 from andon.app.workers.desk import Desk
@@ -66,6 +67,7 @@ def performers(
     desired: GitDesiredState,
     target: LocalTarget,
     dataplane: AgentClient,
+    business: BusinessPlane,
     notifier: WebhookNotifier,
 ) -> Mapping[type[actions.Action], Perform]:
     """Say which port carries out which action."""
@@ -80,7 +82,7 @@ def performers(
         actions.AddBackend: dataplane.add_backend,
         actions.SetWeights: dataplane.set_weights,
         actions.RemoveBackend: dataplane.remove_backend,
-        actions.ObserveTraffic: dataplane.observe_traffic,
+        actions.ObserveTraffic: business.observe_traffic,
         actions.Notify: notifier.notify,
     }
 
@@ -93,6 +95,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     source: GitSource
     executor: LocalExecutor
     agent: AgentClient
+    business: BusinessPlane
     desired: GitDesiredState
     clock: SystemClock
     safe: Safe
@@ -140,6 +143,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     """Put a worker together; nothing is started."""
     clock = SystemClock()
     agent = AgentClient(state / "agent" / "agent.sock", clock, revive=lambda: ensure_agent(state))
+    business = BusinessPlane(agent)
     source = GitSource(state / "repositories")
     artifacts = OciArtifactStore(state / "oci", source, state / "work")
     safe = open_safe(settings.installation.secrets_key, state, SystemRandomness())
@@ -175,6 +179,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
             desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
             dataplane=agent,
+            business=business,
             notifier=notifier,
         )
     engine = Engine(
@@ -191,6 +196,7 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
         source=source,
         executor=executor,
         agent=agent,
+        business=business,
         desired=desired,
         clock=clock,
         safe=safe,

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from andon.api.v1.definitions import Health, MetricsEndpoint, Resources, RouteSpec
+from andon.api.v1.definitions import BusinessMetric, Health, MetricsEndpoint, Resources, RouteSpec
 from andon.api.v1.jobs import JobPlan, SecretRef
 from andon.api.v1.records import Fault, StepState, Version
 
@@ -295,10 +295,19 @@ class RemoveBackend(Action, kw_only=True, frozen=True):
 
 
 class ObserveTraffic(Action, kw_only=True, frozen=True):
-    """Read the cumulative counts of a service's versions."""
+    """Read the cumulative counts of a service's versions.
+
+    Args:
+        environment: Where.
+        service: Which.
+        metrics: Business metrics to read, too.
+        since: They are counted from then on, seconds since the Unix epoch.
+    """
 
     environment: str
     service: str
+    metrics: tuple[BusinessMetric, ...] = ()
+    since: float = 0.0
 
 
 class Counts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -345,6 +354,8 @@ class TrafficObserved(Outcome, kw_only=True, frozen=True):
     versions: dict[str, Counts]
     consistent: bool = True
     message: str = ""
+    metrics: dict[str, dict[str, tuple[float, float]]] = {}
+    """Gained and occasions since ``ObserveTraffic.since``, by metric and version key; absent: unknown."""
 
 
 # --- Notifier -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from andon.api.v1.checks import CheckSpec
 from andon.api.v1.objectives import LatencyObjective as LatencyObjective
 from andon.api.v1.objectives import ObjectiveSpec as ObjectiveSpec
 from andon.api.v1.pipelines import DeployJob, PipelineSpec, TemplateSpec
-from andon.api.v1.words import Name, Port, Ratio, Seconds, Secrets, Spec
+from andon.api.v1.words import Name, Port, Positive, Ratio, Seconds, Secrets, Spec
 
 API_VERSION = "andon/v1"
 
@@ -60,7 +60,8 @@ class MetricsEndpoint(Spec, kw_only=True, frozen=True):
 
     path: Annotated[str, Meta(pattern=r"^/\S*$")] = "/metrics"
     port: (
-        Annotated[int, Meta(ge=1, le=65535, description="If it is not $PORT: one replica only.")] | None
+        Annotated[int, Meta(ge=1, le=65535, description="If it is not $PORT: one replica only.")]
+        | None
     ) = None
 
 
@@ -98,7 +99,8 @@ class ServiceSpec(Spec, kw_only=True, frozen=True):
     secrets: Secrets = {}
     resources: Resources = Resources()
     metrics: Annotated[
-        MetricsEndpoint | None, Meta(description="Its metrics are scraped from there; unset: nowhere.")
+        MetricsEndpoint | None,
+        Meta(description="Its metrics are scraped from there; unset: nowhere."),
     ] = None
     drain_seconds: Annotated[
         float, Meta(ge=0, le=600, description="Longest wait for running requests when stopping.")
@@ -125,6 +127,39 @@ class RolloutStep(Spec, kw_only=True, frozen=True):
     ] = 1800
 
 
+class BusinessMetric(Spec, kw_only=True, frozen=True):
+    """What a version gains per occasion, such as orders per visit, from counters its replicas tell."""
+
+    name: Name
+    gained: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+            description="Counter of what is gained, such as `orders_total`.",
+        ),
+    ]
+    of: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+            description="Counter of the occasions, such as `visits_total`.",
+        ),
+    ]
+    labels: Annotated[
+        dict[str, str], Meta(max_length=10, description="Only series of both that have these.")
+    ] = {}
+    most: Annotated[
+        Positive,
+        Meta(
+            description="Gain per occasion that a hundred occasions never reach on average. Three times the "
+            "usual one is seen soonest; what is more counts as this."
+        ),
+    ] = 1.0
+    tolerated_loss: Annotated[
+        float, Meta(ge=0, le=0.9, description="Share of the usual gain that may be lost.")
+    ] = 0.1
+
+
 class JudgePolicy(Spec, kw_only=True, frozen=True):
     """The error rates the canary judge is held to; see docs/judge.md."""
 
@@ -137,6 +172,12 @@ class JudgePolicy(Spec, kw_only=True, frozen=True):
     tolerance: Annotated[
         float, Meta(ge=1, le=10, description="Relative risk that is still called harmless.")
     ] = 1.25
+    metrics: Annotated[
+        tuple[BusinessMetric, ...],
+        Meta(
+            max_length=10, description="What a version must not lose, besides errors and latency."
+        ),
+    ] = ()
     max_excess_errors: Annotated[
         int,
         Meta(ge=1, description="Hard guard: errors of the canary beyond the Objective's share."),

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
 from andon.api.v1.latency import bucket_of, upper_bound
-from andon.api.v1.samples import ArmCounts, Sample
+from andon.api.v1.samples import ArmCounts, MetricCounts, Sample
+from andon.calc.betting import Betting, bet_below, difference_value, null_mean
 from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
 from andon.calc.histogram import exceeding, quantile_bucket
 from andon.calc.sequential import (
@@ -36,6 +37,12 @@ DEFAULT_ERROR_SHARE = 0.01
 
 ERROR_WEIGHT, LATENCY_WEIGHT = 0.7, 0.3
 """How the stake against harm is divided."""
+
+METRIC_WEIGHT = 0.2
+"""What business metrics have of the whole stake, where there are any."""
+
+METRIC_OCCASIONS, METRIC_SPREAD = 30.0, 10.0
+"""A metric is compared each time the canary had so many occasions, or so many per the largest gain."""
 
 START_EVERY_SECONDS = 60.0
 RATE_SECONDS = 30.0
@@ -86,6 +93,28 @@ class Stream(Struct, frozen=True, array_like=True):
     timed: int = 0
 
 
+class Gain(Struct, frozen=True, array_like=True):
+    """How much both versions gained, and the bet that the canary does not gain too little.
+
+    Args:
+        name: What the metric is called.
+        most: Largest gain per occasion.
+        tolerated: Share of stable's gain that may be lost.
+        alpha: What the bet aims at.
+        betting: The bet.
+        pending: What came since the last comparison.
+        seen: All that came.
+    """
+
+    name: str
+    most: float
+    tolerated: float
+    alpha: float
+    betting: Betting
+    pending: MetricCounts = MetricCounts(0.0, 0.0, 0.0, 0.0)
+    seen: MetricCounts = MetricCounts(0.0, 0.0, 0.0, 0.0)
+
+
 class JudgeState(Struct, frozen=True, kw_only=True):
     """Everything the judge remembers; about 2 kB of JSON.
 
@@ -100,6 +129,7 @@ class JudgeState(Struct, frozen=True, kw_only=True):
     errors: tuple[float, ...] = first_logs()
     error_noise: Dispersion = Dispersion()
     halves: tuple[tuple[float, ...], tuple[float, ...]] = (first_logs(), first_logs())
+    gains: tuple[Gain, ...] = ()
     begun: int = 0
     peak_log: float = 0.0
     objective_fit: tuple[float, ...] = (0.0,) * len(FIT_SHARES)
@@ -163,6 +193,16 @@ def start_state(
         error_share=DEFAULT_ERROR_SHARE if availability is None else 1 - availability,
         tolerance=policy.tolerance,
         streams=tuple(_stream(bucket, objective) for bucket in frozen),
+        gains=tuple(
+            Gain(
+                name=one.name,
+                most=one.most,
+                tolerated=one.tolerated_loss,
+                alpha=policy.alpha,
+                betting=Betting(null_mean(one.tolerated_loss)),
+            )
+            for one in policy.metrics
+        ),
     )
 
 
@@ -196,6 +236,8 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
     state = _begin_due(state)
     if 0 < stable.half[0] < stable.requests:
         state = _bet_on_halves(state, stable, sample.seconds, crowded)
+    if state.gains:
+        state = replace(state, gains=tuple(_bet_on_gain(one, sample) for one in state.gains))
     state = _bet_on_harm(state, sample, stable, crowded)
     state = _bet_on_fit(state, sample, stable, crowded)
     return _count(state, sample, stable)
@@ -327,6 +369,38 @@ def _bet_on_latency(stream: Stream, state: JudgeState, sample: Sample, stable: A
     )
 
 
+def _bet_on_gain(gain: Gain, sample: Sample) -> Gain:
+    """Compare what both gained per occasion, once there were enough of these."""
+    new = sample.metrics.get(gain.name)
+    if new is None:
+        return gain
+    gain = replace(gain, pending=_added(gain.pending, new), seen=_added(gain.seen, new))
+    pending = gain.pending
+    enough = max(METRIC_OCCASIONS, METRIC_SPREAD / gain.most)
+    if pending.canary_occasions < enough or pending.stable_occasions < enough:
+        return gain
+    value = difference_value(
+        pending.canary_gained / pending.canary_occasions,
+        pending.stable_gained / pending.stable_occasions,
+        gain.tolerated,
+        gain.most,
+    )
+    return replace(
+        gain,
+        pending=MetricCounts(0.0, 0.0, 0.0, 0.0),
+        betting=bet_below(gain.betting, value, gain.alpha),
+    )
+
+
+def _added(counts: MetricCounts, new: MetricCounts) -> MetricCounts:
+    return MetricCounts(
+        counts.canary_gained + new.canary_gained,
+        counts.canary_occasions + new.canary_occasions,
+        counts.stable_gained + new.stable_gained,
+        counts.stable_occasions + new.stable_occasions,
+    )
+
+
 def _bet_on_fit(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:
     """Count against the canary here: all its errors, and stable's once a client."""
     requests = sample.canary.requests
@@ -399,12 +473,24 @@ def latency_log(state: JudgeState) -> float:
     return log_mean([log_staggered(one.logs, state.begun) for one in state.streams] or [0.0])
 
 
+def gain_log(state: JudgeState) -> float:
+    """Return ln E against "no business metric loses more than tolerated", as of now.
+
+    >>> gain_log(start_state(JudgePolicy(), None))
+    0.0
+    """
+    return log_mean([one.betting.log for one in state.gains] or [0.0])
+
+
 def harm_log(state: JudgeState) -> float:
     """Return ln E against "no more harm than tolerated", as of now.
 
     >>> harm_log(start_state(JudgePolicy(), None))
     0.0
     """
-    if not state.streams:
-        return error_log(state)
-    return log_weighted((error_log(state), latency_log(state)), (ERROR_WEIGHT, LATENCY_WEIGHT))
+    log = error_log(state)
+    if state.streams:
+        log = log_weighted((log, latency_log(state)), (ERROR_WEIGHT, LATENCY_WEIGHT))
+    if state.gains:
+        log = log_weighted((log, gain_log(state)), (1 - METRIC_WEIGHT, METRIC_WEIGHT))
+    return log

@@ -21,12 +21,14 @@ from andon.domains.delivery.evidence import (
     ERROR_WEIGHT,
     FIT_WEIGHTS,
     LATENCY_WEIGHT,
+    METRIC_WEIGHT,
     VERSION,
     JudgeState,
     Stream,
     error_log,
     fold,
     frozen_thresholds,
+    gain_log,
     halves_log,
     harm_log,
     latency_log,
@@ -337,8 +339,18 @@ def _harm_reason(case: _Case) -> str:
     errors = math.log(ERROR_WEIGHT) + error_log(state)
     slow = math.log(LATENCY_WEIGHT) + latency_log(state)
     what = _slowness(state) if state.streams and slow > errors else _errors(state)
+    if state.gains and gain_log(state) + math.log(METRIC_WEIGHT) > max(errors, slow):
+        what = _loss(state)
     needed = _strength(case.harm_threshold)
     return f"{what}; evidence of harm {_strength(case.harm_log)} >= {needed}{_caveat(state)}"
+
+
+def _loss(state: JudgeState) -> str:
+    worst = max(state.gains, key=lambda one: one.betting.log)
+    seen = worst.seen
+    canary = seen.canary_gained / max(seen.canary_occasions, 1.0)
+    stable = seen.stable_gained / max(seen.stable_occasions, 1.0)
+    return f"{worst.name}: {canary:.4g} per occasion against {stable:.4g} of stable"
 
 
 def _slowness(state: JudgeState) -> str:

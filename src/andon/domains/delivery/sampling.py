@@ -6,7 +6,7 @@ import msgspec
 
 from andon.api.v1.actions import Counts, TrafficObserved
 from andon.api.v1.definitions import RolloutStep
-from andon.api.v1.samples import ArmCounts, Sample
+from andon.api.v1.samples import ArmCounts, MetricCounts, Sample
 from andon.domains.delivery.rollout import Rollout
 
 
@@ -35,6 +35,7 @@ def remember(rollout: Rollout, seen: TrafficObserved) -> None:
         "at": seen.at,
         "source": seen.source,
         "arms": msgspec.to_builtins(arms, str_keys=True),
+        "metrics": {name: _gained(rollout, seen, name) for name in seen.metrics},
     }
 
 
@@ -60,7 +61,31 @@ def next_sample(rollout: Rollout, step: str, seen: TrafficObserved) -> Sample | 
         soak_done=last_step and rollout.now - rollout.memory["since"] >= soak,
         restarts=rollout.memory.get("restarts", 0),
         consistent=seen.consistent,
+        metrics=_metrics(rollout, seen),
     )
+
+
+def _gained(rollout: Rollout, seen: TrafficObserved, name: str) -> list[float]:
+    """Return what a metric gained at the canary and at stable, each with its occasions."""
+    versions = seen.metrics[name]
+    previous = rollout.previous.key if rollout.previous else ""
+    nothing = (0.0, 0.0)
+    return [
+        *versions.get(rollout.plan.version.key, nothing),
+        *versions.get(previous, nothing),
+    ]
+
+
+def _metrics(rollout: Rollout, seen: TrafficObserved) -> dict[str, MetricCounts]:
+    """Return what metrics did since the last look; those that were not known at both are left out."""
+    before = rollout.memory["last"].get("metrics", {})
+    found = {}
+    for name in seen.metrics:
+        now = _gained(rollout, seen, name)
+        grown = [one - then for one, then in zip(now, before.get(name, ()), strict=False)]
+        if len(grown) == len(now) and min(grown) >= 0:
+            found[name] = MetricCounts(*grown)
+    return found
 
 
 def _delta(before: Counts | None, after: Counts | None) -> ArmCounts | None:

@@ -144,7 +144,12 @@ def _all_to_stable(rollout: Rollout) -> SetWeights:
 
 
 def _traffic_action(rollout: Rollout) -> ObserveTraffic:
-    return ObserveTraffic(environment=rollout.plan.environment, service=rollout.plan.service)
+    return ObserveTraffic(
+        environment=rollout.plan.environment,
+        service=rollout.plan.service,
+        metrics=rollout.plan.rollout.judge.metrics,
+        since=rollout.status.started_at if rollout.plan.rollout.judge.metrics else 0.0,
+    )
 
 
 def _lost_replicas(rollout: Rollout) -> bool:

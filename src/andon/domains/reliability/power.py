@@ -95,7 +95,15 @@ class Flow:
         self._arrivals = [(_Arrivals(), _Arrivals()) for _ in self._shares]
         self.failed = 0
 
-    def sample(self, at: float, seconds: float, step: RolloutStep, **more: bool) -> Sample:
+    def sample(
+        self,
+        at: float,
+        seconds: float,
+        step: RolloutStep,
+        *,
+        last_step: bool = False,
+        soak_done: bool = False,
+    ) -> Sample:
         """Return the interval that ends at a moment."""
         weight = min(step.weight, 100.0) / 100
         canary, stable = (
@@ -103,7 +111,13 @@ class Flow:
         )
         self.failed += canary.errors
         return Sample(
-            at=at, seconds=seconds, weight=step.weight, canary=canary, stable=stable, **more
+            at=at,
+            seconds=seconds,
+            weight=step.weight,
+            canary=canary,
+            stable=stable,
+            last_step=last_step,
+            soak_done=soak_done,
         )
 
     def _arm(self, index: int, share: float, seconds: float) -> ArmCounts:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from andon.api.v1.definitions import JudgePolicy, LatencyObjective, ObjectiveSpec
+from andon.api.v1.definitions import BusinessMetric, JudgePolicy, LatencyObjective, ObjectiveSpec
+from andon.api.v1.samples import MetricCounts
 from andon.domains.delivery.evidence import halves_log
 from andon.domains.delivery.judge import (
     ArmCounts,
@@ -393,6 +394,54 @@ def test_one_client_that_tries_again_makes_no_crowd_of_a_few() -> None:
         start_state(POLICY, OBJECTIVE, version=1),
         Sample(at=1, seconds=1, weight=10, canary=storm, stable=quiet[1]),
     ).crowded
+
+
+ORDERS = BusinessMetric(name="orders", gained="orders_total", of="visits_total", most=0.2)
+SELLING = JudgePolicy(metrics=(ORDERS,))
+
+
+def selling(seed: int, canary_share: float, minutes: float = 20) -> Judgement:
+    """Let 5 % of stable's visitors order, and another share of the canary's."""
+    chance, state = np.random.default_rng(seed), start_state(SELLING, OBJECTIVE)
+    for index in range(int(minutes * 6)):
+        gains = MetricCounts(
+            float(chance.binomial(100, canary_share)),
+            100.0,
+            float(chance.binomial(900, 0.05)),
+            900.0,
+        )
+        sample = Sample(
+            at=index,
+            seconds=10,
+            weight=10,
+            canary=arm(100),
+            stable=arm(900),
+            metrics={"orders": gains},
+        )
+        state = fold(state, sample)
+        said = judge(state, SELLING, OBJECTIVE, last_step=True, soak_done=False)
+        if said.verdict == "RollBack":
+            break
+    return said
+
+
+def test_version_that_sells_less_is_rolled_back_though_nothing_fails() -> None:
+    for seed in range(10):
+        said = selling(seed, 0.025)
+        assert said.verdict == "RollBack"
+        assert "orders: 0.02" in said.reason
+        assert "per occasion against 0.0" in said.reason
+
+
+def test_version_that_sells_as_much_or_hardly_less_is_not() -> None:
+    ends = [selling(seed, share, 10).verdict for seed in range(60) for share in (0.05, 0.046)]
+    assert ends.count("RollBack") <= 1
+
+
+def test_metric_that_nobody_tells_proves_nothing() -> None:
+    state = start_state(SELLING, OBJECTIVE)
+    sample = Sample(at=1, seconds=1, weight=10, canary=arm(100), stable=arm(900))
+    assert fold(state, sample).gains == state.gains
 
 
 def test_crash_loop_stops_the_line_even_without_traffic() -> None:
