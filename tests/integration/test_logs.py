@@ -18,9 +18,15 @@ JOBS = """\
 """
 SPEAKING = APP.replace(
     "        self.send_response(200)\n",
-    '        print(f"ERROR nobody likes {self.path} trace_id={TRACE}", flush=True)\n'
+    "        print(f'ERROR odd \"GET {self.path} HTTP/1.1\" 200 trace_id={TRACE}', flush=True)\n"
     '        self.send_response(500 if self.path == "/broken" else 200)\n',
 )
+INSTALLATION = """\
+apiVersion: andon/v1
+kind: Installation
+metadata: {name: a}
+spec: {telemetry: {alerts: {intervalSeconds: 1}}}
+"""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -47,7 +53,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         (world.repository / "andon.yaml").write_text(text)
         (world.repository / "app.py").write_text(SPEAKING.replace("{TRACE}", TRACE))
         world.commit("speaks")
-        world.up()
+        (world.state.parent / "installation.yaml").write_text(INSTALLATION)
+        world.up(0, "--config", str(world.state.parent / "installation.yaml"))
         shipped = world.andon.ship(repository=str(world.repository), until="dev")
         world.until(lambda: world.andon.changes_show(shipped["change"])["phase"] == "Succeeded")
         yield world
@@ -79,7 +86,7 @@ def test_what_a_service_said_is_found_by_trace_and_counted(world: World) -> None
     (line,) = json.loads(andon(world, "logs", "search", *words, "--json"))["lines"]
     assert (line["environment"], line["service"], line["trace"]) == ("dev", "shop", TRACE)
     shown = andon(world, "logs", "search", "turnips")
-    assert "dev/shop ERROR nobody likes /turnips" in shown
+    assert 'dev/shop ERROR odd "GET /turnips' in shown
 
 
 def test_a_request_that_failed_at_the_gateway_is_a_line_with_its_trace(world: World) -> None:
@@ -90,6 +97,18 @@ def test_a_request_that_failed_at_the_gateway_is_a_line_with_its_trace(world: Wo
     found = world.until(failed)
     assert found[0]["labels"]["service"] == "shop"
     assert len(found[0]["trace"]) == 32
+
+
+def test_an_endpoint_that_only_attackers_ask_for_is_an_alert_and_evidence(world: World) -> None:
+    ask_service(world, "/.env")
+
+    def fired() -> list[Any]:
+        names = [one["labels"].get("alertname") for one in world.andon.alerts_list()["alerts"]]
+        return [one for one in names if one == "andon-suspicious-endpoint-answered"]
+
+    world.until(fired)
+    (evidence,) = world.andon.objects_list(kind="Evidence", labels={"check": "security"})
+    assert evidence["spec"]["verdict"] == "Fail"
 
 
 def test_lines_are_followed_as_they_come(world: World) -> None:
@@ -137,7 +156,7 @@ def test_a_kill_loses_no_line_and_doubles_none(world: World) -> None:
     world.until(lambda: len(search(world, "building part", source="job")) == 30)
     before = len(search(world, "turnips", service="shop"))
     world.kill()
-    world.up()
+    world.up(0, "--config", str(world.state.parent / "installation.yaml"))
     ask_service(world, "/turnips?after")
     world.until(lambda: search(world, "turnips?after"))
     assert len(search(world, "building part", source="job")) == 30

@@ -31,6 +31,7 @@ _SEVERITIES = {
     "fatal": "fatal", "critical": "fatal", "crit": "fatal", "alert": "fatal", "emerg": "fatal",
     "emergency": "fatal", "panic": "fatal", "f": "fatal",
 }  # fmt: skip
+_ORDER = ("", "trace", "debug", "info", "warn", "error", "fatal")
 _SYSLOG = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
 _PINO = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}
 _TIME_FIELDS = ("time", "ts", "timestamp", "@timestamp", "datetime", "date", "t")
@@ -243,8 +244,14 @@ def _severity_of(text: str, fields: dict[str, str]) -> str:
     for name in _LEVEL_FIELDS:
         if name in fields:
             return _severity_named(fields[name])
+    said = _severity_said(text)
     if "sc-status" in fields:
-        return {"5": "error", "4": "warn"}.get(fields["sc-status"][0], "info")
+        status = {"5": "error", "4": "warn"}.get(fields["sc-status"][0], "info")
+        return max(said, status, key=_ORDER.index)
+    return said
+
+
+def _severity_said(text: str) -> str:
     if found := _PRIORITY.match(text):
         return _SYSLOG[int(found[1]) % 8]
     if found := _WORD.search(text, 0, _BEGINNING):

@@ -62,6 +62,8 @@ def test_time_without_a_zone_is_of_the_zone_that_was_told() -> None:
         ("<11>Feb 28 17:41:44 host it", "error"),
         ("Traceback (most recent call last):", "error"),
         ('9.9.9.9 - ann [28/Feb/2026:17:41:44 +0100] "GET / HTTP/1.1" 503 3', "error"),
+        ('INFO:  9.9.9.9:1 - "GET / HTTP/1.1" 500 Internal Server Error', "error"),
+        ('ERROR odd "GET / HTTP/1.1" 200', "error"),
         ("no error happened", ""),
         ("the ERRORS were many", ""),
         ("an informed guess", ""),
