@@ -1,7 +1,7 @@
 """What judging promises costs: 1,000 objectives evaluated anew, and all of them told to a page.
 
-The world is real: a day of what 500 services counted at their gateway, every 15 seconds of the last
-hours and every hour before that, in the metric store's own file; two default promises a service. A turn is
+The world is real: six hours of what 500 services counted at their gateway, every 15 seconds of the last
+ten minutes and every other minute before that, in the metric store's own file; two default promises a service. A turn is
 what Andon does every 15 seconds: read what was counted since, evaluate every promise over its 30 days and
 the last hour, and remember.
 """
@@ -34,7 +34,7 @@ from andon.testing.promises import Gateway
 from bench.ratio import Ratio
 
 SERVICES = 500
-PAST_HOURS = 24
+PAST_STEPS = 180
 LIVE_STEPS = 40
 TURNS = 7
 BEGAN = 1_780_000_200.0
@@ -53,7 +53,7 @@ def _measure(folder: Path) -> Iterator[Ratio]:
     store = open_store(f"sqlite:///{folder}/andon.db", source="/andon/bench")
     gateways = [Gateway(f"service-{number}") for number in range(SERVICES)]
     asyncio.run(store.transact(_deployed))
-    _live(clock, metrics, gateways, PAST_HOURS, 3600)
+    _live(clock, metrics, gateways, PAST_STEPS, 120)
     turns = Turns(controllers(), SystemRandomness())
     objectives = Objectives(store, turns, metrics, tallies, clock)
     first = _took(lambda: asyncio.run(objectives.turn()))
@@ -75,7 +75,7 @@ def _measure(folder: Path) -> Iterator[Ratio]:
     )
     for close in (store.close, tallies.close, metrics.close):
         close()
-    yield Ratio(f"{count} objectives, counted from a day of samples", first, 0, "s")
+    yield Ratio(f"{count} objectives, counted from six hours of samples", first, 0, "s")
     yield Ratio(
         f"{count} objectives re-evaluated", statistics.median(took), BAR_SECONDS, "s", most=True
     )
@@ -110,6 +110,6 @@ def _live(
         clock.advance(seconds)
         rows: list[tuple[Labels, float]] = []
         for number, gateway in enumerate(gateways):
-            gateway.serve(seconds * 10, number % 3, number % 5)
+            gateway.serve(seconds * 10, number % 3 / 4, number % 5)
             rows += gateway.rows()
         metrics.append(round(clock.now() * 1000), rows)

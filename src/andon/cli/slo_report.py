@@ -17,7 +17,9 @@ _STYLE = (
 def as_markdown(told: dict[str, Any]) -> str:
     """Write a report in Markdown."""
     lines = [f"# {_title(told)}", "", _row(_HEAD), _row(["---"] * len(_HEAD))]
-    lines += [_row([_escaped(cell) for cell in _cells(one)]) for one in told["lines"]]
+    lines += [
+        _row([_escaped(cell) for cell in _cells(one, told["begin"])]) for one in told["lines"]
+    ]
     exclusions = _exclusions(told)
     if exclusions:
         lines += ["", "## Exclusions", "", *(f"- {_escaped(one)}" for one in exclusions)]
@@ -28,7 +30,7 @@ def as_markdown(told: dict[str, Any]) -> str:
 def as_html(told: dict[str, Any]) -> str:
     """Write a report as a page that needs nothing else."""
     head = "".join(f"<th>{title}</th>" for title in _HEAD)
-    rows = "".join(_html_row(one) for one in told["lines"])
+    rows = "".join(_html_row(one, told["begin"]) for one in told["lines"])
     exclusions = "".join(f"<li>{html.escape(one)}</li>" for one in _exclusions(told))
     title = html.escape(_title(told))
     return (
@@ -40,8 +42,8 @@ def as_html(told: dict[str, Any]) -> str:
     )
 
 
-def _html_row(one: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(one))
+def _html_row(one: dict[str, Any], begin: float) -> str:
+    cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(one, begin))
     return f'<tr class="{html.escape(one["state"])}">{cells}</tr>'
 
 
@@ -53,7 +55,7 @@ def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _cells(one: dict[str, Any]) -> list[str]:
+def _cells(one: dict[str, Any], begin: float) -> list[str]:
     default = " (default)" if one["default"] else ""
     return [
         f"{one['objective']} {one['name']}{default}",
@@ -62,8 +64,12 @@ def _cells(one: dict[str, Any]) -> list[str]:
         "no data" if one["achieved"] is None else f"{100 * one['achieved']:.4f} %",
         one["state"],
         "-" if one["spent"] is None else f"{100 * one['spent']:.1f} %",
-        f"{100 * one['coverage']:.1f} %",
+        f"{100 * one['coverage']:.1f} %" + _since(one, begin),
     ]
+
+
+def _since(one: dict[str, Any], begin: float) -> str:
+    return f" since {_day(one['since'])}" if one["since"] > begin else ""
 
 
 def _exclusions(told: dict[str, Any]) -> list[str]:

@@ -95,7 +95,7 @@ class PromiseWorld:
         self,
         folder: Path,
         requires: tuple[str, ...] = (),
-        clock_start: float = 1_767_225_600.0,
+        clock_start: float = 1_767_225_600.0007,
     ) -> None:
         self.folder = folder
         self.clock = FakeClock(clock_start)

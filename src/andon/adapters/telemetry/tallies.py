@@ -77,13 +77,13 @@ class Lookup:
         self._db = db
 
     def between(
-        self, counter: Counter, start_ms: float, end_ms: float
+        self, counter: Counter, start_ms: int, end_ms: int
     ) -> tuple[float, float, float]:
         """Return bad events, all events and observed seconds of a window."""
         first, last = self._at(counter, start_ms), self._at(counter, end_ms)
         return last[0] - first[0], last[1] - first[1], last[2] - first[2]
 
-    def _at(self, counter: Counter, at_ms: float) -> tuple[float, float, float]:
+    def _at(self, counter: Counter, at_ms: int) -> tuple[float, float, float]:
         if at_ms >= counter.last_ms:
             return counter.bad, counter.total, counter.covered
         if at_ms <= counter.since_ms:

@@ -117,7 +117,8 @@ class ReportLine(TypedDict):
     achieved: Share
     bad: float
     total: float
-    coverage: float
+    coverage: Annotated[float, Meta(description="Share that was observed since counting began.")]
+    since: Annotated[float, Meta(description="When that was, if within the period.")]
     spent: Annotated[float | None, Meta(description="Share of the period's budget.")]
     excused: list[Excused]
     excusedSeconds: float

@@ -6,12 +6,14 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from andon.adapters.telemetry.tallies import Moment, Tallies
 from andon.api.openslo.write import Written, write_openslo
 from andon.api.v1 import standings
 from andon.api.v1.objectives import ObjectiveSpec
 from andon.app.telemetry.objectives import COMPOSITE, STALE_SECONDS, Objectives, Promise, View
-from andon.domains.reliability.goals import Goal
+from andon.domains.reliability.goals import DEFAULT_LATENCY, Goal
 from andon.domains.reliability.objectives import Standing
 from andon.domains.reliability.report import Excused, Line, excuse, report_line
 from andon.kernel.clock import Clock
@@ -99,7 +101,7 @@ class ObjectiveDesk:
             "begin": begin,
             "end": upto,
             "madeAt": now,
-            "lines": [line_json(line) for line in lines],
+            "lines": [line_json(line, begin) for line in lines],
         }
 
     async def export(self, name: str) -> standings.Exported:
@@ -121,8 +123,6 @@ class ObjectiveDesk:
             return {}
         goal = some[0]
         places = tuple(sorted(one.environment for one in some))
-        from andon.domains.reliability.goals import DEFAULT_LATENCY
-
         if goal.name == "availability":
             spec = ObjectiveSpec(
                 service=goal.service, availability=goal.target, environments=places
@@ -179,6 +179,7 @@ class ObjectiveDesk:
         told = self._objectives.view.told
         spec = told.documents.get(goal.objective)
         known = told.known.get(goal.objective, {})
+        begin = min(max(begin, self._objectives.since(goal)), end)
         excused = excuse(spec.exclusions, known, begin, end) if spec is not None else ()
         return report_line(
             goal,
@@ -190,8 +191,6 @@ class ObjectiveDesk:
 
 
 def _aged(standing: Standing) -> Standing:
-    from msgspec.structs import replace
-
     message = "it was not evaluated for a while: is telemetry at work? (`andon doctor`)"
     return replace(standing, state="unknown", reason="NoData", message=message, burn=None)
 
@@ -257,9 +256,10 @@ def history_json(moment: Moment) -> standings.HistoryPoint:
     }
 
 
-def line_json(line: Line) -> standings.ReportLine:
-    """Write a line of a report."""
+def line_json(line: Line, begin: float) -> standings.ReportLine:
+    """Write a line of a report about a period that begins at a moment."""
     goal = line.goal
+    counted = line.counts.seconds + line.excused_seconds
     return {
         "id": goal.id,
         "objective": goal.objective,
@@ -273,6 +273,7 @@ def line_json(line: Line) -> standings.ReportLine:
         "bad": line.counts.bad,
         "total": line.counts.denominator,
         "coverage": line.counts.coverage,
+        "since": max(begin, line.end - counted),
         "spent": line.spent,
         "excused": [_excused_json(one) for one in line.excused],
         "excusedSeconds": line.excused_seconds,

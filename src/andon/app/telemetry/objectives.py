@@ -147,13 +147,18 @@ class Objectives:
         with self.tallies.looking() as lookup:
             return self.counts_in(lookup, goal, start, end)
 
+    def since(self, goal: Goal) -> float:
+        """Return when counting began, seconds since the Unix epoch; 0: it did not."""
+        counter = self._counting.counter(goal)
+        return counter.since_ms / 1000 if counter is not None else 0.0
+
     def counts_in(self, lookup: Lookup, goal: Goal, start: float, end: float) -> Counts:
         """Return the same, of many windows looked up together."""
         counter = self._counting.counter(goal)
         seconds = max(0.0, end - start)
         if counter is None:
             return Counts(seconds=seconds)
-        bad, total, covered = lookup.between(counter, start * 1000, end * 1000)
+        bad, total, covered = lookup.between(counter, round(start * 1000), round(end * 1000))
         expected = seconds / goal.slice_seconds if goal.slice_seconds else 0.0
         return Counts(bad, total, seconds, min(covered, seconds), expected)
 

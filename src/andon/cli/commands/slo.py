@@ -295,7 +295,8 @@ def _tell_report(told: dict[str, Any]) -> list[str]:
             "-" if one["achieved"] is None else f"{100 * one['achieved']:.4f} %",
             _state(one),
             "-" if one["spent"] is None else f"{100 * one['spent']:.1f} %",
-            f"{100 * one['coverage']:.1f} %",
+            f"{100 * one['coverage']:.1f} %"
+            + (f" since {moment(one['since'])}" if one["since"] > told["begin"] else ""),
         ]
         for one in told["lines"]
     ]

@@ -50,6 +50,7 @@ class Line(Struct, frozen=True, kw_only=True):
         spent: Share of the period's budget; None: no data.
         excused: Exclusions that touch the period.
         excused_seconds: How long what counts of them lasted.
+        end: When the period ended, seconds since the Unix epoch.
     """
 
     goal: Goal
@@ -59,6 +60,7 @@ class Line(Struct, frozen=True, kw_only=True):
     spent: float | None
     excused: tuple[Excused, ...]
     excused_seconds: float
+    end: float
 
 
 def exclusion_key(exclusion: Exclusion) -> str:
@@ -144,6 +146,7 @@ def report_line(
         spent=spent,
         excused=tuple(excused),
         excused_seconds=left_out,
+        end=end,
     )
 
 
