@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from andon.kernel.clock import Clock
-from andon.kernel.errors import TooMany
+from andon.kernel.errors import AndonError, TooMany
 from andon.ports.intake import Answer, Signal
 from andon.ports.telemetry import Accepted, LogStore, MetricStore, TraceStore
 
@@ -36,6 +37,7 @@ class Intake:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._reader: MetricReader | None = None
+        self._adding = threading.Lock()
 
     async def take(self, signal: Signal, body: bytes, *, media: str, encoding: str) -> Answer:
         """Take a request whole; when this returns, all that was not rejected is on disk."""
@@ -88,12 +90,17 @@ class Intake:
     def _points(self, request: Any) -> tuple[int, str]:
         from andon.adapters.telemetry.otlp.metrics import MetricReader
 
-        if self._reader is None:
-            self._reader = MetricReader()
-        told = self._reader.read(request, int(self._clock.now() * 1000))
-        self._metrics.describe(told.families)
-        kept = [self._metrics.append(at_ms, told.rows[at_ms]) for at_ms in sorted(told.rows)]
-        self._metrics.add_exemplars(told.exemplars)
+        with self._adding:  # Deltas of one series are added in one order, or taken back.
+            if self._reader is None:
+                self._reader = MetricReader()
+            told = self._reader.read(request, int(self._clock.now() * 1000))
+            try:
+                self._metrics.describe(told.families)
+                kept = [self._metrics.append(at, told.rows[at]) for at in sorted(told.rows)]
+                self._metrics.add_exemplars(told.exemplars)
+            except AndonError:
+                self._reader.forget(told)
+                raise
         return _rejected(told, kept)
 
 

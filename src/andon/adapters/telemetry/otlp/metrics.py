@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import accumulate
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct, field
@@ -41,6 +42,7 @@ class Points(Struct, kw_only=True):
         exemplars: By the series they belong to.
         rejected: How many points cannot be used.
         why: What is wrong with them.
+        sums: What deltas were added to, as it was before.
     """
 
     rows: dict[int, list[Row]] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Points(Struct, kw_only=True):
     exemplars: list[tuple[Labels, Exemplar]] = field(default_factory=list)
     rejected: int = 0
     why: set[str] = field(default_factory=set)
+    sums: dict[Labels, float] = field(default_factory=dict)
 
     def refuse(self, count: int, why: str) -> None:
         """Say that points cannot be used."""
@@ -78,12 +81,18 @@ class MetricReader:
             reading.target(about)
         return told
 
-    def summed(self, labels: Labels, value: float) -> float | None:
+    def summed(self, told: Points, labels: Labels, value: float) -> float | None:
         """Add a delta to its sum; None: there are too many sums."""
         if labels not in self._sums and len(self._sums) >= MOST_SUMS:
             return None
-        self._sums[labels] = found = self._sums.get(labels, 0.0) + value
-        return found
+        before = self._sums.get(labels, 0.0)
+        told.sums.setdefault(labels, before)
+        self._sums[labels] = before + value
+        return before + value
+
+    def forget(self, told: Points) -> None:
+        """Take back what a request added: it could not be kept, and will be sent again."""
+        self._sums.update(told.sums)
 
 
 class _Reading:
@@ -181,7 +190,7 @@ class _Reading:
         elif not delta:
             self._put(name, labels, at_ms, float(value))
         else:
-            summed = self._reader.summed(_series(name, labels), float(value))
+            summed = self._reader.summed(self._told, _series(name, labels), float(value))
             if summed is None:
                 self._told.refuse(1, f"more than {MOST_SUMS} series come as deltas")
             else:
@@ -253,9 +262,9 @@ def _bucket(value: float, bounds: Iterable[float]) -> str:
 def number(value: float) -> str:
     """Write a number as Prometheus writes bounds.
 
-    >>> number(0.005), number(1.0), number(1e9), number(float("inf"))
-    ('0.005', '1', '1000000000', '+Inf')
+    >>> number(0.005), number(1.0), number(1e9), number(float("inf")), number(float("nan"))
+    ('0.005', '1', '1000000000', '+Inf', 'NaN')
     """
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
+    if not isfinite(value):
+        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) else repr(value)
