@@ -360,7 +360,9 @@ def _built_only(tx: Tx, asked: Asked) -> str:
 
 
 def _wanted(lack: answers.Missing) -> str:
-    return f"approval ({lack['reason']})" if lack["check"] == CHECK else str(lack["check"])
+    explained = lack["check"] in (CHECK, promises.CHECK)
+    named = "approval" if lack["check"] == CHECK else lack["check"]
+    return f"{named} ({lack['reason']})" if explained else str(named)
 
 
 def _rotated(run: Object) -> str:

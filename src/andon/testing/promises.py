@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +26,7 @@ from andon.runtime.turns import Turns
 from andon.store import open_store
 from andon.testing.clock import FakeClock
 
+T = TypeVar("T")
 SCRAPE_SECONDS = 15
 CLASSES = ("2xx", "3xx", "4xx", "5xx", "failed")
 BUCKETS = ("0.1", "1", "+Inf")
@@ -121,7 +124,7 @@ class PromiseWorld:
         new = NewObject(kind="Environment", name="prod", spec=spec, status=status)
         tx.create(new, "environment-prod", self.clock.now())
 
-    def transact(self, fn):  # type: ignore[no-untyped-def]
+    def transact(self, fn: Callable[[Tx], T]) -> T:
         """Write to the store."""
         return asyncio.run(self.store.transact(fn))
 
@@ -163,8 +166,7 @@ class PromiseWorld:
 
     def evidence(self) -> Object | None:
         """Return what the gate of ``prod`` is told."""
-        found: Object | None = self.transact(lambda tx: tx.get("Evidence", "objective-shop-prod"))
-        return found
+        return self.transact(lambda tx: tx.get("Evidence", "objective-shop-prod"))
 
     def forget_running(self) -> None:
         """Let nothing run in ``prod``."""

@@ -22,7 +22,15 @@ from andon.app.telemetry.promises import commit_claims, wanted_claims
 from andon.app.telemetry.rules import rules_of
 from andon.calc.burn import Counts
 from andon.domains.reliability.goals import Goal, all_goals
-from andon.domains.reliability.objectives import Reading, Standing, composite, evaluate
+from andon.domains.reliability.objectives import (
+    Promise as Promise,
+)
+from andon.domains.reliability.objectives import (
+    Reading,
+    Standing,
+    composite,
+    evaluate,
+)
 from andon.kernel.clock import Clock
 from andon.ports.store import Store, Tx
 from andon.ports.telemetry import MetricStore
@@ -52,13 +60,6 @@ class Told(Struct, frozen=True, kw_only=True):
     known: dict[str, dict[str, float]]
     running: dict[str, set[str]]
     required: frozenset[tuple[str, str]]
-
-
-class Promise(Struct, frozen=True):
-    """A goal and how it stands."""
-
-    goal: Goal
-    standing: Standing
 
 
 class View(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,11 +11,9 @@ from andon.api.v1.records import EvidenceSpec, Subject, Verdict
 from andon.domains.line import events
 from andon.domains.line.evidence import claim
 from andon.domains.line.promises import CHECK, FRESH_SECONDS
+from andon.domains.reliability.objectives import Promise
 from andon.ports.store import Tx
 from andon.runtime.turns import Turns
-
-if TYPE_CHECKING:
-    from andon.app.telemetry.objectives import Promise
 
 RENEWED_SECONDS = FRESH_SECONDS / 4
 SOURCE = "objectives"

@@ -89,6 +89,13 @@ class Standing(Struct, frozen=True, kw_only=True):
     silent: bool = False
 
 
+class Promise(Struct, frozen=True):
+    """A goal and how it stands."""
+
+    goal: Goal
+    standing: Standing
+
+
 def evaluate(goal: Goal, reading: Reading, now: float) -> Standing:
     """Say how a goal stands.
 
