@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import urllib.error
 import urllib.request
@@ -11,11 +12,13 @@ import pytest
 from agent_world import AgentProcess
 from msgspec.structs import replace
 
+from andon.adapters.agentclient import AgentClient
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.api.v1.actions import AddBackend, Intent
 from andon.api.v1.definitions import MetricsEndpoint, RouteSpec
 from andon.api.v1.telemetry import MetricsSpec, ScrapeTarget
-from andon.app.telemetry.metrics import Collectors
+from andon.app.telemetry.metrics import GATEWAY_NOTE, Collectors, ticks
+from andon.kernel.errors import Unavailable
 from andon.ports.telemetry import Matcher
 from andon.runtime.system import SystemClock
 from andon.store import open_store
@@ -69,6 +72,11 @@ def last(metrics, name, **labels):
     return [float(one.values[-1]) for one in found]
 
 
+def fill(metrics):
+    for number in itertools.count():
+        metrics.note(f"ballast {number}", bytes(1000))
+
+
 async def until(condition):
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not condition():
@@ -90,11 +98,11 @@ async def test_service_behind_the_gateway_is_seen_without_configuration(agent, m
     intent = Intent(key="d", epoch=1)
     store = open_store(str(tmp_path / "andon.db"), source="/andon/test")
     target = ScrapeTarget(url="http://127.0.0.1:1/metrics", job="nobody", interval_seconds=1)
-    spec = MetricsSpec(interval_seconds=1, targets=(target,))
+    spec = MetricsSpec(interval_seconds=0.5, targets=(target,))
     collectors = Collectors(metrics, store, agent.client, spec, SystemClock(), tmp_path)
     loops = [asyncio.create_task(loop()) for loop in collectors.loops().values()]
     try:
-        await until(lambda: last(metrics, "andon_runs_active"))
+        await until(lambda: last(metrics, "andon_runs_active") and metrics.noted(GATEWAY_NOTE))
         ready = await agent.client.deploy_replicas(action, intent)
         added = await agent.client.add_backend(
             AddBackend(
@@ -129,3 +137,58 @@ async def test_service_behind_the_gateway_is_seen_without_configuration(agent, m
         await asyncio.gather(*loops, return_exceptions=True)
         collectors.close()
         store.close()
+
+
+async def test_full_telemetry_disk_is_told_and_leaves_a_gap_and_nothing_worse(
+    metrics, tmp_path, caplog
+):
+    store = open_store(str(tmp_path / "andon.db"), source="/andon/test")
+    caplog.set_level("INFO")
+    agent = AgentClient(tmp_path / "nobody.sock", SystemClock())
+    spec = MetricsSpec(interval_seconds=0.2)
+    collectors = Collectors(metrics, store, agent, spec, SystemClock(), tmp_path)
+    loop = asyncio.create_task(collectors.watch_machine())
+    name = "process_cpu_seconds_total"
+    try:
+        await until(lambda: last(metrics, name))
+        metrics.database.limit_pages(1)
+        with pytest.raises(Unavailable):
+            fill(metrics)
+        await until(lambda: "this machine are unknown" in caplog.text)
+        assert await store.read(lambda tx: tx.last_seq()) == 0
+        begun = time.time()
+        await until(lambda: time.time() > begun + 2)
+        metrics.database.limit_pages(1 << 30)
+        await until(lambda: "this machine are told again" in caplog.text)
+        await until(lambda: time.time() > begun + 3)
+        (window,) = metrics.increase(
+            [Matcher("__name__", "=", name)], int(1000 * begun), int(1000 * time.time())
+        ).values()
+        assert 0.2 <= window.covered_seconds <= time.time() - begun - 1.5
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        collectors.close()
+        store.close()
+
+
+async def test_moments_are_whole_intervals_apart_and_a_clock_set_back_is_told(caplog):
+    clock = SetBack()
+    found = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        async for moment in ticks(clock, 0.05):
+            found.append(moment)
+            clock.back_seconds = 0.2 if len(found) == 3 else 0
+            if len(found) == 6:
+                break
+    assert found == sorted(set(found))
+    assert all(moment % 50 == 0 for moment in found)
+
+
+class SetBack:
+    """The time, a while of it set back."""
+
+    back_seconds = 0.0
+
+    def now(self):
+        return time.time() - self.back_seconds

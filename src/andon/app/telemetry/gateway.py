@@ -103,7 +103,7 @@ class GatewayCounters:
         """Write that counters of what is new were zero at the look before."""
         known = before.versions if before else set()
         looked_ms = before.at_ms if before else self._looked_ms
-        if looked_ms and (before or self._is_recent(looked_ms, at_ms)):
+        if looked_ms:
             new = [labels for name in rows if name not in known for labels, _ in rows[name]]
             self._store.append(looked_ms, [(labels, 0.0) for labels in new])
 
