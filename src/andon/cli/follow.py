@@ -71,9 +71,13 @@ def exit_code(change: Json, why: Json) -> int:
 def needs_person(why: Json) -> bool:
     """Say whether nothing goes on until a person opens something.
 
-    A Hold that lifts itself and Evidence that is still being gathered are only waited for.
+    A Hold that lifts itself and Evidence that is still being gathered are only waited for; but not a
+    budget that takes days to recover where a person's consent, or an override, opens it now.
     """
-    held = any(hold["lift"] == "Manual" for hold in why.get("holds", ()))
+    held = any(
+        hold["lift"] == "Manual" or hold.get("effects", {}).get("deploy") in ("approval", "deny")
+        for hold in why.get("holds", ())
+    )
     return held or any(one["person"] for one in why.get("missing", ()))
 
 
