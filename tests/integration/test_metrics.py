@@ -131,6 +131,13 @@ async def test_service_behind_the_gateway_is_seen_without_configuration(agent, m
         assert last(metrics, "up", job="nobody") == [0]
         assert min(last(metrics, "process_resident_memory_bytes", job="replicas")) > 1 << 20
         assert last(metrics, "node_memory_MemTotal_bytes")[0] > 1 << 20
+
+        agent.kill()
+        agent.start()
+        for path in ("/", "/", "/bad"):
+            await asyncio.to_thread(get, added.address + path)
+        await until(lambda: total(metrics, name) == 8)
+        assert total(metrics, name, class_="5xx|failed") == 3
     finally:
         for loop in loops:
             loop.cancel()
