@@ -169,6 +169,8 @@ minute() + hour() * 100 + day_of_week() * 10000
 day_of_month() + month() * 100 + year() * 10000
 day_of_year() + days_in_month()
 hour(requests_total)
+minute(temperature)
+year(1e17 * temperature) + day_of_week(1e17 * temperature) + day_of_year(-1e17 * temperature)
 vector(time())
 scalar(version_info{job="api"})
 absent(requests_total)

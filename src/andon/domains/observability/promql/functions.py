@@ -27,7 +27,12 @@ from andon.domains.observability.promql.nodes import (
     Selector,
 )
 
-LATEST_SECOND = 2.0**55
+LATEST_SECOND = 2.0**63
+BEYOND = {
+    "minute": 30, "hour": 15, "day_of_week": 0, "day_of_month": 4, "day_of_year": 339,
+    "days_in_month": 31, "month": 12, "year": 292_277_026_596,
+}  # fmt: skip
+"""What Prometheus says of what is no second: the last one that its calendar knows."""
 OF_NUMBERS: dict[str, Callable[[Array], Array]] = {
     "abs": np.abs,
     "ceil": np.ceil,
@@ -111,7 +116,7 @@ def dated(name: str, values: Array) -> Array:
     """
     readable = np.abs(values) < LATEST_SECOND
     seconds = np.trunc(np.where(readable, values, 0.0)).astype(np.int64)
-    return np.where(readable, OF_DATES[name](seconds).astype(float), np.nan)
+    return np.where(readable, OF_DATES[name](seconds).astype(float), BEYOND[name])
 
 
 # --- labels -------------------------------------------------------------------------------------
