@@ -161,6 +161,8 @@ def lasting(seconds: float) -> str:
     >>> lasting(0.0000042), lasting(0.0123), lasting(75)
     ('4 µs', '12.3 ms', '75.00 s')
     """
+    if seconds <= 0:
+        return "0"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -148,7 +148,9 @@ function showServices() {
   field.onchange = () => { location.hash = `#/services?since=${field.value}`; };
   telling("services-map", `/telemetry/services?sinceSeconds=${since}`, (found) => {
     document.title = "Services · Andon";
-    byId("services-map").replaceChildren(...(found.calls.length ? [make("div", { class: "map" }, drawnMap(found)), callsTable(found.calls)] : [make("p", { class: "empty" }, "No service told of a request in that time.")]));
+    const map = make("div", { class: "map" });
+    new ResizeObserver(() => map.replaceChildren(drawnMap(found))).observe(map);
+    byId("services-map").replaceChildren(...(found.calls.length ? [map, callsTable(found.calls)] : [make("p", { class: "empty" }, "No service told of a request in that time.")]));
   });
 }
 
@@ -180,43 +182,54 @@ function columnsOf(found) {
   }
 }
 
+// Callers stand left of whom they call; on a narrow page, above.
 function drawnMap(found) {
-  const [wide, high, gapX, gapY] = [172, 54, 90, 26];
-  const columns = columnsOf(found);
-  const byColumn = new Map();
-  for (const [name, at] of columns) byColumn.set(at, [...(byColumn.get(at) || []), name]);
-  const tallest = Math.max(...[...byColumn.values()].map((names) => names.length));
-  const height = tallest * (high + gapY) + gapY;
-  const width = byColumn.size * (wide + gapX) - gapX + 20;
+  const byDepth = new Map();
+  for (const [name, depth] of columnsOf(found)) byDepth.set(depth, [...(byDepth.get(depth) || []), name]);
+  const ranks = [...byDepth.keys()].sort((a, b) => a - b).map((depth) => byDepth.get(depth));
+  const down = document.documentElement.clientWidth < 736;
+  const widest = Math.max(...ranks.map((names) => names.length));
+  const room = document.documentElement.clientWidth - 66;
+  const wide = down ? Math.max(92, Math.min(172, room / widest - 12)) : 172;
+  const [high, along, across] = [54, down ? 108 : wide + 90, down ? wide + 12 : 80];
   const place = new Map();
-  [...byColumn.keys()].sort((a, b) => a - b).forEach((key, at) => byColumn.get(key).forEach((name, row, names) => {
-    place.set(name, { x: 10 + at * (wide + gapX), y: (height - names.length * (high + gapY) + gapY) / 2 + row * (high + gapY) });
+  ranks.forEach((names, rank) => names.forEach((name, at) => {
+    const aside = ((widest - names.length) / 2 + at) * across + 10;
+    place.set(name, down ? { x: aside, y: 14 + rank * along } : { x: 10 + rank * along, y: aside });
   }));
-  const most = Math.max(...found.calls.map((one) => one.calls));
+  const [width, height] = down ? [widest * across + 8, ranks.length * along - 30] : [ranks.length * along - 70, widest * across + 4];
+  const shape = { wide, high, down, most: Math.max(...found.calls.map((one) => one.calls)) };
   const services = new Map(found.services.map((one) => [one.name, one]));
-  const lines = found.calls.map((one) => callLine(one, place.get(one.caller), place.get(one.callee), { wide, high, most }));
-  const boxes = [...place].map(([name, at]) => serviceBox(name, services.get(name), at, wide, high));
+  const lines = found.calls.map((one) => callLine(one, place.get(one.caller), place.get(one.callee), shape));
+  const boxes = [...place].map(([name, at]) => serviceBox(name, services.get(name), at, shape));
   return draw_svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Which service calls which; the table below says the same." }, ...lines, ...boxes);
 }
 
-function callLine(one, from, to, { wide, high, most }) {
-  const [x1, y1, x2, y2] = [from.x + wide, from.y + high / 2, to.x, to.y + high / 2];
-  const back = x2 <= from.x;
-  const bend = back ? 70 : Math.max(30, (x2 - x1) / 2);
+function callLine(one, from, to, { wide, high, down, most }) {
+  const [x1, y1] = down ? [from.x + wide / 2, from.y + high] : [from.x + wide, from.y + high / 2];
+  const [x2, y2] = down ? [to.x + wide / 2, to.y] : [to.x, to.y + high / 2];
+  const far = down ? y2 - y1 : x2 - x1;
+  const bend = far < 0 ? 70 : Math.max(24, far / 2);
+  const aside = far < 0 ? high : 0; // What leads back goes around the boxes.
+  const turns = down ? `${x1 + aside} ${y1 + bend} ${x2 + aside} ${y2 - bend}` : `${x1 + bend} ${y1 + aside} ${x2 - bend} ${y2 + aside}`;
   const failed = one.failed / one.calls;
-  const path = draw_svg("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1 + (back ? high : 0)} ${x2 - bend} ${y2 + (back ? high : 0)} ${x2} ${y2}`, class: failed >= BAD_SHARE ? "call bad" : "call", "stroke-width": 1.5 + 4 * Math.log1p(one.calls) / Math.log1p(most) });
+  const path = draw_svg("path", { d: `M${x1} ${y1}C${turns} ${x2} ${y2}`, class: failed >= BAD_SHARE ? "call bad" : "call", "stroke-width": 1.5 + 4 * Math.log1p(one.calls) / Math.log1p(most) });
   path.append(draw_svg("title", {}, `${one.caller || "outside"} → ${one.callee}: ${one.calls.toLocaleString()} calls, ${share(one.failed, one.calls)} failed, ${briefly(one.meanSeconds)} each`));
   return path;
 }
 
-function serviceBox(name, told, at, wide, high) {
+function serviceBox(name, told, at, { wide, high }) {
   const bad = told && told.requests && told.failed / told.requests >= BAD_SHARE;
-  const text = (content, dy, kind) => draw_svg("text", { x: at.x + 12, y: at.y + dy, class: kind }, content);
+  const text = (content, dy, kind) => draw_svg("text", { x: at.x + 9, y: at.y + dy, class: kind }, content);
   const label = name || "outside";
+  const most = Math.floor((wide - 16) / 7.4);
   const box = draw_svg("g", { class: `service${bad ? " bad" : ""}${name ? "" : " outside"}` },
     draw_svg("rect", { x: at.x, y: at.y, width: wide, height: high, rx: 8 }),
-    text(label.length > 18 ? `${label.slice(0, 17)}…` : label, 22, "title"));
-  if (told && told.requests) box.append(text(`${bad ? "✗ " : ""}${share(told.failed, told.requests)} failed · ${briefly(told.meanSeconds)}`, 41, "figure"));
+    text(label.length > most ? `${label.slice(0, most - 1)}…` : label, 22, "title"));
+  if (told && told.requests) {
+    const took = wide > 150 ? ` · ${briefly(told.meanSeconds)}` : "";
+    box.append(text(`${bad ? "✗ " : ""}${share(told.failed, told.requests)} failed${took}`, 41, "figure"));
+  }
   if (!name) return box;
   const link = draw_svg("a", { href: `#/traces?service=${encodeURIComponent(name)}` }, box);
   link.append(draw_svg("title", {}, `Traces of ${name}`));
