@@ -5,8 +5,6 @@ through the port whose method takes it, and commits the outcome; every method is
 intent's key, so that after a crash the same intent may be performed again.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from msgspec import Struct

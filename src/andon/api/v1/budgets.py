@@ -1,7 +1,5 @@
 """BudgetPolicy: what a service may still do when little of its error budget is left."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """A Check: what is asked of a running system again and again, as its users would ask it."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, field

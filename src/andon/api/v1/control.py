@@ -1,7 +1,5 @@
 """What a controller sees and what it may answer."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 from msgspec import Struct, field

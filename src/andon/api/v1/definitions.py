@@ -4,8 +4,6 @@ Field docstrings live in ``Annotated`` descriptions; the JSON Schema, the editor
 ``docs/kinds/`` are generated from them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """What a build Run will do, expanded and frozen: its jobs, and the artifacts to pack afterwards."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from andon.api.v1.definitions import Approvals

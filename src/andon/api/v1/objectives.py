@@ -4,8 +4,6 @@ OpenSLO documents are read into the same form (``andon.api.openslo``), so that e
 one.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, field

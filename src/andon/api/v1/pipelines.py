@@ -6,8 +6,6 @@ stands alone in ``if``, and as ``${{ expression }}`` inside the texts that say s
 one: what a stranger calls a branch would be run. Values reach a script as environment variables.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field

@@ -1,8 +1,6 @@
 """Records: what controllers write. A record's spec never changes; its status is its controller's."""
 
-from __future__ import annotations
-
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from msgspec import Struct
 
@@ -50,7 +48,7 @@ class Subject(Record, kw_only=True, frozen=True):
     config_hash: str = ""
     change: str = ""
 
-    def matches(self, other: Subject) -> bool:
+    def matches(self, other: Self) -> bool:
         """Say whether every field set here equals the other's.
 
         >>> Subject(environment="prod").matches(Subject(environment="prod", service="shop"))

@@ -1,7 +1,5 @@
 """Words that several kinds of documents share."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import Meta, Struct
