@@ -101,15 +101,15 @@ async def test_nothing_of_the_visitor_is_kept(url: str, beacon: Beacon, tmp_path
         assert word not in kept
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", f"{SHOP}.evil.example"])
-async def test_pages_of_others_may_not_tell(url: str, seen: Seen, origin: str) -> None:
-    said = await tell(url, Origin=origin)
-    assert said.status_code == 403
-    assert "Access-Control-Allow-Origin" not in said.headers
-    asked = await asyncio.to_thread(
-        requests.options, f"{url}/beacon", headers={"Origin": origin}, timeout=20
-    )
-    assert asked.status_code == 403
+async def test_pages_of_others_may_not_tell(url: str) -> None:
+    for origin in ("https://evil.example", "null", "", f"{SHOP}.evil.example"):
+        said = await tell(url, Origin=origin)
+        assert said.status_code == 403
+        assert "Access-Control-Allow-Origin" not in said.headers
+        asked = await asyncio.to_thread(
+            requests.options, f"{url}/beacon", headers={"Origin": origin}, timeout=20
+        )
+        assert asked.status_code == 403
 
 
 async def test_who_asks_not_to_be_counted_is_not(url: str, seen: Seen, beacon: Beacon) -> None:
@@ -119,11 +119,9 @@ async def test_who_asks_not_to_be_counted_is_not(url: str, seen: Seen, beacon: B
     assert values(seen, "andon_page_views_total") == {}
 
 
-@pytest.mark.parametrize(
-    "body", [b"{", b"[]", b'{"page": 7}', b'{"page":"/","cls":-1}', b"\xff", bytes(9000)]
-)
-async def test_what_is_none_is_refused(url: str, body: bytes) -> None:
-    assert (await tell(url, body)).status_code == 400
+async def test_what_is_none_is_refused(url: str) -> None:
+    for body in (b"{", b"[]", b'{"page": 7}', b'{"page":"/","cls":-1}', b"\xff", bytes(9000)):
+        assert (await tell(url, body)).status_code == 400
 
 
 async def test_too_many_from_one_place_are_refused_for_a_while(url: str, clock: FakeClock) -> None:

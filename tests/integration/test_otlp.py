@@ -218,28 +218,27 @@ async def test_what_cannot_be_used_is_told_and_the_rest_is_kept(url: str, seen: 
 BOMB = gzip.compress(bytes(64 << 20))
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "why"),
-    [
-        (b"{", {}, "no OTLP JSON"),
-        (b"[" * 100_000, {}, "no OTLP JSON"),
-        (b'{"resourceSpans": 7}', {}, "no OTLP JSON"),
-        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"x"}]}]}]}', {}, "is no id"),
-        (b"\xff\xff", {"Content_Type": "application/x-protobuf"}, "no protobuf"),
-        (b"", {"Content_Type": "text/plain"}, "not as text/plain"),
-        (b"no gzip", {"Content_Encoding": "gzip"}, "no gzip"),
-        (gzip.compress(b"{}" * 999)[:20], {"Content_Encoding": "gzip"}, "ends too early"),
-        (b"{}", {"Content_Encoding": "br"}, "not taken"),
-        (BOMB, {"Content_Encoding": "gzip"}, "larger than"),
-        (bytes(9 << 20), {}, "larger than"),
-    ],
-)
-async def test_what_is_none_is_refused_and_not_asked_for_again(
-    url: str, body: bytes, headers: dict[str, str], why: str
-) -> None:
-    said = await send(f"{url}/traces", body, **headers)
-    assert said.status_code == 400
-    assert why in said.json()["detail"]
+PROTOBUF = {"Content_Type": "application/x-protobuf"}
+GZIP = {"Content_Encoding": "gzip"}
+NONE = [
+    (b"{", {}, "no OTLP JSON"),
+    (b"[" * 100_000, {}, "no OTLP JSON"),
+    (b'{"resourceSpans": 7}', {}, "no OTLP JSON"),
+    (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"x"}]}]}]}', {}, "is no id"),
+    (b"\xff\xff", PROTOBUF, "no protobuf"),
+    (b"", {"Content_Type": "text/plain"}, "not as text/plain"),
+    (b"no gzip", GZIP, "no gzip"),
+    (gzip.compress(b"{}" * 999)[:20], GZIP, "ends too early"),
+    (b"{}", {"Content_Encoding": "br"}, "not taken"),
+    (BOMB, GZIP, "once it is decompressed"),
+    (bytes(9 << 20), {}, "larger than"),
+]
+
+
+async def test_what_is_none_is_refused_and_not_asked_for_again(url: str) -> None:
+    for body, headers, why in NONE:
+        said = await send(f"{url}/traces", body, **headers)
+        assert (said.status_code, why in said.json()["detail"]) == (400, True), why
 
 
 async def test_only_who_may_tell_is_heard(url: str, seen: Seen) -> None:
