@@ -4,8 +4,6 @@ The ledger itself is the outbox. A subscriber has a cursor into it, moved only a
 confirmed what lies before it.
 """
 
-from __future__ import annotations
-
 import builtins
 from typing import Literal, Protocol
 
