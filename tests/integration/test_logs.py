@@ -62,6 +62,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
+def counted(world: World) -> list[Any]:
+    query = 'sum(andon_log_lines_total{service="shop",environment="dev",severity="error"})'
+    said = requests.get(
+        f"{world.url}/api/v1/query",
+        {"query": query},
+        headers={"Authorization": f"Bearer {world.token}"},
+        timeout=10,
+    )
+    return list(said.json()["data"]["result"])
+
+
 def ask_service(world: World, path: str) -> None:
     (row,) = world.andon.status(environment="dev")["services"]
     requests.get(f"{row['address']}{path}", timeout=10)
@@ -161,6 +172,7 @@ def test_a_kill_loses_no_line_and_doubles_none(world: World) -> None:
     world.until(lambda: search(world, "turnips?after"))
     assert len(search(world, "building part", source="job")) == 30
     assert len(search(world, "turnips", service="shop")) == before + 1
+    world.until(lambda: counted(world))
 
 
 def test_a_word_that_is_no_subcommand_is_a_run(world: World) -> None:

@@ -25,6 +25,7 @@ from andon.ports.telemetry import (
     LogQuestion,
     LogStore,
     LogTemplate,
+    Matcher,
     Metadata,
     MetricStore,
 )
@@ -33,7 +34,7 @@ FILE = "logs.db"
 LOOK_SECONDS = 1.0
 LOOKED_AT_ONCE, LONGEST_ROUND = 500, 15
 """Every file is looked at in each turn if they are so few, and at least every so many turns."""
-COUNT_SECONDS = 15.0
+COUNT_SECONDS, RESUMED_SECONDS = 15.0, 3600
 UPKEEP_SECONDS = 300.0
 MOST_SAID = 1_000
 MOST_FACTS = 5_000
@@ -74,6 +75,7 @@ class Logs:
         self._counts = LineCounts(self.lines.label_sets(now_ns - DAY_SECONDS * NS, now_ns))
         self.lines.listeners += [self._counts, self._tails]
         self._own = OwnLog(clock)
+        self._goes_on = False
         self._facts: dict[str, dict[str, str]] = {}
         self.loops: dict[str, Loop] = {
             "log files": self._follow,
@@ -156,6 +158,12 @@ class Logs:
             self._metrics.describe,
             {COUNTED: Metadata("counter", "Log lines by service, environment and severity.")},
         )
+        if not self._goes_on:
+            now_ms = int(self._clock.now() * 1000)
+            counters = [Matcher("__name__", "=", COUNTED)]
+            span = (now_ms - RESUMED_SECONDS * 1000, now_ms)
+            self._counts.go_on(await asyncio.to_thread(self._metrics.select, counters, *span))
+            self._goes_on = True
         while True:
             rows = self._counts.rows()
             if rows:

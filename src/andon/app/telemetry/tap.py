@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -20,6 +21,7 @@ from andon.ports.telemetry import (
     LogQuestion,
     LogStore,
     LogTemplate,
+    Series,
 )
 
 COUNTED = "andon_log_lines_total"
@@ -114,6 +116,17 @@ class LineCounts:
                 if place in self._places or len(self._places) < MOST_COUNTED:
                     self._places.add(place)
                     self._counts[(*place, one.severity or UNKNOWN)] += 1
+
+    def go_on(self, told: Iterable[Series]) -> None:
+        """Go on where an earlier process was, so that no restart looks like a reset."""
+        with self._turn:
+            for one in told:
+                labels = dict(one.labels)
+                place = labels.get("service", ""), labels.get("environment", "")
+                value = float(one.values[-1]) if len(one.values) else math.nan
+                if math.isfinite(value) and len(self._places) < MOST_COUNTED:
+                    self._places.add(place)
+                    self._counts[(*place, labels.get("severity", UNKNOWN))] += int(value)
 
     def rows(self) -> list[tuple[Labels, float]]:
         """Return the counters as they are now."""

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from andon.adapters.telemetry.logs import SqliteLogStore
 from andon.adapters.telemetry.logs.asked import Asked
 from andon.app.telemetry.tap import LineCounts, Tails, Tap
+from andon.ports.telemetry import Series
 from andon.testing.log_suite import asked, line
 
 
@@ -43,6 +45,16 @@ def test_lines_are_counted_by_service_environment_and_severity(tap: Tap) -> None
     assert count("shop", "prod", "unknown") == 1
     assert count("shop", "prod", "fatal") == 0
     assert count("bank", "dev", "error") == 0
+
+
+def test_counters_go_on_where_an_earlier_process_was(tap: Tap) -> None:
+    before = LineCounts()
+    before([line(1, "a", severity="error"), line(2, "b", severity="error")])
+    told = [Series(labels, np.array([1]), np.array([value])) for labels, value in before.rows()]
+    after = LineCounts()
+    after([line(3, "c", severity="error")])
+    after.go_on(told)
+    assert [value for labels, value in after.rows() if ("severity", "error") in labels] == [3]
 
 
 def test_a_listener_that_fails_loses_no_line(tap: Tap) -> None:
