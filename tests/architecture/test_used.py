@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from andon.api.v1 import actions
-from andon.api.v1.definitions import DEFINITIONS
+from andon.api.v1.definitions import DEFINITIONS, RULE_KINDS
 from andon.api.v1.kinds import RECORDS
 from andon.kernel.errors import ERRORS
 
@@ -41,7 +41,11 @@ def test_every_kind_is_in_a_project_that_a_test_ships(kind: str):
 @pytest.mark.parametrize("kind", sorted(RECORDS))
 def test_every_record_is_written_by_somebody(kind: str):
     writers = DOMAINS + text_of("src/andon/app")
-    assert f'kind="{kind}"' in writers
+    assert f'kind="{kind}"' in writers or kind in RULE_KINDS
+
+
+def test_rules_are_taken_into_the_store():
+    assert "kind=definition.kind" in text_of("src/andon/app/telemetry")
 
 
 @pytest.mark.parametrize("code", sorted({error.exit_code for error in ERRORS} - set(NOT_YET)))

@@ -52,7 +52,7 @@ class ObjectiveService(Protocol):
         """
         ...
 
-    async def export(self, name: str) -> standings.Exported:
+    async def openslo(self, name: str) -> standings.Exported:
         """Write Objectives as OpenSLO documents.
 
         Args:

@@ -107,6 +107,10 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "logs_histogram?environment=prod": ("view", PROD, None),
     "logs_tail": ("view", SOMEWHERE, None),
     "logs_tail?environment=prod": ("view", PROD, None),
+    "objectives_board": ("view", SOMEWHERE, None),
+    "objectives_show": ("view", SOMEWHERE, None),
+    "objectives_report?begin=1&end=2": ("view", SOMEWHERE, None),
+    "objectives_export": ("view", SOMEWHERE, None),
     "traces_list": ("view", EVERYWHERE, None),
     "traces_show": ("view", EVERYWHERE, None),
     "traces_services": ("view", EVERYWHERE, None),
@@ -298,6 +302,7 @@ def app(door: FixedDoor) -> Any:
             builds=anybody,
             alerts=anybody,
             budgets=anybody,
+            objectives=anybody,
             metrics=AgreeableMetrics(),
             logs=AgreeableLogs(),
         )

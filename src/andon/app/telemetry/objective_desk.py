@@ -104,7 +104,7 @@ class ObjectiveDesk:
             "lines": [line_json(line, begin) for line in lines],
         }
 
-    async def export(self, name: str) -> standings.Exported:
+    async def openslo(self, name: str) -> standings.Exported:
         """Write Objectives as OpenSLO documents."""
         view = self._view()
         documents = dict(view.told.documents)

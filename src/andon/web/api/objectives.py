@@ -68,7 +68,7 @@ async def _report(call: Call) -> Any:
 
 async def _export(call: Call) -> Any:
     """Write Objectives as OpenSLO v1 documents."""
-    return await call.objectives.export(call.query.name)
+    return await call.objectives.openslo(call.query.name)
 
 
 def _sees(call: Call) -> Sees:
