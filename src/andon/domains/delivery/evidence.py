@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
-from andon.api.v1.latency import bucket_of, upper_bound
-from andon.api.v1.samples import ArmCounts, MetricCounts, Sample
-from andon.calc.betting import Betting, bet_below, difference_value, null_mean
-from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
-from andon.calc.histogram import exceeding, quantile_bucket
+from andon.api.v1.samples import ArmCounts, Sample
+from andon.calc.dispersion import Dispersion, dispersion, learn
 from andon.calc.sequential import (
     NEVER,
     bet,
@@ -27,6 +23,13 @@ from andon.calc.sequential import (
     log_staggered,
     log_weighted,
     risk_share,
+)
+from andon.domains.delivery.gains import Gain, begin_gain, bet_on_gain
+from andon.domains.delivery.slowness import (
+    Stream,
+    begin_stream,
+    bet_on_latency,
+    tolerated_rate,
 )
 
 VERSION = 2
@@ -41,9 +44,6 @@ ERROR_WEIGHT, LATENCY_WEIGHT = 0.7, 0.3
 METRIC_WEIGHT = 0.2
 """What business metrics have of the whole stake, where there are any."""
 
-METRIC_OCCASIONS, METRIC_SPREAD = 30.0, 10.0
-"""A metric is compared each time the canary had so many occasions, or so many per the largest gain."""
-
 START_EVERY_SECONDS = 60.0
 RATE_SECONDS = 30.0
 """Memory of the traffic estimate behind ``expected_seconds``."""
@@ -55,64 +55,10 @@ FIT_RISK = 2.0
 FIT_RISKS = (0.125, 0.25, 0.5)
 """Alternatives of "risk is twice stable's or more": relative risks 0.25, 0.5 and 1."""
 
-QUANTILES = (0.5, 0.9, 0.99, 0.995, 0.998)
-"""Close together at the tail: with the margin below, a second more on 2 % of the requests shows there."""
-
-SLOWER_BUCKETS, SLOWER_SECONDS = 3, 0.02
-"""A canary is called slower only beyond a third more and 20 ms more than the frozen threshold."""
-
-LATENCY_DISPERSION = 2.0
-LATENCY_NATS_PER_SECOND = 0.2
-"""Slow requests come in spells: one spell of a single replica must never decide."""
-
 CLIENT_WINDOW_SECONDS = 10.0
 FEW_CLIENTS, REQUESTS_PER_CLIENT = 10, 4
 CROWDED_DISPERSION, CROWDED_NATS_PER_SECOND = 3.0, 1.0
 """Errors behind one address may have one cause: that many count as one, at least, and slowly."""
-
-
-class Stream(Struct, frozen=True, array_like=True):
-    """Requests slower than one frozen threshold.
-
-    Args:
-        bucket: The threshold, for the stable arm.
-        allowed: The canary's threshold: slower than ``bucket`` by what nobody minds.
-        allowed_share: What the Objective allows; None for a quantile, which is only compared.
-        logs: Stakes of the alternatives.
-        noise: How many slow requests the stable arm has, and how clustered.
-        slow: Canary requests slower than ``allowed``.
-        timed: Canary requests with a known latency.
-    """
-
-    bucket: int
-    allowed: int
-    allowed_share: float | None
-    logs: tuple[float, ...]
-    noise: Dispersion = Dispersion()
-    slow: int = 0
-    timed: int = 0
-
-
-class Gain(Struct, frozen=True, array_like=True):
-    """How much both versions gained, and the bet that the canary does not gain too little.
-
-    Args:
-        name: What the metric is called.
-        most: Largest gain per occasion.
-        tolerated: Share of stable's gain that may be lost.
-        alpha: What the bet aims at.
-        betting: The bet.
-        pending: What came since the last comparison.
-        seen: All that came.
-    """
-
-    name: str
-    most: float
-    tolerated: float
-    alpha: float
-    betting: Betting
-    pending: MetricCounts = MetricCounts(0.0, 0.0, 0.0, 0.0)
-    seen: MetricCounts = MetricCounts(0.0, 0.0, 0.0, 0.0)
 
 
 class JudgeState(Struct, frozen=True, kw_only=True):
@@ -150,26 +96,6 @@ class JudgeState(Struct, frozen=True, kw_only=True):
 # --- Start --------------------------------------------------------------------------------------
 
 
-def frozen_thresholds(
-    stable_latency: Mapping[int, int], objective: ObjectiveSpec | None
-) -> tuple[int, ...]:
-    """Choose the latency thresholds before the canary takes traffic.
-
-    Args:
-        stable_latency: Requests of the running version by bucket; empty for a first release.
-        objective: Its latency limit becomes a threshold too.
-
-    >>> frozen_thresholds({10: 500, 20: 490, 30: 10}, None)
-    (10, 20, 30)
-    """
-    chosen = set()
-    if sum(stable_latency.values()):
-        chosen = {quantile_bucket(stable_latency, quantile) for quantile in QUANTILES}
-    if objective and objective.latency:
-        chosen.add(bucket_of(objective.latency.threshold_seconds))
-    return tuple(sorted(chosen))
-
-
 def start_state(
     policy: JudgePolicy,
     objective: ObjectiveSpec | None,
@@ -192,29 +118,8 @@ def start_state(
         version=version,
         error_share=DEFAULT_ERROR_SHARE if availability is None else 1 - availability,
         tolerance=policy.tolerance,
-        streams=tuple(_stream(bucket, objective) for bucket in frozen),
-        gains=tuple(
-            Gain(
-                name=one.name,
-                most=one.most,
-                tolerated=one.tolerated_loss,
-                alpha=policy.alpha,
-                betting=Betting(null_mean(one.tolerated_loss)),
-            )
-            for one in policy.metrics
-        ),
-    )
-
-
-def _stream(bucket: int, objective: ObjectiveSpec | None) -> Stream:
-    slower = bucket_of(upper_bound(bucket) + SLOWER_SECONDS)
-    limit = objective.latency if objective else None
-    is_limit = limit is not None and bucket == bucket_of(limit.threshold_seconds)
-    return Stream(
-        bucket=bucket,
-        allowed=max(bucket + SLOWER_BUCKETS, slower),
-        allowed_share=1 - limit.target if limit and is_limit else None,
-        logs=first_logs(),
+        streams=tuple(begin_stream(bucket, objective) for bucket in frozen),
+        gains=tuple(begin_gain(one, policy.alpha) for one in policy.metrics),
     )
 
 
@@ -237,7 +142,7 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
     if 0 < stable.half[0] < stable.requests:
         state = _bet_on_halves(state, stable, sample.seconds, crowded)
     if state.gains:
-        state = replace(state, gains=tuple(_bet_on_gain(one, sample) for one in state.gains))
+        state = replace(state, gains=tuple(bet_on_gain(one, sample) for one in state.gains))
     state = _bet_on_harm(state, sample, stable, crowded)
     state = _bet_on_fit(state, sample, stable, crowded)
     return _count(state, sample, stable)
@@ -273,7 +178,9 @@ def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: 
             cap=CROWDED_NATS_PER_SECOND * sample.seconds if crowded else NEVER,
         ),
         error_noise=learn(state.error_noise, stable.errors, stable.requests),
-        streams=tuple(_bet_on_latency(one, state, sample, stable) for one in state.streams),
+        streams=tuple(
+            bet_on_latency(one, state.tolerance, sample, stable) for one in state.streams
+        ),
     )
 
 
@@ -333,72 +240,7 @@ def _error_trials(
         share = risk_share(requests, stable.requests, state.tolerance)
         return hits + min(stable.errors, stable.requests), share
     before = state.stable_errors / state.stable_requests if state.stable_requests else 0.0
-    return requests, _rate(state.error_share, before, state.tolerance)
-
-
-def _rate(allowed: float, before: float, tolerance: float) -> float:
-    """Return the rate tolerated of a canary alone: the Objective's, or what stable itself had."""
-    return min(max(allowed, tolerance * before), 0.99)
-
-
-def _bet_on_latency(stream: Stream, state: JudgeState, sample: Sample, stable: ArmCounts) -> Stream:
-    hits = exceeding(sample.canary.latency, stream.allowed)
-    timed = sum(sample.canary.latency.values())
-    stable_hits = exceeding(stable.latency, stream.bucket)
-    stable_timed = sum(stable.latency.values())
-    if stable_timed and timed:
-        trials, share = hits + stable_hits, risk_share(timed, stable_timed, state.tolerance)
-    elif stream.allowed_share is not None and not stable.requests:
-        trials = timed
-        share = _rate(stream.allowed_share, share_of(stream.noise), state.tolerance)
-    else:
-        return stream
-    return replace(
-        stream,
-        logs=bet(
-            stream.logs,
-            hits,
-            trials,
-            share,
-            temper=dispersion(stream.noise, LATENCY_DISPERSION),
-            cap=LATENCY_NATS_PER_SECOND * sample.seconds,
-        ),
-        noise=learn(stream.noise, stable_hits, stable_timed),
-        slow=stream.slow + hits,
-        timed=stream.timed + timed,
-    )
-
-
-def _bet_on_gain(gain: Gain, sample: Sample) -> Gain:
-    """Compare what both gained per occasion, once there were enough of these."""
-    new = sample.metrics.get(gain.name)
-    if new is None:
-        return gain
-    gain = replace(gain, pending=_added(gain.pending, new), seen=_added(gain.seen, new))
-    pending = gain.pending
-    enough = max(METRIC_OCCASIONS, METRIC_SPREAD / gain.most)
-    if pending.canary_occasions < enough or pending.stable_occasions < enough:
-        return gain
-    value = difference_value(
-        pending.canary_gained / pending.canary_occasions,
-        pending.stable_gained / pending.stable_occasions,
-        gain.tolerated,
-        gain.most,
-    )
-    return replace(
-        gain,
-        pending=MetricCounts(0.0, 0.0, 0.0, 0.0),
-        betting=bet_below(gain.betting, value, gain.alpha),
-    )
-
-
-def _added(counts: MetricCounts, new: MetricCounts) -> MetricCounts:
-    return MetricCounts(
-        counts.canary_gained + new.canary_gained,
-        counts.canary_occasions + new.canary_occasions,
-        counts.stable_gained + new.stable_gained,
-        counts.stable_occasions + new.stable_occasions,
-    )
+    return requests, tolerated_rate(state.error_share, before, state.tolerance)
 
 
 def _bet_on_fit(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: bool) -> JudgeState:

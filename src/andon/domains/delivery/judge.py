@@ -13,9 +13,8 @@ from typing import Literal, cast
 from msgspec import Struct
 
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
-from andon.api.v1.latency import upper_bound
 from andon.api.v1.samples import ArmCounts, Sample
-from andon.calc.sequential import log_mean, log_weighted
+from andon.calc.sequential import log_weighted
 from andon.domains.delivery.evidence import (
     DEFAULT_ERROR_SHARE,
     ERROR_WEIGHT,
@@ -24,15 +23,22 @@ from andon.domains.delivery.evidence import (
     METRIC_WEIGHT,
     VERSION,
     JudgeState,
-    Stream,
     error_log,
     fold,
-    frozen_thresholds,
     gain_log,
     halves_log,
     harm_log,
     latency_log,
     start_state,
+)
+from andon.domains.delivery.slowness import frozen_thresholds
+from andon.domains.delivery.wording import (
+    caveat,
+    strength,
+    tell_errors,
+    tell_idle,
+    tell_loss,
+    tell_slowness,
 )
 from andon.kernel.duration import format_duration
 
@@ -301,102 +307,39 @@ def _guard_reason(guard: str, state: JudgeState, restarts: int) -> str:
     if guard == "restarts":
         return f"canary replicas were restarted {restarts} times"
     if guard == "excess-errors":
-        return f"{_errors(state)}; {state.excess_errors:.0f} more than can be tolerated"
-    return f"{_errors(state)}; more than {BURNT_FACTOR} times what its Objective allows"
+        return f"{tell_errors(state)}; {state.excess_errors:.0f} more than can be tolerated"
+    return f"{tell_errors(state)}; more than {BURNT_FACTOR} times what its Objective allows"
 
 
 # --- Words --------------------------------------------------------------------------------------
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ")
-
-
-def _strength(log: float) -> str:
-    """Write evidence as people read it: 132, 3.4, or a power of ten when it is huge.
-
-    >>> _strength(math.log(132)), _strength(math.log(3.41)), _strength(100.0)
-    ('132', '3.4', '10^43')
-    """
-    if log >= math.log(1e6):
-        return f"10^{log / math.log(10):.0f}"
-    value = math.exp(log)
-    return _number(value) if value >= 10 else f"{value:.1f}"
-
-
-def _errors(state: JudgeState) -> str:
-    canary = f"{_number(state.canary_errors)} of {_number(state.canary_requests)} canary requests"
-    if state.counted_errors < state.canary_errors and not state.crowded:
-        canary = f"{canary} ({_number(state.counted_errors)} counted once a client)"
-    if not state.stable_requests:
-        return f"{canary} failed, no stable version to compare with"
-    stable = f"{_number(state.stable_errors)} of {_number(state.stable_requests)}"
-    return f"{canary} failed against {stable} stable ones"
 
 
 def _harm_reason(case: _Case) -> str:
     state = case.state
     errors = math.log(ERROR_WEIGHT) + error_log(state)
     slow = math.log(LATENCY_WEIGHT) + latency_log(state)
-    what = _slowness(state) if state.streams and slow > errors else _errors(state)
+    what = tell_slowness(state) if state.streams and slow > errors else tell_errors(state)
     if state.gains and gain_log(state) + math.log(METRIC_WEIGHT) > max(errors, slow):
-        what = _loss(state)
-    needed = _strength(case.harm_threshold)
-    return f"{what}; evidence of harm {_strength(case.harm_log)} >= {needed}{_caveat(state)}"
-
-
-def _loss(state: JudgeState) -> str:
-    worst = max(state.gains, key=lambda one: one.betting.log)
-    seen = worst.seen
-    canary = seen.canary_gained / max(seen.canary_occasions, 1.0)
-    stable = seen.stable_gained / max(seen.stable_occasions, 1.0)
-    return f"{worst.name}: {canary:.4g} per occasion against {stable:.4g} of stable"
-
-
-def _slowness(state: JudgeState) -> str:
-    worst = max(state.streams, key=_stream_log)
-    canary = f"{_number(worst.slow)} of {_number(worst.timed)} canary requests"
-    allowed = format_duration(upper_bound(worst.allowed))
-    if not worst.noise.trials:
-        return f"{canary} took over {allowed}"
-    stable = f"{_number(worst.noise.hits)} of {_number(worst.noise.trials)} stable ones"
-    return (
-        f"{canary} took over {allowed} against {stable}"
-        f" over {format_duration(upper_bound(worst.bucket))}"
-    )
-
-
-def _stream_log(stream: Stream) -> float:
-    return log_mean(stream.logs)
-
-
-def _caveat(state: JudgeState) -> str:
-    if not state.crowded:
-        return ""
-    return " (few distinct clients, so clustered errors are discounted, not counted once a client)"
-
-
-def _idle_reason(state: JudgeState) -> str:
-    if not state.canary_requests:
-        return "no traffic, so nothing is known"
-    return f"no traffic for {format_duration(state.idle_seconds)}"
+        what = tell_loss(state)
+    needed = strength(case.harm_threshold)
+    return f"{what}; evidence of harm {strength(case.harm_log)} >= {needed}{caveat(state)}"
 
 
 def _suspicion(case: _Case) -> str:
-    now, needed = _strength(harm_log(case.state)), _strength(case.harm_threshold)
+    now, needed = strength(harm_log(case.state)), strength(case.harm_threshold)
     return f"evidence of harm {now} of {needed} is too close to advance"
 
 
 def _halves(case: _Case) -> str:
-    strength, needed = _strength(halves_log(case.state)), _strength(case.harm_threshold)
+    now, needed = strength(halves_log(case.state)), strength(case.harm_threshold)
     return (
-        f"one half of stable's own clients fails more than the other ({strength} >= {needed}), so "
+        f"one half of stable's own clients fails more than the other ({now} >= {needed}), so "
         "a difference between the versions says nothing"
     )
 
 
 def _fit(case: _Case) -> str:
-    fit = f"fit to promote {_strength(case.fit_log)} >= {_strength(case.fit_threshold)}"
+    fit = f"fit to promote {strength(case.fit_log)} >= {strength(case.fit_threshold)}"
     return f"{fit}{_default_share(case)}"
 
 
@@ -408,13 +351,15 @@ def _default_share(case: _Case) -> str:
 
 _REASONS: dict[str, Callable[[_Case], str]] = {
     "disagreement": lambda _: "the two independent counts of the gateway disagree",
-    "unlike-halves": lambda case: f"{_errors(case.state)}; {_halves(case)}",
+    "unlike-halves": lambda case: f"{tell_errors(case.state)}; {_halves(case)}",
     "harm": lambda case: _harm_reason(case),
-    "idle": lambda case: _idle_reason(case.state),
-    "suspicion": lambda case: f"{_errors(case.state)}; {_suspicion(case)}",
-    "burning": lambda case: f"{_errors(case.state)}; both fail far more than the Objective allows",
-    "fit": lambda case: f"{_errors(case.state)}; {_fit(case)}",
-    "soak": lambda case: f"{_errors(case.state)}; soaked as planned without an alarm",
+    "idle": lambda case: tell_idle(case.state),
+    "suspicion": lambda case: f"{tell_errors(case.state)}; {_suspicion(case)}",
+    "burning": lambda case: (
+        f"{tell_errors(case.state)}; both fail far more than the Objective allows"
+    ),
+    "fit": lambda case: f"{tell_errors(case.state)}; {_fit(case)}",
+    "soak": lambda case: f"{tell_errors(case.state)}; soaked as planned without an alarm",
 }
 
 
@@ -424,8 +369,8 @@ _REASONS: dict[str, Callable[[_Case], str]] = {
 def _wait(case: _Case) -> Judgement:
     expected = _expected_seconds(case)
     when = "no end in sight at this rate" if expected is None else _in(expected)
-    fit = f"fit to promote {_strength(case.fit_log)} of {_strength(case.fit_threshold)}"
-    reason = f"{_errors(case.state)}; {fit}, {when}{_default_share(case)}"
+    fit = f"fit to promote {strength(case.fit_log)} of {strength(case.fit_threshold)}"
+    reason = f"{tell_errors(case.state)}; {fit}, {when}{_default_share(case)}"
     return case.say("Wait", reason, expected_seconds=expected)
 
 
