@@ -21,6 +21,8 @@ from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.adapters.telemetry.prometheus.asking import Peer
 from andon.adapters.telemetry.prometheus.store import PrometheusStore
 from andon.api.v1.access import Grant, Identity
+from andon.api.v1.telemetry import MetricsSpec, RecordingRule
+from andon.app.telemetry.asking import open_asked
 from andon.app.telemetry.queries import Metrics, ask_instant, ask_range
 from andon.kernel.errors import Denied, Unavailable, UsageError
 from andon.ports.offices import Offices
@@ -189,6 +191,33 @@ def test_a_server_that_is_away_is_told(remote: PrometheusStore) -> None:
 def test_a_server_that_refuses_a_query_says_why(remote: PrometheusStore) -> None:
     with pytest.raises(UsageError, match="regex"):
         remote.select((Matcher("a", "=~", "("),), 0, 1)
+
+
+async def test_an_installation_that_names_a_server_passes_questions_on(
+    prometheus: str, store: MetricChunks
+) -> None:
+    rule = RecordingRule(record="a:b", expr="up")
+    told = MetricsSpec(prometheus=prometheus, rules=(rule,))
+    asked = open_asked(store, told, Guard(loopback=True), FakeClock(END_MS / 1000))
+    service, at = asked.service, END_MS / 1000
+    assert not asked.recorder.progress
+    said = await service.query("sum(version_info)", at)
+    assert said.data["result"][0]["value"] == [at, "2"]
+    said = await service.query_range("count(version_info)", at - 60, at, 60)
+    assert [one[1] for one in said.data["result"][0]["values"]] == ["2", "2"]
+    assert len((await service.series(["version_info"], at - 60, at)).data) == 2
+    assert "code" in (await service.labels((), at - 60, at)).data
+    assert (await service.label_values("version", (), at - 60, at)).data == ["3", "4"]
+    assert (await service.build()).data["version"].startswith("2.")
+    assert (await service.rules()).data == {"groups": []}
+    assert (await service.targets()).data["activeTargets"] == []
+    assert (await service.metadata("up")).data == {}
+    assert (await service.exemplars("version_info", at - 60, at)).data == []
+    with pytest.raises(UsageError, match="parse error"):
+        await service.query("sum(")
+    assert (
+        ask_instant(asked.store, "sum(version_info)", END_MS).data["result"][0]["value"][1] == "2"
+    )
 
 
 # --- promtool ---------------------------------------------------------------------------------------
