@@ -316,8 +316,8 @@ class Operations(Asking):
         Args:
             name: Its name.
             environment: Where.
-            requests_per_second:
-            error_share:
+            requests_per_second: Left out: as in the last hour.
+            error_share: Left out: as in the last hour.
         """
         return self._ask(
             JudgeForecast,
@@ -445,7 +445,7 @@ class Operations(Asking):
 
         Args:
             name: Its name.
-            results:
+            results: What came of asking, each once.
         """
         return self._ask(
             CheckTaken, "POST", f"/workers/{part(name)}/checks", body={"results": results}
