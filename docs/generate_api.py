@@ -211,7 +211,10 @@ def _default(field: Any) -> str:
 
 def _description(kind: Any) -> str:
     metas = [one for one in getattr(kind, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
-    return next((str(one.description) for one in metas[::-1] if one.description), "")
+    told = next((str(one.description) for one in metas[::-1] if one.description), "")
+    if told or typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return told
+    return next(filter(None, map(_description, typing.get_args(kind))), "")
 
 
 def _parameters(fields: Sequence[Field]) -> list[str]:

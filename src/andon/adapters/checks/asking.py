@@ -5,36 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from msgspec import Struct
-
-from andon.adapters.outbound import Guard
+from andon.adapters.checks.place import Answered, Place
 from andon.api.v1.checks import CheckResult, CheckSpec
 from andon.kernel.errors import AndonError
-
-
-class Place(Struct, frozen=True, kw_only=True):
-    """Where a Check is asked from.
-
-    Args:
-        guard: Where addresses that a document names may lead.
-        address_of: ``http://host:port`` of a service in an environment; raises NotFound.
-        now: Seconds since the Unix epoch: certificates end by it.
-        worker: Who asks.
-    """
-
-    guard: Guard
-    address_of: Callable[[str, str], str]
-    now: Callable[[], float]
-    worker: str = "here"
-
-
-class Answered(Struct, kw_only=True):
-    """What a question was answered; ``message`` says what was not as expected."""
-
-    message: str = ""
-    phases: dict[str, float] = {}
-    days_left: float | None = None
-
 
 Question = Callable[[CheckSpec, Place], Answered]
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from andon.adapters.checks.asking import Answered, Place
+from andon.adapters.checks.place import Answered, Place
 from andon.adapters.outbound import LOCAL, web_address
 from andon.api.v1.checks import BrowserStep, CheckSpec
 from andon.kernel.errors import AndonError, Unavailable

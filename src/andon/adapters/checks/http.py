@@ -14,7 +14,7 @@ from urllib.parse import SplitResult
 
 from msgspec import Struct
 
-from andon.adapters.checks.asking import Answered, Place
+from andon.adapters.checks.place import Answered, Place
 from andon.adapters.outbound import LOCAL, Guard, GuardedConnection, web_address
 from andon.api.v1.checks import CheckSpec, Expected, HttpRequest, Step
 from andon.kernel.errors import NotFound, Unavailable, UsageError

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 
-from andon.adapters.checks.asking import Answered, Place
+from andon.adapters.checks.place import Answered, Place
 from andon.adapters.outbound import Guard
 from andon.api.v1.checks import CheckSpec
 from andon.kernel.errors import Unavailable

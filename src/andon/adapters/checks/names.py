@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from andon.adapters.checks.asking import Answered, Place
+from andon.adapters.checks.place import Answered, Place
 from andon.api.v1.checks import CheckSpec
 from andon.kernel.errors import Unavailable
 

@@ -76,9 +76,7 @@ class Lookup:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def between(
-        self, counter: Counter, start_ms: int, end_ms: int
-    ) -> tuple[float, float, float]:
+    def between(self, counter: Counter, start_ms: int, end_ms: int) -> tuple[float, float, float]:
         """Return bad events, all events and observed seconds of a window."""
         first, last = self._at(counter, start_ms), self._at(counter, end_ms)
         return last[0] - first[0], last[1] - first[1], last[2] - first[2]

@@ -152,7 +152,7 @@ def _window(window: TimeWindow, here: Path) -> Iterator[Breach]:
     if window.calendar is None:
         return
     try:
-        datetime.strptime(window.calendar.start_time, _START)  # noqa: DTZ007: its zone is beside it
+        datetime.strptime(window.calendar.start_time, _START)  # Its zone is beside it.
     except ValueError:
         message = "expected a moment such as `2022-01-01 12:00:00`"
         yield Breach((*here, "calendar", "startTime"), message)

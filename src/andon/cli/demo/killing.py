@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from andon.cli.demo.play import Play
+from collections.abc import Callable
+from typing import Any, Protocol
 
 Json = dict[str, Any]
+
+
+class Interrupted(Protocol):
+    """A play whose control plane can be killed."""
+
+    def rate(self) -> float:
+        """Return how many requests are sent each second."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell what happened."""
+        ...
+
+    def load_report(self) -> Json:
+        """Return the load generator's latest figures."""
+        ...
+
+    def wait(self, ready: Callable[[], bool], otherwise: str) -> None:
+        """Wait for something to be so."""
+        ...
+
+    def kill_control_plane(self) -> None:
+        """SIGKILL."""
+        ...
+
+    def start_control_plane(self) -> None:
+        """Start another one, and wait until it answers."""
+        ...
 
 
 class Kill:
@@ -17,7 +43,7 @@ class Kill:
         play: Whose control plane it is.
     """
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Interrupted) -> None:
         self._play = play
         self._before: Json = {}
         self._steps: dict[str, float] = {}
@@ -44,14 +70,14 @@ class Kill:
         play = self._play
         sent = play.load_report().get("completed", 0)
         play.kill_control_plane()
-        play.screen.say(f"SIGKILL to the control plane at {run['weight']:g} % of {run['service']}")
+        play.say(f"SIGKILL to the control plane at {run['weight']:g} % of {run['service']}")
         play.wait(
-            lambda: play.load_report().get("completed", 0) > sent + play.options.rate,
+            lambda: play.load_report().get("completed", 0) > sent + play.rate(),
             "requests stopped when the control plane was killed",
         )
-        play.screen.say("services and gateway went on serving without it")
+        play.say("services and gateway went on serving without it")
         play.start_control_plane()
-        play.screen.say("a new control plane takes over")
+        play.say("a new control plane takes over")
 
     def resumed(self, change: Json) -> bool:
         """Say whether the same Run went on, without doing again what had been done."""

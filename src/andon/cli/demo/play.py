@@ -225,6 +225,14 @@ class Play:
             )
         self.wait(self._answers, "the control plane does not answer")
 
+    def rate(self) -> float:
+        """Return how many requests are sent each second."""
+        return self.options.rate
+
+    def say(self, text: str) -> None:
+        """Tell what happened."""
+        self.screen.say(text)
+
     def kill_control_plane(self) -> None:
         """SIGKILL, as a machine out of memory would."""
         assert self._control is not None

@@ -20,7 +20,10 @@ class WhichResults(Page, kw_only=True, frozen=True):
 class ResultsAsk(Ask, kw_only=True, frozen=True):
     """What came of asking."""
 
-    results: Annotated[tuple[CheckResult, ...], Meta(max_length=1000)]
+    results: Annotated[
+        tuple[CheckResult, ...],
+        Meta(max_length=1000, description="What came of asking, each once."),
+    ]
 
 
 async def _list(call: Call) -> Any:
