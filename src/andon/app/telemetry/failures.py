@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from andon.api.v1.requests import GatewayRequest, RecentRequests, RequestsSeen
 from andon.kernel.errors import AndonError
@@ -16,6 +16,7 @@ _MILLI = 1_000_000
 _log = logging.getLogger("andon.telemetry")
 
 Ask = Callable[[RecentRequests], Awaitable[RequestsSeen]]
+Hear = Callable[[Sequence[GatewayRequest]], None]
 
 
 class Failures:
@@ -24,10 +25,11 @@ class Failures:
     Args:
         ask: Asks the gateway's agent.
         store: Where lines go; it keeps how far the gateway was read.
+        hear: Told of all requests; of very many, of a part.
     """
 
-    def __init__(self, ask: Ask, store: LogStore) -> None:
-        self._ask, self._store = ask, store
+    def __init__(self, ask: Ask, store: LogStore, hear: Hear = lambda _: None) -> None:
+        self._ask, self._store, self._hear = ask, store, hear
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -51,6 +53,7 @@ class Failures:
         now = RecentRequests(source=seen.source, after=seen.upto)
         if now != asked:
             lines = [line_of(one) for one in seen.requests if one.failed]
+            self._hear(seen.requests)
             mark = {MARK: f"{now.source}:{now.after}"}
             await asyncio.to_thread(self._store.append, lines, mark)
         return now

@@ -142,7 +142,9 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
             **({"recording rules": asked.recorder.run} if asked.recorder.progress else {}),
             "checks": checks.run,
             **logs.loops,
-            "gateway log": Failures(parts.agent.recent_requests, logs.lines).run,
+            "gateway log": Failures(
+                parts.agent.recent_requests, logs.lines, security.hear_requests
+            ).run,
             "objectives": objectives.run,
             "alerts": watch.run,
             "own traces": telling_runs(store, traces),

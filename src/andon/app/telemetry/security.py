@@ -15,15 +15,18 @@ from typing import Protocol
 from andon.adapters.telemetry.sigma import Rules, read_rules
 from andon.api.v1.control import Decision, Selector
 from andon.api.v1.records import Object, Subject
+from andon.api.v1.requests import GatewayRequest
 from andon.app.shapes import event_body
 from andon.domains.line.evidence import claim
 from andon.domains.observability.saying import fields_of
 from andon.domains.observability.signals import (
+    REFUSED_SPIKE,
+    REFUSED_STATUSES,
     Level,
-    LoginFailures,
     Match,
     Signal,
     SignalBook,
+    Spikes,
     is_failed_login,
     suspicious_request,
 )
@@ -77,7 +80,10 @@ class Security:
         self._read_at = float("-inf")
         self._turn = threading.Lock()
         self._book = SignalBook()
-        self._logins = LoginFailures()
+        self._logins = Spikes()
+        self._refused = Spikes(
+            REFUSED_SPIKE, "Many more requests are refused (401, 403) than usual"
+        )
         self._seen_seq = -1
         self._claimed: set[tuple[str, str]] | None = None
 
@@ -90,6 +96,14 @@ class Security:
             for line in lines:
                 if line.labels.get("source") in WATCHED:
                     self._examine(line, now_ns)
+
+    def hear_requests(self, requests: Iterable[GatewayRequest]) -> None:
+        """Count requests that services refused, as the gateway saw them."""
+        now_ns = int(self._clock.now() * NS)
+        with self._turn:
+            for one in requests:
+                if one.status in REFUSED_STATUSES:
+                    self._refused.add(one.service, one.environment, now_ns)
 
     def _examine(self, line: LogLine, now_ns: int) -> None:
         labels = line.labels
@@ -122,7 +136,7 @@ class Security:
         """Return what looks like an attack, as long as it goes on."""
         now_ns = int(self._clock.now() * NS)
         with self._turn:
-            for match in self._logins.spikes(now_ns):
+            for match in (*self._logins.spikes(now_ns), *self._refused.spikes(now_ns)):
                 self._book.note(match, now_ns)
             return self._book.active(now_ns)
 

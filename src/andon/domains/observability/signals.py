@@ -25,6 +25,7 @@ SEVERITY: dict[Level, Severity] = {
     "critical": "page",
 }
 LOGIN_SPIKE = "andon-login-failures"
+REFUSED_SPIKE = "andon-refused-requests"
 PROBED = "andon-suspicious-endpoint"
 ANSWERED = "andon-suspicious-endpoint-answered"
 QUIET_NS = 15 * 60 * 10**9
@@ -51,6 +52,7 @@ _LOGIN = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = frozenset({"401", "403"})
+REFUSED_STATUSES = frozenset(map(int, _REFUSED))
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -135,16 +137,24 @@ def _first(match: Match, now_ns: int) -> Signal:
     )
 
 
-class LoginFailures:
-    """Failed logins by service and minute, and where they are many more than usual."""
+class Spikes:
+    """Counts by service and minute, and where they are many more than usual.
 
-    def __init__(self) -> None:
+    Args:
+        rule: What the signal is called.
+        title: The same for people.
+    """
+
+    def __init__(
+        self, rule: str = LOGIN_SPIKE, title: str = "Many more failed logins than usual"
+    ) -> None:
+        self._rule, self._title = rule, title
         self._minutes: dict[tuple[str, str], deque[list[int]]] = defaultdict(
             lambda: deque(maxlen=USUAL_MINUTES)
         )
 
     def add(self, service: str, environment: str, at_ns: int, times: int = 1) -> None:
-        """Count failures."""
+        """Count."""
         key = (service, environment)
         if key not in self._minutes and len(self._minutes) >= MOST_PLACES:
             return
@@ -155,7 +165,7 @@ class LoginFailures:
             minutes.append([minute, times])
 
     def spikes(self, now_ns: int) -> Iterator[Match]:
-        """Yield places with many more failures in the last minutes than usual."""
+        """Yield places with many more in the last minutes than usual."""
         now = now_ns // _MINUTE_NS
         for (service, environment), minutes in list(self._minutes.items()):
             lately = sum(n for minute, n in minutes if now - SPIKE_MINUTES < minute <= now)
@@ -165,8 +175,8 @@ class LoginFailures:
             usual = before * SPIKE_MINUTES / (USUAL_MINUTES - SPIKE_MINUTES)
             if lately >= max(SPIKE_LEAST, SPIKE_TIMES * usual):
                 yield Match(
-                    rule=LOGIN_SPIKE,
-                    title="Many more failed logins than usual",
+                    rule=self._rule,
+                    title=self._title,
                     level="high",
                     service=service,
                     environment=environment,

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from andon.api.v1.control import Selector
+from andon.api.v1.requests import GatewayRequest
 from andon.app.access.recording import note
 from andon.app.parts import controllers
 from andon.app.telemetry.security import Security, Together
@@ -112,6 +114,19 @@ async def test_refused_requests_of_a_service_are_counted(store: Store) -> None:
     world = World(store, None)
     world.say(request("/login", 401), times=12)
     assert [one.rule for one in world.security.signals()] == ["andon-login-failures"]
+
+
+async def test_requests_that_the_gateway_saw_refused_are_counted(store: Store) -> None:
+    world = World(store, None)
+    seen = GatewayRequest(
+        number=1, environment="prod", service="shop", version="1a", status=403, failed=False,
+        trace="", span="", made=True, start_ms=1, duration_ms=1,
+    )  # fmt: skip
+    world.security.hear_requests([replace(seen, status=404)] * 50)
+    assert world.security.signals() == []
+    world.security.hear_requests([seen] * 12)
+    (one,) = world.security.signals()
+    assert (one.rule, one.service) == ("andon-refused-requests", "shop")
 
 
 async def test_what_jobs_print_is_theirs(store: Store) -> None:

@@ -7,9 +7,9 @@ import pytest
 from andon.domains.observability.signals import (
     MOST_SIGNALS,
     QUIET_NS,
-    LoginFailures,
     Match,
     SignalBook,
+    Spikes,
     is_failed_login,
     suspicious_request,
 )
@@ -69,7 +69,7 @@ def test_signals_of_services_are_apart_and_bounded() -> None:
 
 
 def test_many_more_failed_logins_than_usual_are_a_spike() -> None:
-    logins = LoginFailures()
+    logins = Spikes()
     for minute in range(55):
         logins.add("shop", "prod", BEGIN + minute * MINUTE, 2)
     now = BEGIN + 55 * MINUTE
@@ -81,7 +81,7 @@ def test_many_more_failed_logins_than_usual_are_a_spike() -> None:
 
 
 def test_few_failed_logins_are_never_a_spike() -> None:
-    logins = LoginFailures()
+    logins = Spikes()
     logins.add("shop", "prod", BEGIN, 9)
     assert list(logins.spikes(BEGIN)) == []
     logins.add("shop", "prod", BEGIN, 1)
