@@ -1,9 +1,9 @@
 """What judging promises costs: 1,000 objectives evaluated anew, and all of them told to a page.
 
-The world is real: six hours of what 500 services counted at their gateway, every 15 seconds of the last
-ten minutes and every other minute before that, in the metric store's own file; two default promises a service. A turn is
-what Andon does every 15 seconds: read what was counted since, evaluate every promise over its 30 days and
-the last hour, and remember.
+The world is real: two hours of what 500 services counted at their gateway, every 15 seconds of the last five
+minutes and every other minute before that, in the metric store's own file; two default promises a service. A
+turn is what Andon does every 15 seconds: read what was counted since, evaluate every promise over its 30 days
+and the last hour, and remember.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from andon.testing.promises import Gateway
 from bench.ratio import Ratio
 
 SERVICES = 500
-PAST_STEPS = 180
-LIVE_STEPS = 40
-TURNS = 7
+PAST_STEPS = 60
+LIVE_STEPS = 20
+TURNS = 5
 BEGAN = 1_780_000_200.0
 BAR_SECONDS = 1.0
 
@@ -75,7 +75,7 @@ def _measure(folder: Path) -> Iterator[Ratio]:
     )
     for close in (store.close, tallies.close, metrics.close):
         close()
-    yield Ratio(f"{count} objectives, counted from six hours of samples", first, 0, "s")
+    yield Ratio(f"{count} objectives, counted from two hours of samples", first, 0, "s")
     yield Ratio(
         f"{count} objectives re-evaluated", statistics.median(took), BAR_SECONDS, "s", most=True
     )

@@ -28,12 +28,12 @@ STANDARD_INPUT = "-"
 def command(session: Session, files: tuple[str, ...]) -> int:
     """Check documents and what they say of each other, without a control plane.
 
-    Without FILES: the andon.yaml of this project. With `-`: standard input. A file with an Installation
+    Without FILES: the andon.yaml of this project, and the openslo.yaml beside it. With `-`: standard input. A file with an Installation
     (`andon up --config`) is checked by itself.
     """
     from msgspec import to_builtins
 
-    contents = {name: _read(name) for name in files or (_default(),)}
+    contents = {name: _read(name) for name in files or _default()}
     parsed = _check(contents)
     answer = {
         "valid": not parsed.problems,
@@ -94,9 +94,13 @@ def _count(problems: int) -> str:
     return "1 problem" if problems == 1 else f"{problems} problems"
 
 
-def _default() -> str:
-    file = project_root(Path.cwd()) / "andon.yaml"
-    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+def _default() -> tuple[str, ...]:
+    root = project_root(Path.cwd())
+    files = [root / "andon.yaml", *(file for file in [root / "openslo.yaml"] if file.exists())]
+    return tuple(
+        str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+        for file in files
+    )
 
 
 def _read(name: str) -> bytes:
