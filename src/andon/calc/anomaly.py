@@ -15,9 +15,9 @@ from msgspec import Struct
 
 Kind = Literal["value", "unrest", "range"]
 
-LEVEL_WEIGHT = 0.1
+LEVEL_WEIGHT = 0.05
 """Of the newest value in the forecast."""
-ERROR_WEIGHT = 0.01
+ERROR_WEIGHT = 0.002
 """Of the newest error in what is usual."""
 SHORT_WEIGHT = 0.2
 """Of the newest error in how restless the series is just now."""
@@ -26,7 +26,7 @@ REFRACTORY = 100
 LIKELY = 1e-6
 """How unlikely a value must be, if errors were normal."""
 UNREST = 1e-7
-RANGE_MARGIN = 0.5
+RANGE_MARGIN = 0.2
 """How far beyond all that was seen, as a part of the range, a value must lie."""
 BEYOND, FADING, FARTHEST = 1.25, 0.9995, 20.0
 """A value is odd only so much farther out than the farthest of late, which fades: some series jump."""

@@ -37,11 +37,11 @@ def test_series_that_grows_restless_is_told():
 @pytest.mark.parametrize(
     ("name", "make", "most_a_day"),
     [
-        ("normal", lambda chance, n: chance.normal(100, 5, n), 0.1),
+        ("normal", lambda chance, n: chance.normal(100, 5, n), 0.2),
         (
             "daily",
             lambda chance, n: 100 + 50 * np.sin(np.arange(n) / 229) + chance.normal(0, 5, n),
-            0.1,
+            0.3,
         ),
         ("counts", lambda chance, n: chance.poisson(3, n), 0.5),
         ("heavy tails", lambda chance, n: 100 + 5 * chance.standard_t(3, n), 3),

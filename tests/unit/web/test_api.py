@@ -80,7 +80,7 @@ async def test_every_command_reaches_the_line_with_what_was_said(
         ("unlatch", latch | {"subject": "shop"} | ada),
         ("rollback", latch | {"service": "shop"} | ada),
         ("cancel", {"run": "build-2", "reason": "wrong"} | ada),
-        ("approve", latch | {"change": "shop-2", "job": ""} | ada),
+        ("approve", latch | {"change": "shop-2", "job": "", "fix": ""} | ada),
         ("withdraw", latch | {"change": "shop-2", "job": ""} | ada),
         ("watch", {"repository": "r", "branch": "main", "interval_seconds": 5}),
         ("unwatch", {"repository": "r", "branch": "main"}),
