@@ -30,6 +30,9 @@ Source: web.dev, Core Web Vitals: LCP 2.5 s and 4 s, INP 200 ms and 500 ms, CLS 
 """
 _ONE_THING = re.compile(r"^(?=.*\d)[0-9a-f-]{6,}$|^\d+$|@|%40|^[\w-]{24,}$", re.IGNORECASE)
 _BEHIND = re.compile(r"[?#][^\s\"')>\]]*")
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_LONG_NUMBER = re.compile(r"\d(?:[ -]?\d){8,}")
+"""Such as of a telephone or a card."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 Text = Annotated[str, Meta(max_length=1000)]
@@ -79,12 +82,15 @@ def page_of(path: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without what follows ``?`` or ``#`` in addresses.
+    """Return a text without what follows ``?`` or ``#`` in addresses, and without what may name a person.
 
     >>> cleaned("Failed to load https://a.example/b?token=geheim (x)")
     'Failed to load https://a.example/b (x)'
+    >>> cleaned("no user ann.b@example.org with card 4111 1111 1111 1111")
+    'no user (mail) with card (number)'
     """
-    return _CONTROL.sub(" ", _BEHIND.sub("", text))[:LONGEST_TEXT].strip()
+    bare = _CONTROL.sub(" ", _BEHIND.sub("", text))[:LONGEST_TEXT].strip()
+    return _LONG_NUMBER.sub("(number)", _MAIL.sub("(mail)", bare))
 
 
 def error_line(error: PageError) -> str:
