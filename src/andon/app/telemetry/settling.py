@@ -62,14 +62,16 @@ class Settling:
         told_at = cleaned_at = 0.0
         while True:
             now = self._clock.now()
+            if (
+                now - cleaned_at >= UPKEEP_SECONDS
+            ):  # First: it makes the room that the rest may need.
+                cleaned_at = now
+                await asyncio.to_thread(self._traces.upkeep, int(now * 1e9))
             while await asyncio.to_thread(self.settle):
                 pass
             if now - told_at >= self._interval_seconds:
                 told_at = now
                 await asyncio.to_thread(self.tell)
-            if now - cleaned_at >= UPKEEP_SECONDS:
-                cleaned_at = now
-                await asyncio.to_thread(self._traces.upkeep, int(now * 1e9))
             await asyncio.sleep(LOOK_SECONDS)
 
     def settle(self) -> int:
