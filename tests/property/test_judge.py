@@ -132,7 +132,7 @@ def test_an_alarm_once_raised_is_not_taken_back(taken) -> None:
         plain = judge(state, POLICY, OBJECTIVE, last_step=False, soak_done=False)
         alarm = plain.harm_log >= plain.harm_threshold
         assert alarm or not raised
-        assert plain.verdict == "RollBack" or not alarm
+        assert plain.verdict in {"RollBack", "Untrustworthy"} or not alarm
         raised = alarm
 
 
