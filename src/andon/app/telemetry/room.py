@@ -113,10 +113,12 @@ def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) 
     )
     tallies = Tallies(folder / "objectives.db")
     objectives = Objectives(
-        store, parts.turns, metrics, tallies, parts.clock, asking_values(asked.store)
+        *(store, parts.turns, metrics, tallies, parts.clock),
+        asking_values(asked.store),
+        spec.metrics.interval_seconds,
     )
     beacon = Beacon(spec.beacon, metrics, logs.lines, spec.metrics.interval_seconds, parts.clock)
-    check_settings(spec.alerts)
+    check_settings(spec.alerts, mail=settings.installation.mail is not None)
     budgets = Budgets(store, parts.turns, parts.clock)
     watch = Watch(
         *(store, parts.turns, parts.clock, objectives, budgets, spec.alerts),

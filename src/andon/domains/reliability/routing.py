@@ -21,6 +21,7 @@ from andon.api.v1.alerts import (
     AlertSpec,
     AlertsSpec,
     Inhibition,
+    ReceiverSpec,
     Severity,
     SilenceSpec,
 )
@@ -214,13 +215,19 @@ def _same(rule: Inhibition, labels: Mapping[str, str]) -> tuple[str, ...]:
 # --- settings -----------------------------------------------------------------------------------
 
 
-def check_settings(spec: AlertsSpec) -> None:
+def check_settings(spec: AlertsSpec, *, mail: bool = True) -> None:
     """Refuse settings that mean nothing.
+
+    Args:
+        spec: Who is told, and what holds.
+        mail: Whether the installation has a mail server.
 
     Raises:
         UsageError: A matcher is none, or a route names nobody; the message says which.
     """
     names = {one.name for one in spec.receivers}
+    for one in spec.receivers:
+        _check_receiver(one, mail)
     for number, route in enumerate(spec.routes, 1):
         for receiver in route.receivers:
             if receiver not in names:
@@ -235,6 +242,24 @@ def check_settings(spec: AlertsSpec) -> None:
     ]
     for text in (text for some in matchers for text in some):
         parse_matcher(text)
+
+
+def _check_receiver(one: ReceiverSpec, mail: bool) -> None:
+    if one.mail and not mail:
+        raise UsageError(
+            f"receiver {one.name} is told by mail, and there is no mail server",
+            hint="`mail: { server: …, sender: … }` of the Installation",
+        )
+    webhook = one.webhook
+    if webhook is not None and bool(webhook.url) == bool(webhook.url_file):
+        raise UsageError(
+            f"the webhook of receiver {one.name} needs one address", hint="`url` or `urlFile`"
+        )
+    if not (one.mail or webhook or one.chat_file or one.apprise_file):
+        raise UsageError(
+            f"receiver {one.name} is told in no way",
+            hint="`webhook`, `mail`, `chatFile` or `appriseFile`",
+        )
 
 
 # --- routes -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from andon.api.v1.alerts import (
 )
 from andon.api.v1.budgets import BudgetPolicySpec
 from andon.api.v1.control import NewObject, Selector
+from andon.api.v1.installation import MailSpec
 from andon.api.v1.objectives import ObjectiveSpec, RuleStatus
 from andon.api.v1.records import Object
 from andon.app.events.couriers import outgoing
@@ -41,6 +42,7 @@ from andon.kernel.errors import (
 from andon.ports.asking import Asked
 from andon.ports.sinks import NotTaken, Receiver
 from andon.ports.store import LedgerRow
+from andon.testing.mailbox import Mailbox
 from andon.testing.promises import PromiseWorld
 from andon.testing.webhook import WebhookReceiver as Listener
 
@@ -155,6 +157,13 @@ def listener() -> Iterator[Listener]:
     listener.start()
     yield listener
     listener.kill()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    mailbox = Mailbox()
+    yield mailbox
+    mailbox.close()
 
 
 # --- objectives -----------------------------------------------------------------------------------
@@ -408,25 +417,25 @@ def settings(listener: Listener, folder: Path) -> dict[str, Any]:
     return {"receivers": receivers, "routes": (route,)}
 
 
-def deliver(room: Room) -> None:
+def deliver(room: Room, mail: MailSpec | None = None) -> None:
     """Hand new events to every subscriber, as couriers do."""
     rows = room.events(ROUTED)[room.seq :]
     room.seq += len(rows)
     room.world.transact(lambda tx: ensure_receivers(tx, room.spec, 0.0))
     for one in room.world.transact(lambda tx: tx.subscribers()):
-        sink = sink_of(room, one.spec.name, one.spec.url)
+        sink = sink_of(room, one.spec.name, one.spec.url, mail)
         for row in rows:
             room.do(sink.deliver(outgoing(row)))
 
 
-def sink_of(room: Room, name: str, url: str) -> Any:
+def sink_of(room: Room, name: str, url: str, mail: MailSpec | None = None) -> Any:
     return open_alert_sink(
         Receiver(name=name, url=url),
         room.spec,
         store=room.world.store,
         clock=room.world.clock,
         guard=LOCAL,
-        mail=None,
+        mail=mail,
         url="https://andon.example",
     )
 
@@ -450,6 +459,24 @@ def test_each_receiver_is_told_once_of_each_transition(open_room, listener: List
     told = {one.path: json.loads(one.body) for one in listener.requests}
     assert told["/events"]["status"] == "resolved"
     assert told["/chat/s3cret"]["text"].startswith("resolved: Down")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_mail_and_apprise_are_ways_to_tell(open_room, listener: Listener, tmp_path, mailbox):
+    urls = tmp_path / "apprise"
+    urls.write_text(f"# ours\njson://127.0.0.1:{listener.port}/apprise\n")
+    receiver = ReceiverSpec(name="sre", mail=("sre@b.example",), apprise_file=str(urls))
+    route = AlertRoute(receivers=("sre",), wait_seconds=0)
+    room = open_room(receivers=(receiver,), routes=(route,))
+    room.told(DOWN)
+    told = MailSpec(server=mailbox.address, sender="a@b.example", start_tls=False)
+    deliver(room, told)
+    (letter,) = mailbox.letters
+    assert letter.recipients == ("sre@b.example",)
+    assert letter.message["Subject"].startswith("page: Down")
+    (sent,) = listener.requests
+    assert sent.path == "/apprise"
+    assert "andon alerts ack" in json.loads(sent.body)["message"]
 
 
 def test_our_own_message_can_be_taken_in_by_another_andon(open_room, listener: Listener, tmp_path):

@@ -14,6 +14,7 @@ from andon.api.v1.alerts import (
     ReceiverSpec,
     SilenceSpec,
     SilenceStatus,
+    WebhookReceiver,
 )
 from andon.api.v1.records import Object, Subject
 from andon.domains.reliability.routing import (
@@ -27,8 +28,9 @@ from andon.domains.reliability.routing import (
 )
 from andon.kernel.errors import UsageError
 
+ANN, BOB = (ReceiverSpec(name=name, mail=(f"{name}@b.example",)) for name in ("ann", "bob"))
 ROUTE = AlertRoute(receivers=("ann",), wait_seconds=10, interval_seconds=300, repeat_seconds=3600)
-SPEC = AlertsSpec(receivers=(ReceiverSpec(name="ann"),), routes=(ROUTE,))
+SPEC = AlertsSpec(receivers=(ANN,), routes=(ROUTE,))
 
 
 def alert(name: str, severity: str = "page", at: float = 0, acknowledged: float = 0, **labels):
@@ -112,7 +114,7 @@ def test_what_goes_on_is_repeated_unless_somebody_took_it_on():
 
 def test_each_receiver_is_told_and_different_groups_are_apart():
     both = AlertRoute(receivers=("ann", "bob"), wait_seconds=0, group_by=("service",))
-    receivers = (ReceiverSpec(name="ann"), ReceiverSpec(name="bob"))
+    receivers = (ANN, BOB)
     spec = AlertsSpec(receivers=receivers, routes=(both,))
     told, _ = decide_notifications((alert("a"), alert("b", service="cart")), (), spec, {}, 0)
     assert {(one.receiver, one.labels["service"]) for one in told} == {
@@ -124,7 +126,7 @@ def test_each_receiver_is_told_and_different_groups_are_apart():
 def test_receiver_that_is_gone_is_told_of_no_end():
     line = Line()
     line.at(10, alert("a"))
-    line.spec = AlertsSpec(receivers=(ReceiverSpec(name="bob"),))
+    line.spec = AlertsSpec(receivers=(BOB,))
     assert line.at(1000) == []
     assert not line.memory
 
@@ -150,7 +152,7 @@ def test_question_is_nobodys_message_unless_a_route_asks_for_it_by_severity():
 
 
 def test_without_routes_receivers_are_told_of_pages_and_tickets():
-    line = Line(AlertsSpec(receivers=(ReceiverSpec(name="ann"),)))
+    line = Line(AlertsSpec(receivers=(ANN,)))
     assert line.at(60, alert("a"), alert("b", "info"), alert("c", "question", service="x")) == [
         ("firing", ["a"], [])
     ]
@@ -171,8 +173,21 @@ def test_matcher_that_is_none_is_refused():
 )
 def test_settings_that_mean_nothing_are_refused(settings, said):
     with pytest.raises(UsageError, match=said):
-        check_settings(AlertsSpec(receivers=(ReceiverSpec(name="ann"),), **settings))
+        check_settings(AlertsSpec(receivers=(ANN,), **settings))
     check_settings(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "said"),
+    [
+        (ANN, "there is no mail server"),
+        (ReceiverSpec(name="ann"), "is told in no way"),
+        (ReceiverSpec(name="ann", webhook=WebhookReceiver()), "needs one address"),
+    ],
+)
+def test_receiver_that_cannot_be_told_is_refused(receiver, said):
+    with pytest.raises(UsageError, match=said):
+        check_settings(AlertsSpec(receivers=(receiver,)), mail=False)
 
 
 # --- silences and inhibition ----------------------------------------------------------------------
