@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.adapters.telemetry.tallies import Tallies
@@ -37,6 +38,7 @@ from andon.app.telemetry.settling import settling
 from andon.app.telemetry.watch import Watch
 from andon.domains.reliability.routing import check_settings
 from andon.kernel.clock import Clock
+from andon.kernel.errors import Unavailable
 from andon.ports.store import Store
 from andon.runtime.singleton import Guard, Singleton
 from andon.runtime.worker import Pace
@@ -91,9 +93,28 @@ class Telemetry(Struct, frozen=True, kw_only=True):
 
 
 def open_telemetry(settings: Settings, state: Path, store: Store, parts: Parts) -> Telemetry:
-    """Open the stores; nothing goes on yet."""
+    """Open the stores; nothing goes on yet.
+
+    Where their folder cannot be used, its disk being full, they lie in a temporary one until the next start:
+    control does not wait for telemetry, and what is not known reads as unknown.
+    """
     folder = state / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return _open(settings, state, folder, store, parts)
+    except (Unavailable, OSError) as error:
+        aside = tempfile.TemporaryDirectory(prefix="andon-telemetry-", ignore_cleanup_errors=True)
+        _log.error(
+            "telemetry cannot be opened, and lies in %s until the next start; what was seen before is "
+            "unknown until then: %s",
+            aside.name,
+            error,
+        )
+    found = _open(settings, state, Path(aside.name), store, parts)
+    return structs.replace(found, close=(*found.close, aside.cleanup))
+
+
+def _open(settings: Settings, state: Path, folder: Path, store: Store, parts: Parts) -> Telemetry:
     spec = settings.installation.telemetry
     now_ms = int(parts.clock.now() * 1000)
     metrics = MetricChunks(folder, spec.metrics.max_series, now_ms)
