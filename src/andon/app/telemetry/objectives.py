@@ -37,6 +37,7 @@ from andon.ports.telemetry import MetricStore
 from andon.runtime.turns import Turns
 
 EVERY_SECONDS = 15.0
+"""At most, between two evaluations; sooner where samples come sooner."""
 RECENT_SECONDS = 3600.0
 REMEMBERED_SECONDS = 300.0
 """How goals stood is kept this often, and whenever it changed."""
@@ -89,6 +90,7 @@ class Objectives:
         tallies: Where counters and history are kept.
         clock: The time.
         ask: Asks PromQL; None: only counters are read.
+        every_seconds: Between two evaluations.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class Objectives:
         tallies: Tallies,
         clock: Clock,
         ask: AskValue | None = None,
+        every_seconds: float = EVERY_SECONDS,
     ) -> None:
+        self._every_seconds = min(every_seconds, EVERY_SECONDS)
         self._store = store
         self._turns = turns
         self._clock = clock
@@ -114,7 +118,7 @@ class Objectives:
         """Evaluate again and again, until cancelled."""
         while True:
             await self.turn()
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(self._every_seconds)
 
     async def turn(self) -> None:
         """Evaluate everything once.

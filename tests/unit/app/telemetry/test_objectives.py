@@ -247,3 +247,16 @@ def test_an_indicator_of_another_system_is_unknown_and_says_so(world: PromiseWor
     standing = world.standing("dog/prod/target-1")
     assert (standing.state, standing.reason) == ("unknown", "Unsupported")
     assert "Datadog" in standing.message
+
+
+def test_scrapes_that_come_slowly_leave_no_gaps(world: PromiseWorld):
+    for _ in range(40):
+        for _ in range(3):
+            world.live(15, each=1, scraped=False)
+        world.live(15, each=1)
+    assert world.standing().coverage > 0.97
+    world.tallies.close()
+    (world.folder / "objectives.db").unlink()
+    world.restart()
+    world.turn()
+    assert world.standing().coverage > 0.97

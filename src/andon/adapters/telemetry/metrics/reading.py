@@ -35,21 +35,23 @@ _log = logging.getLogger("andon.telemetry")
 
 
 def window_between(begin: Mark, end: Mark) -> Window | None:
-    """Return what a counter did between two moments; None: it has no sample after the first.
+    """Return what a counter did between two moments; None: it was neither told nor observed then.
 
     Where nothing was observed at the first moment, counting starts with the first sample after it: what
     grew before, nobody knows when.
     """
     last = end.point
-    if last is None or (begin.point is not None and last.seq == begin.point.seq):
+    if last is None:
         return None
+    until = last.covered_ms if end.gap else end.covered_ms
+    observed = max(0, until - begin.covered_ms) / 1000
+    if begin.point is not None and last.seq == begin.point.seq:  # Between two samples, or in a gap.
+        return Window(0.0, observed, 0) if observed else None
     base = begin.point if begin.point is not None and not begin.gap else begin.next
     grown = 0.0
     if base is not None and not math.isnan(base.raw) and not math.isnan(last.raw):
         grown = (last.raw - base.raw) + (last.offset - base.offset)
     before = begin.point.seq if begin.point is not None else 0
-    until = last.covered_ms if end.gap else end.covered_ms
-    observed = max(0, until - begin.covered_ms) / 1000
     return Window(max(0.0, grown), observed, last.seq - before)
 
 

@@ -180,7 +180,7 @@ class MetricChunks:
     ) -> dict[Labels, Window]:
         """Return what matching counters did in a window (start exclusive), by series.
 
-        A series without a sample in the window is not in the answer: nothing is known of it.
+        A series that was neither told nor observed then is not in the answer: nothing is known of it.
         """
         start_ms, end_ms = int(start_ms), int(end_ms)
         found = {}
