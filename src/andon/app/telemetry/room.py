@@ -200,9 +200,12 @@ async def keep_going(name: str, loop: Loop, pause: Pause = asyncio.sleep) -> Non
     """
     seconds = FIRST_PAUSE_SECONDS
     while True:
+        began = asyncio.get_running_loop().time()
         try:
             await loop()
         except Exception as error:
+            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE_SECONDS:
+                seconds = FIRST_PAUSE_SECONDS
             _log.error(
                 "%s failed, again in %g s: %s", name, seconds, error, exc_info=not str(error)
             )
