@@ -31,6 +31,9 @@ ASKED_SECONDS = 1800.0
 """A question nobody answered is over after this."""
 WHOLE = 0.8
 """Share of a minute that must have been observed for its figures to count."""
+MOST_AT_ONCE = 20
+"""So many minutes are caught up with in one look, so that no alert waits for them."""
+FRESH_MINUTES = 5
 LEAST_REQUESTS = 20.0
 """Of fewer in a minute no share or mean is odd."""
 _BAD = ("5xx", "failed")
@@ -75,9 +78,10 @@ class Questions:
 
     def ask(self, now: float) -> list[Incoming]:
         """Look at the minutes that are over; return what is odd about the newest."""
-        last = int((now - SETTLED_SECONDS) // MINUTE)
-        first = max(self._next, last - LAST_MINUTES)
-        begun = self._next > 0
+        newest = int((now - SETTLED_SECONDS) // MINUTE)
+        first = max(self._next, newest - LAST_MINUTES)
+        last = min(newest, first + MOST_AT_ONCE)
+        begun = self._next > 0 and last == newest
         self._next = max(self._next, last)
         asked: list[Incoming] = []
         for minute in range(first, last):
@@ -85,7 +89,7 @@ class Questions:
                 self._past[key].append((minute, value))
                 odd = self._watches[key].see(value)
                 # What is found while looking back was asked before, or is over.
-                if odd is not None and begun:
+                if odd is not None and begun and minute >= newest - FRESH_MINUTES:
                     asked.append(_odd(key, odd))
         if first < last and last % SHIFTS_EVERY == 0 and begun:
             asked += self._shifted(last)

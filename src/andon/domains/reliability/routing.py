@@ -41,8 +41,17 @@ ALWAYS = (
         target=('severity="question"',),
         equal=("environment", "service"),
     ),
+    Inhibition(
+        source=('condition="page-1h"',), target=('condition="page-6h"',), equal=("goal", "source")
+    ),
+    Inhibition(
+        source=('condition="ticket-1d"',),
+        target=('condition="ticket-3d"',),
+        equal=("goal", "source"),
+    ),
 )
-"""A page says what its ticket would say, and answers what would be asked."""
+"""A page says what its ticket would say, the faster alert what the slower would, and a page answers what
+would be asked."""
 STRAIGHT = ('severity=~"page|ticket"',)
 """What counts where receivers are configured and no routes."""
 

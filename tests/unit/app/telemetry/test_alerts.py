@@ -183,6 +183,8 @@ def test_budget_that_burns_fires_and_is_over_once_the_short_window_is_good(room:
     assert page["summary"].startswith("shop in prod, availability: the budget burns ")
     ticket = next(one for one in room.list() if one["severity"] == "ticket")
     assert ticket["inhibitedBy"], "its page says it already"
+    loud = [one["labels"]["condition"] for one in room.list() if not one["inhibitedBy"]]
+    assert loud == ["page-1h"]
     room.live(600)
     assert "page-1h" not in room.conditions()
     room.live(6 * HOUR + 60)
