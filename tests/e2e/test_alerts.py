@@ -12,6 +12,7 @@ from driver import Installation, Person, installation
 from traffic import until
 
 from andon.client.wire import Client, Server
+from andon.kernel.errors import UsageError
 from andon.testing.webhook import WebhookReceiver
 
 DOWN = {"alertname": "Down", "severity": "critical", "service": "db", "environment": "prod"}
@@ -110,6 +111,9 @@ def test_client_of_pagerduty_needs_only_its_routing_key(andon: Installation) -> 
     event = {"event_action": "trigger", "dedup_key": "disk", "payload": payload}
     said = nobody.post("/alerts/pagerduty/v2/enqueue", {"routing_key": secret, **event})
     assert said["dedup_key"] == "disk"
+    nul = {"routing_key": secret, **event, "payload": {**payload, "summary": "a\0b"}}
+    with pytest.raises(UsageError, match="NUL"):
+        nobody.post("/alerts/pagerduty/v2/enqueue", nul)
     listed = andon.andon("alerts", "list")
     assert "disk full" in listed.text, listed.text
     over = {"routing_key": secret, "event_action": "resolve", "dedup_key": "disk"}

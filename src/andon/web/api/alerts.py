@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from andon.api.v1 import answers
 from andon.kernel.errors import Conflict, InvalidDocument, NotLoggedIn, TooMany, UsageError
-from andon.web.bodies import LargeBodies
+from andon.web.bodies import LargeBodies, refuse_nul
 from andon.web.openapi import JSON
 from andon.web.operations import (
     SOMEWHERE,
@@ -121,9 +121,11 @@ async def _document(call: Call, most_bytes: int) -> Any:
     large: LargeBodies = call.request.app.state.large
     async with large.reading(call.request, most_bytes) as body:
         try:
-            return msgspec.json.decode(body)
+            document = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"this is no JSON: {error}") from None
+    refuse_nul(document, "the alert")
+    return document
 
 
 async def _budgets(call: Call) -> Any:
