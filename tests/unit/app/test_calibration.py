@@ -77,8 +77,8 @@ def test_little_traffic_sees_a_tenfold_rise_in_most_rollouts() -> None:
 
 def test_users_lose_a_quarter_of_what_the_best_careful_rule_loses() -> None:
     judges = ("andon", "threshold", "argo", "argo-strict", "flagger", "kayenta")
-    bad = told("errors-five-percent", *judges, runs=60)
-    good = told("equal", *judges, runs=60)
+    bad = told("errors-five-percent", *judges, runs=40)
+    good = told("equal", *judges, runs=40)
     careful = [name for name in judges[1:] if good[name].rolled_back == 0]
     assert {"threshold", "argo", "flagger"} <= set(careful)
     best = min(bad[name].failed_requests for name in careful)
@@ -93,12 +93,12 @@ def test_canaries_that_were_missed_elsewhere_are_caught(name) -> None:
 
 
 def test_tables_of_other_rules_come_out_as_published() -> None:
-    late = told("errors-five-percent-late", "kayenta", "flagger", runs=60)
+    late = told("errors-five-percent-late", "kayenta", "flagger", runs=30)
     assert late["kayenta"].share <= 0.1
     assert late["flagger"].until_rollback.median == 21 * 60
-    chronic = told("chronic", "argo-strict", "flagger", runs=20)
+    chronic = told("chronic", "argo-strict", "flagger", runs=10)
     assert chronic["argo-strict"].share == chronic["flagger"].share == 1.0
-    assert told("equal", "ztest", runs=100)["ztest"].share >= 0.15
+    assert told("equal", "ztest", runs=60)["ztest"].share >= 0.1
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_seven_of_ten_points_a_hundred_times_worse_are_found() -> None:
     assert at <= 200
 
 
-# --- Calibration (frozen seeds; bench/certify_judge.py runs thousands) ----------------------------
+# --- Calibration beside tests/unit/app/test_calibration.py, with frozen seeds ----------------------
 
 
 def outage(at: float) -> tuple[float, Version, Version]:
@@ -153,20 +153,8 @@ def outage(at: float) -> tuple[float, Version, Version]:
     return 10, version, version
 
 
-def drifting_ramp(at: float) -> tuple[float, Version, Version]:
-    version = Version(errors=0.001 + 0.02 * at / 600)
-    return (5, 10, 25, 50)[min(3, int(at // 150))], version, version
-
-
 GOOD: dict[str, tuple[Play, dict]] = {
-    "equal": (steadily(CALM, CALM), {}),
-    "equal at five requests a second": (steadily(CALM, CALM), {"rps": 5}),
-    "chronic two percent": (steadily(Version(errors=0.02), Version(errors=0.02)), {}),
-    "at the tolerance": (steadily(Version(errors=0.0125), Version(errors=0.01)), {}),
-    "shared outage": (outage, {}),
     "shared outage of few clients": (outage, {"clients": 60}),
-    "ramp while errors drift": (drifting_ramp, {}),
-    "retry storms": (steadily(CALM, CALM), {"storms": 0.01}),
     "retry storms of few clients": (steadily(CALM, CALM), {"storms": 0.01, "clients": 30}),
     "full weight after equal halves": (
         lambda at: (50 if at < 300 else 99.999, Version(errors=0.02), Version(errors=0.02)),
