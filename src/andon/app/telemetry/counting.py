@@ -29,7 +29,9 @@ from andon.ports.telemetry import MetricStore
 SETTLED_SECONDS = 150.0
 """What is older is counted for good: the samples around it have arrived. The rest is looked at anew."""
 STEP_SECONDS = 15.0
-LIVE_SECONDS = SETTLED_SECONDS + 2 * STEP_SECONDS
+ROW_SECONDS = 60.0
+"""What is settled is written this often."""
+LIVE_SECONDS = SETTLED_SECONDS + ROW_SECONDS + 2 * STEP_SECONDS
 """How long that rest is, at most, while all goes well."""
 BACKFILL = (
     (1800.0, 60.0),
@@ -304,15 +306,15 @@ def _columns(piece: Piece) -> tuple[float, float, float]:
 def _steps(last: float, upto: float, slice_seconds: float) -> list[tuple[float, float]]:
     """Cut the time since a counter was last advanced into steps, the finer the younger.
 
-    >>> _steps(100.0, 130.0, 0), _steps(100.0, 250.0, 60)
-    ([(100.0, 130.0)], [(120, 180), (180, 240)])
+    >>> _steps(100.0, 170.0, 0), _steps(100.0, 250.0, 60)
+    ([(100.0, 120.0)], [(120, 180), (180, 240)])
     """
     if slice_seconds:
         first, end = math.ceil(last / slice_seconds), math.floor(upto / slice_seconds)
         width = _whole(slice_seconds)
         return [(n * width, (n + 1) * width) for n in range(first, end)]
     edges, at = [last], last
-    while upto - at >= STEP_SECONDS / 3:
+    while upto - at >= ROW_SECONDS:
         at = min(upto, _edge_after(at, upto - at))
         edges.append(at)
     return list(itertools.pairwise(edges))

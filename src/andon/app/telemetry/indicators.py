@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ _COUNTS = frozenset({"rate", "increase"})
 LOOKED_MS = 30 * 86_400_000
 """How long ago a histogram may have been told for the last time."""
 _log = logging.getLogger("andon.telemetry")
+_LISTED = re.compile(r"[A-Za-z0-9_-]+(\|[A-Za-z0-9_-]+)*")
 _MANY = 4
 """So many terms of one metric are read in one look."""
 
@@ -136,7 +138,7 @@ class Reader:
         for shared, some in groups.items():
             if len(some) < _MANY or not shared:
                 for term in some:
-                    self._found[term] = _sum(term, self._increase(term.matchers))
+                    self._found[term] = _sum(self._increase(term.matchers))
             else:
                 self._distribute(some, self._increase(shared))
 
@@ -162,19 +164,42 @@ class Reader:
             wanted = {name: value for name, op, value in term.matchers if op == "="}
             names = _equal_names(term)
             found = by_names[names].get(tuple(wanted[name] for name in names), {})
-            self._found[term] = _sum(term, found)
+            if listed := _listed(term):
+                found = {labels: one for labels, one in found.items() if _fits(labels, listed)}
+            self._found[term] = _sum(found)
 
 
 def _shared(term: Term) -> tuple[Match, ...]:
-    """Return what terms of one look have in common: the metric, a bucket, and what is not equality."""
-    return tuple(one for one in term.matchers if one[0] in (NAME, BUCKET) or one[1] != "=")
+    """Return what terms of one look have in common: the metric, a bucket, and what needs the store."""
+    return tuple(
+        one
+        for one in term.matchers
+        if one[0] in (NAME, BUCKET) or (one[1] != "=" and not _is_one_of(one))
+    )
 
 
+def _is_one_of(match: Match) -> bool:
+    """Say whether a regular expression only lists values, such as ``5xx|failed``."""
+    return match[1] == "=~" and _LISTED.fullmatch(match[2]) is not None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _listed(term: Term) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return the labels that may have one of several values."""
+    return tuple((one[0], frozenset(one[2].split("|"))) for one in term.matchers if _is_one_of(one))
+
+
+def _fits(labels: Labels, listed: Iterable[tuple[str, frozenset[str]]]) -> bool:
+    told = dict(labels)
+    return all(told.get(name, "") in values for name, values in listed)
+
+
+@functools.lru_cache(maxsize=10_000)
 def _equal_names(term: Term) -> tuple[str, ...]:
     return tuple(name for name, op, _ in term.matchers if op == "=" and name != NAME)
 
 
-def _sum(term: Term, windows: dict[Labels, Window]) -> Increase:
+def _sum(windows: dict[Labels, Window]) -> Increase:
     """Add series up. A counter that stands at zero does not see that the others began anew."""
     if not windows:
         return Increase()
