@@ -228,7 +228,7 @@ NONE = [
     (b"\xff\xff", PROTOBUF, "no protobuf"),
     (b"", {"Content_Type": "text/plain"}, "not as text/plain"),
     (b"no gzip", GZIP, "no gzip"),
-    (gzip.compress(b"{}" * 999)[:20], GZIP, "ends too early"),
+    (gzip.compress(b"{}" * 999, mtime=0)[:20], GZIP, "ends too early"),
     (b"{}", {"Content_Encoding": "br"}, "not taken"),
     (BOMB, GZIP, "once it is decompressed"),
     (bytes(9 << 20), {}, "larger than"),
