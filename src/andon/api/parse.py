@@ -30,6 +30,7 @@ MAX_PROBLEMS = 100
 
 ELSEWHERE = {
     "Installation": "an Installation lies on the host, not in git: `andon up --config FILE`",
+    "Scenario": "a Scenario is played, not shipped: `andon simulate --scenario FILE`",
     **dict.fromkeys(DEFINITIONS, "what a project defines stands in its andon.yaml, in git"),
 }
 """Where documents belong that stand in a file that is not for them."""
