@@ -31,7 +31,6 @@ from andon.adapters.process.records import (
     Journal,
     RecordFiles,
     Records,
-    Stage,
     forget_oldest,
 )
 from andon.adapters.process.script import FOLDER
@@ -180,7 +179,7 @@ class JobRunner:
         return Done()
 
     async def _end(self, record: JobRecord, why: EndedFor) -> None:
-        self._try_save(structs.replace(record, ended_for=why), "started")
+        self._try_save(structs.replace(record, ended_for=why))
         await record.group.stop(_GRACE_SECONDS)
         task = self._tasks.get(record.key)
         if task is not None:
@@ -214,7 +213,7 @@ class JobRunner:
             raise
         group = structs.replace(record.group, leader=watched.identity)
         record = structs.replace(record, group=group)
-        self._try_save(record, "started")
+        self._try_save(record)
         self._watch(record, watched, masking)
 
     def _prepare(self, action: RunJob, key: str) -> Prepared:
@@ -331,7 +330,7 @@ class JobRunner:
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
         """Write down how a job ended."""
-        self._try_save(structs.replace(record, outcome=outcome), "ended")
+        self._try_save(structs.replace(record, outcome=outcome))
         if self._alone is None:
             self._exit_file(record.key).unlink(missing_ok=True)
             self._heard_file(record.key).unlink(missing_ok=True)
@@ -386,15 +385,15 @@ class JobRunner:
         return structs.replace(outcome, steps=read_steps(notes, record.steps, outcome.state))
 
     def _save(self, record: JobRecord) -> JobRecord:
-        self._written.save(record, "planned" if record.outcome is None else "ended")
+        self._written.save(record)
         self._records[record.key] = record
         return record
 
-    def _try_save(self, record: JobRecord, stage: Stage) -> None:
+    def _try_save(self, record: JobRecord) -> None:
         """Write down what happened; a full disk does not undo it, and a new agent finds out again."""
         self._records[record.key] = record
         try:
-            self._written.save(record, stage)
+            self._written.save(record)
         except Unavailable as error:
             _log.error("%s", error)
 

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -15,8 +15,6 @@ from andon.adapters.process.files import read_all, safe_name, unwritable, write_
 from andon.adapters.process.spawn import Group
 from andon.adapters.process.verdicts import EndedFor
 from andon.api.v1.actions import JobDone
-
-Stage = Literal["planned", "started", "ended"]
 
 KEPT_IN_MEMORY = 256
 """So many ended jobs a journal remembers: who asks for one again asks soon."""
@@ -46,7 +44,7 @@ class Records(Protocol):
         """Read what an earlier process wrote."""
         ...
 
-    def save(self, record: JobRecord, stage: Stage) -> None:
+    def save(self, record: JobRecord) -> None:
         """Write one down.
 
         Raises:
@@ -77,7 +75,7 @@ class RecordFiles:
         """Read what an earlier process wrote."""
         return read_all(self._folder, JobRecord)
 
-    def save(self, record: JobRecord, stage: Stage) -> None:
+    def save(self, record: JobRecord) -> None:
         """Replace the file of one."""
         write_json(self._file(record.key), record)
 
@@ -123,10 +121,8 @@ class Journal:
             latest[record.key] = record
         return list(latest.values())
 
-    def save(self, record: JobRecord, stage: Stage) -> None:
-        """Append a line; what is only planned is known from its intent."""
-        if stage == "planned":
-            return
+    def save(self, record: JobRecord) -> None:
+        """Append a line: before a job starts, too, or who takes it up might think that it never did."""
         line = msgspec.json.encode(record) + b"\n"
         try:
             if os.write(self._open(), line) < len(line):

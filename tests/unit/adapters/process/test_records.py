@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from andon.adapters.process.records import KEPT_IN_MEMORY, JobRecord, forget_oldest
+from andon.adapters.process.records import KEPT_IN_MEMORY, JobRecord, Journal, forget_oldest
 from andon.adapters.process.spawn import Group
 from andon.api.v1.actions import JobDone
 
@@ -28,3 +28,10 @@ def test_what_was_left_by_a_killed_process_is_known_until_somebody_asked() -> No
     assert records.keys() >= {*inherited, "0"}, "or its job would run again"
     assert len(records) == len(inherited) + KEPT_IN_MEMORY
     assert "1" not in records
+
+
+def test_a_job_that_may_have_started_when_its_process_was_killed_is_known(tmp_path) -> None:
+    Journal(tmp_path).save(record("begun", ended=False))
+    after = Journal(tmp_path)
+    assert after.was_left
+    assert [(one.key, one.outcome) for one in after.load()] == [("begun", None)]
