@@ -167,7 +167,7 @@ function budgetChart(history, days) {
   const begin = Math.max(now - days * 86400, history[0].at);
   const lowest = Math.min(0, ...history.map((one) => one.remaining ?? 0));
   const low = Math.max(-1, lowest);
-  const { drawing, x, y } = chartFrame("Budget left over time", low, 1, begin, now, [[1, "100 %"], [0.5, "50 %"], [0, "0 %"], ...(low < 0 ? [[low, `${Math.round(100 * low)} %`]] : [])]);
+  const { drawing, x, y } = chartFrame("Budget left over time", low, 1, begin, now, [[1, "100 %"], [0.5, "50 %"], [0, "0 %"], ...(low < -0.15 ? [[low, `${Math.round(100 * low)} %`]] : [])]);
   let line = [];
   const end = () => { if (line.length) drawing.append(svgPart("polyline", { class: "left", points: line.join(" ") })); line = []; };
   history.forEach((one, at) => {
