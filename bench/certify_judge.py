@@ -20,8 +20,8 @@ from andon.domains.reliability.simulator.outcome import Outcome
 FILES = Path(__file__).parent.parent / "examples" / "scenarios"
 STRICT = "andon-strict"
 CAUGHT = 0.95
-SLACK = 1.05
-"""The design's figures are from a thousand rollouts; their medians are no surer than that."""
+SLACK = 1.08
+"""The design's figures are of a thousand rollouts: two standard errors of such a median."""
 CAREFUL = ("threshold", "argo", "argo-strict", "flagger", "kayenta")
 QUARTER = 0.25
 AT_MOST_FALSE = 0.01

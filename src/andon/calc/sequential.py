@@ -17,6 +17,9 @@ from collections.abc import Sequence
 HARM_ODDS = (1.2, 1.6, 2.4, 4.0, 8.0, 24.0)
 """Alternatives of a harm bet; at a tolerance of 1.25 they mean relative risks 1.5, 2, 3, 5, 10, 30."""
 
+ODDS_TOLERANCE = 1.25
+"""At this tolerance ``HARM_ODDS`` mean those risks; below it, the odds grow to mean the same ones."""
+
 FIRST_START = 0.5
 """Part of the stake that plays from the very beginning; the rest enters minute by minute."""
 
@@ -56,6 +59,19 @@ def risk_share(canary_trials: float, stable_trials: float, relative_risk: float)
     """
     weighted = canary_trials * relative_risk
     return weighted / (weighted + stable_trials)
+
+
+def harm_odds(tolerance: float) -> tuple[float, ...]:
+    """Return the alternatives of a harm bet at a tolerance.
+
+    >>> harm_odds(1.0)
+    (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+    >>> harm_odds(1.25) == harm_odds(2.0) == HARM_ODDS
+    True
+    """
+    if tolerance >= ODDS_TOLERANCE:
+        return HARM_ODDS
+    return tuple(odds * ODDS_TOLERANCE / tolerance for odds in HARM_ODDS)
 
 
 def log_factor(hits: float, trials: float, share: float, odds: float) -> float:

@@ -14,11 +14,13 @@ from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
 from andon.api.v1.samples import ArmCounts, Sample
 from andon.calc.dispersion import Dispersion, dispersion, learn
 from andon.calc.sequential import (
+    HARM_ODDS,
     NEVER,
     bet,
     enter,
     entering_stake,
     first_logs,
+    harm_odds,
     log_mean,
     log_staggered,
     log_weighted,
@@ -33,7 +35,11 @@ from andon.domains.delivery.slowness import (
 )
 
 VERSION = 2
-"""Edition of the rules. 1: a client that tried again and again could make its window a crowded one."""
+"""Edition of the rules.
+
+1: A client that tried again and again could make its window a crowded one; the alternatives were odds of
+what is tolerated, so that they meant smaller risks at a smaller tolerance.
+"""
 
 DEFAULT_ERROR_SHARE = 0.01
 """Errors allowed where no Objective says otherwise."""
@@ -174,6 +180,7 @@ def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: 
             hits,
             trials,
             share,
+            _odds(state),
             temper=dispersion(state.error_noise, CROWDED_DISPERSION) if crowded else 1.0,
             cap=CROWDED_NATS_PER_SECOND * sample.seconds if crowded else NEVER,
         ),
@@ -201,11 +208,15 @@ def _bet_on_halves(
     def asked(logs: tuple[float, ...], arm: ArmCounts, beside: ArmCounts) -> tuple[float, ...]:
         hits = _counted(arm, crowded)
         trials, share = _error_trials(state, arm.requests, hits, beside)
-        return bet(logs, hits, trials, share, temper=temper, cap=cap)
+        return bet(logs, hits, trials, share, _odds(state), temper=temper, cap=cap)
 
     return replace(
         state, halves=(asked(state.halves[0], one, other), asked(state.halves[1], other, one))
     )
+
+
+def _odds(state: JudgeState) -> tuple[float, ...]:
+    return harm_odds(state.tolerance) if state.version > 1 else HARM_ODDS
 
 
 def _is_crowded(state: JudgeState, sample: Sample, stable: ArmCounts) -> bool:
