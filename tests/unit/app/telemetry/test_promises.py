@@ -11,6 +11,7 @@ from andon.api.v1.objectives import ObjectiveSpec
 from andon.api.v1.records import Subject
 from andon.domains.line.gate import Gate, judge_gate
 from andon.domains.line.promises import FRESH_SECONDS, applicable
+from andon.kernel.errors import Unavailable
 from andon.testing.promises import PromiseWorld
 
 HOUR = 3600.0
@@ -72,6 +73,16 @@ def test_each_change_of_mind_is_an_event_and_nothing_else_is(world: PromiseWorld
     world.live(2 * HOUR, each=10, failed=5)
     found = world.transact(lambda tx: tx.events(subject="shop"))
     assert [row.type.split(".")[3] for row in found] == ["kept", "missed"]
+
+
+def test_a_full_disk_of_telemetry_holds_the_gate(world: PromiseWorld):
+    world.live(HOUR)
+    world.tallies._db._writer.execute("PRAGMA max_page_count=1")  # As many as there are.
+    with pytest.raises(Unavailable):
+        world.live(6 * HOUR)
+    world.clock.advance(FRESH_SECONDS + 1)
+    assert "too old" in gate(world).explain()
+    assert world.evidence() is not None
 
 
 def test_a_first_version_has_nothing_to_keep(world: PromiseWorld):
