@@ -316,8 +316,8 @@ class Operations(Asking):
         Args:
             name: Its name.
             environment: Where.
-            requests_per_second: Left out: as in the last hour.
-            error_share: Left out: as in the last hour.
+            requests_per_second: Left out: as counted in the last hour.
+            error_share: Left out: as counted in the last hour.
         """
         return self._ask(
             JudgeForecast,

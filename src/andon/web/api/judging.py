@@ -22,12 +22,14 @@ class WhichLoad(Page, kw_only=True, frozen=True):
     """Names a place, and what traffic to expect there."""
 
     environment: Annotated[str, Meta(description="Where.")]
-    requests_per_second: (
-        Annotated[float, Meta(gt=0, le=1e6, description="Left out: as in the last hour.")] | None
-    ) = None
-    error_share: (
-        Annotated[float, Meta(ge=0, le=1, description="Left out: as in the last hour.")] | None
-    ) = None
+    requests_per_second: Annotated[
+        Annotated[float, Meta(gt=0, le=1e6)] | None,
+        Meta(description="Left out: as counted in the last hour."),
+    ] = None
+    error_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        Meta(description="Left out: as counted in the last hour."),
+    ] = None
 
 
 async def _replay(call: Call) -> Any:
