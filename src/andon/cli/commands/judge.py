@@ -55,7 +55,7 @@ def forecast_(
     errors: float | None,
 ) -> None:
     """Say which rise of errors the next rollout would see, and when."""
-    given = {"requests_per_second": requests_per_second, "error_share": errors}
+    given = {"requestsPerSecond": requests_per_second, "errorShare": errors}
     query = {
         "environment": environment,
         **{name: value for name, value in given.items() if value is not None},
