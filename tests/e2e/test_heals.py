@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -67,6 +68,22 @@ def test_canary_is_judged_and_promoted(canary: tuple[Installation, Project]) -> 
         assert said.code == 0, said.text
     assert set(traffic.answers) == {"one", "two"}
     assert traffic.failures == []
+
+
+def test_judged_rollout_is_decided_again_and_the_next_one_foreseen(
+    canary: tuple[Installation, Project],
+) -> None:
+    andon, _ = canary
+    run = andon.client.get("/runs", {"type": "rollout", "environment": "prod"})[0]
+    said = andon.andon("judge", "replay", run["name"], "--json")
+    assert said.code == 0, said.text
+    told = json.loads(said.text)
+    assert told["same"]
+    assert told["judges"][0]["judge"] == "andon"
+    load = ("--requests-per-second", "100", "--errors", "0.001")
+    ahead = andon.andon("judge", "forecast", "hello", "-e", "prod", *load)
+    assert ahead.code == 0, ahead.text
+    assert "a 20 % rise of errors cannot be seen in this plan" in ahead.text
 
 
 def test_killed_replica_is_started_again_behind_the_gateway(
