@@ -56,6 +56,7 @@ def parse_moment(text: str, zone: tzinfo) -> float:
     Raises:
         ValueError: There is no such day or time.
 
+    >>> from datetime import UTC
     >>> parse_moment("2026-01-01 12:00:00", UTC)
     1767268800.0
     """
@@ -77,6 +78,7 @@ def calendar_window(text: str, start: str, zone: tzinfo, now: float) -> tuple[fl
     Returns:
         Its first moment and the first after it, seconds since the Unix epoch.
 
+    >>> from datetime import UTC
     >>> begin, end = calendar_window("1d", "2026-01-01", UTC, 1767268800.0)
     >>> (1767268800.0 - begin) / 3600, (end - begin) / 3600
     (12.0, 24.0)

@@ -83,11 +83,20 @@ class GatewayCounters:
         if before is not None and before.source != seen.source:
             self._begin_anew(rows.values(), before.at_ms, at_ms)
         else:
+            if before is not None and not self._is_recent(before.at_ms, at_ms):
+                self._mark_gap(environment, service, before)
             self._begin(rows, before, at_ms)
         gone = sorted((before.versions if before else set()) - set(rows))
         ended = [(one, STALE) for name in gone for one in _series(environment, service, name)]
         self._store.append(at_ms, [*(row for each in rows.values() for row in each), *ended])
         self._fronts[key] = Front(seen.source, at_ms, set(rows))
+
+    def _mark_gap(self, environment: str, service: str, before: Front) -> None:
+        """Write that nothing is known from the last look on, also of a series too young to tell."""
+        names = [
+            one for name in sorted(before.versions) for one in _series(environment, service, name)
+        ]
+        self._store.append(before.at_ms + 1, [(one, STALE) for one in names])
 
     def _begin_anew(self, rows: Iterable[Rows], before_ms: int, at_ms: int) -> None:
         """Write that counters were zero: just now, or when they may have begun long ago."""
