@@ -25,6 +25,8 @@ _TYPES = {
     "logs.css": "text/css; charset=utf-8",
     "traces.js": "text/javascript; charset=utf-8",
     "traces.css": "text/css; charset=utf-8",
+    "dashboards.js": "text/javascript; charset=utf-8",
+    "dashboards.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {

@@ -1,0 +1,107 @@
+"""The dashboards in a real browser, over a real store of samples."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from chromium import CHROMIUM, PATIENCE, browse, served
+
+from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.app.telemetry.queries import Metrics
+from andon.ports.offices import Offices
+from andon.ports.telemetry import Labels
+from andon.runtime.system import SystemClock
+from andon.testing.door import ADMINISTRATOR, FixedDoor
+from andon.testing.line import StillLine
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+SIZES = {1280: 900, 390: 1800}
+HOSTILE = '<img src="x" onerror="document.title=1">'
+LIVED_SECONDS = 3000
+GAP = range(1200, 1800)
+
+
+def labels(name: str, service: str, **more: str) -> Labels:
+    own = {"__name__": name, "environment": "prod", "service": service, "version": "1", **more}
+    return tuple(sorted(own.items()))
+
+
+def live(store: MetricChunks, now: float) -> None:
+    """Have two services be seen for most of an hour, with a gap; one fails now and then."""
+    for at in range(0, LIVED_SECONDS, 15):
+        if at in GAP:
+            continue
+        rows = []
+        for service, rate, bad in (("shop", 20.0, 0.02), (HOSTILE, 3.0, 0.0)):
+            total = rate * at
+            bucket = "andon_gateway_request_duration_seconds_bucket"
+            requests = "andon_gateway_requests_total"
+            rows += [
+                (labels(requests, service, **{"class": "2xx"}), total * (1 - bad)),
+                (labels(requests, service, **{"class": "5xx"}), total * bad),
+                (labels(bucket, service, le="0.1"), total * 0.9),
+                (labels(bucket, service, le="0.5"), total),
+                (labels(bucket, service, le="+Inf"), total),
+                (labels("process_cpu_seconds_total", service, replica="0"), 0.3 * at),
+            ]
+        store.append(round(1000 * (now - LIVED_SECONDS + at)), rows)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dashboards")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def look(folder: Path) -> AsyncIterator[Callable[..., str]]:
+    """Show a page to somebody who is logged in."""
+    clock = SystemClock()
+    (folder / "metrics").mkdir()
+    store = MetricChunks(folder / "metrics", 1000, round(1000 * clock.now()))
+    await asyncio.to_thread(live, store, clock.now())
+    offices = Offices(
+        line=StillLine(endless=False),
+        access=FixedDoor({"guest": ADMINISTRATOR}),
+        metrics=Metrics(store, clock),
+    )
+    profile = folder / "profile"
+    async with served(offices, folder) as url:
+        await asyncio.to_thread(
+            browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
+        )
+
+        async def show(where: str, *options: str) -> str:
+            given = options or ("--dump-dom",)
+            return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
+
+        yield show
+    store.close()
+
+
+async def test_every_service_is_drawn_without_configuration_and_gaps_are_hatched(look: Callable):
+    dom = await look("#/dashboards")
+    assert dom.count('class="dashboard"') == 2
+    assert "<b>20/s</b>" in dom
+    assert "<b>2 %</b>" in dom
+    assert "p99 " in dom
+    assert "<b>0.3 cores</b>" in dom
+    assert dom.count('class="unseen"') >= 8
+    assert "&lt;img" in dom
+    assert "<img" not in dom
+
+
+@pytest.mark.parametrize("width", SIZES)
+async def test_page_fits_a_screen(look: Callable, folder: Path, width: int):
+    file = Path(os.environ.get("ANDON_PICTURES", folder)) / f"dashboards-{width}.png"
+    size = f"--window-size={width},{SIZES[width]}"
+    await look("#/dashboards", size, f"--screenshot={file}")
+    assert struct.unpack(">II", file.read_bytes()[16:24]) == (width, SIZES[width])
