@@ -62,6 +62,8 @@ def served(folder: Path) -> Iterator[str]:
 def stopping_git(folder: Path, verb: str, *, git_too: bool) -> dict[str, str]:
     """Return an environment whose git stops its caller where it is to do a thing.
 
+    The caller is stopped once git alone holds the mirror's lock, which it lets go of a moment after git began.
+
     Args:
         folder: For the program.
         verb: What to stop at, such as ``update-ref``.
@@ -69,9 +71,11 @@ def stopping_git(folder: Path, verb: str, *, git_too: bool) -> dict[str, str]:
     """
     folder.mkdir()
     wait = f"while [ ! -e {folder}/go ] && kill -0 $PPID; do sleep 0.02; done" if git_too else ":"
+    given = f"while ls -l /proc/$PPID/fd | grep -q '[.]lock$'; do :; done"
+    before = "" if git_too else f"{given}; "
     (folder / "git").write_text(
         f'#!/bin/sh\ncase " $* " in\n*" {verb} "*)\n'
-        f"if mkdir {folder}/stopped 2>/dev/null; then kill -STOP $PPID; {wait}; fi;;\n"
+        f"if mkdir {folder}/stopped 2>/dev/null; then {before}kill -STOP $PPID; {wait}; fi;;\n"
         f'esac\nexec {shutil.which("git")} "$@"\n'
     )
     (folder / "git").chmod(0o755)
