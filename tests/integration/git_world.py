@@ -71,7 +71,7 @@ def stopping_git(folder: Path, verb: str, *, git_too: bool) -> dict[str, str]:
     """
     folder.mkdir()
     wait = f"while [ ! -e {folder}/go ] && kill -0 $PPID; do sleep 0.02; done" if git_too else ":"
-    given = f"while ls -l /proc/$PPID/fd | grep -q '[.]lock$'; do :; done"
+    given = "while ls -l /proc/$PPID/fd | grep -q '[.]lock$'; do :; done"
     before = "" if git_too else f"{given}; "
     (folder / "git").write_text(
         f'#!/bin/sh\ncase " $* " in\n*" {verb} "*)\n'
