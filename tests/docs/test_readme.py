@@ -67,6 +67,9 @@ def test_mentioned_command_exists_and_takes_these_arguments(page, words):
     command: Command = program
     context = Context(program, info_name="andon")
     while arguments and isinstance(command, Group):
+        default = getattr(command, "default", "")
+        if default and command.get_command(context, arguments[0]) is None:
+            arguments.insert(0, default)
         for name in arguments.pop(0).split("|"):  # `andon runs list|show`
             found = command.get_command(context, name)
             assert found is not None, f"{page}: there is no `{name}`"

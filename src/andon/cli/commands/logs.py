@@ -27,10 +27,12 @@ Write = Callable[[bytes], None]
 class _RunFirst(click.Group):
     """What is none of the subcommands is a Run, whose log is read."""
 
+    default = "read"
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Name the subcommand that was meant."""
         if args and args[0] not in {*self.commands, "--help", "-h"}:
-            args = ["read", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
