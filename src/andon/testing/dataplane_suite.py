@@ -131,7 +131,19 @@ class DataPlaneSuite:
         await plane.remove_backend(removing, INTENT)
         await plane.remove_backend(removing, INTENT)
         assert await ask(address, "u") == (200, "old")
-        assert list((await observe(plane)).versions) == [OLD.key]
+
+    async def test_last_counts_of_a_removed_version_are_told_for_a_while(
+        self, plane: DataPlane, serve: Serve
+    ) -> None:
+        """Who looks every few seconds would never know of a canary that lived for three."""
+        address = await self.both(plane, serve)
+        await plane.set_weights(weighing(new=100), INTENT)
+        assert await ask(address, "u") == (200, "new")
+        removing = RemoveBackend(environment="prod", service="shop", version=NEW)
+        await plane.remove_backend(removing, INTENT)
+        assert (await observe(plane)).versions[NEW.key].requests == 1
+        await plane.add_backend(adding(NEW, await serve("new")), INTENT)
+        assert (await observe(plane)).versions[NEW.key].requests == 0
 
 
 class FencingSuite:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from andon.adapters.haproxy.accounts import Accounts
 from andon.adapters.haproxy.binary import HAProxyBinary, find_haproxy
+from andon.adapters.haproxy.departed import Departed
 from andon.adapters.haproxy.model import Front, Model, load_model, save_model, write_durably
 from andon.adapters.haproxy.ports import Reservations
 from andon.adapters.haproxy.process import CONFIG, MASTER, MasterProcess
@@ -67,6 +68,7 @@ class HAProxyGateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving = False
         self._trouble = ""
+        self._departed = Departed(clock)
         self._model: Model
         self._master: MasterProcess
         self._sockets: SocketFolder
@@ -209,8 +211,11 @@ class HAProxyGateway:
         await self._drained(name, key, action.drain_seconds)
         async with self._lock:
             front = self._model.fronts[name].forgetting(key)
+            backend = backend_name(front, key)
+            last = await self._accounts.read([backend])
+            self._departed.note(front, key, last.source, last.counts[backend])
             await self._apply(front)
-            await self._accounts.forget(backend_name(front, key))
+            await self._accounts.forget(backend)
         return Done()
 
     async def observe_traffic(self, action: ObserveTraffic, intent: Intent) -> TrafficObserved:
@@ -221,7 +226,10 @@ class HAProxyGateway:
         return TrafficObserved(
             at=self._clock.now(),
             source=reading.source,
-            versions={names[name]: counts for name, counts in reading.counts.items()},
+            versions={
+                **self._departed.of(front, reading.source),
+                **{names[name]: counts for name, counts in reading.counts.items()},
+            },
             consistent=not reading.disputes,
             message="; ".join(reading.disputes),
         )
