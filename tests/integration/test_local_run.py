@@ -216,7 +216,9 @@ def test_a_killed_run_is_taken_up_and_nothing_that_ended_runs_again(here, job):
         if state == "passed":
             assert here.count(name) == 1, f"{name} had passed and ran again"
     interrupted = {event["job"] for event in events if event["event"] == "interrupted"}
-    assert all(here.count(name) == 2 for name in interrupted)
+    assert here.count(job) == (2 if job in interrupted else 1)
+    # One that was killed before its first word has said it once.
+    assert {here.count(name) for name in interrupted} <= {1, 2}
     logs = list((here.state / "local/logs").glob(f"*/{job}-*.log"))
     assert any(f"said by {job}" in log.read_text() for log in logs)
 

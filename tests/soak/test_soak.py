@@ -108,6 +108,16 @@ class World:
                 return process
         return None
 
+    def _left(self) -> list[psutil.Process]:
+        """Return the agent, and what outlived agents that were killed, as a gateway does."""
+        ours = str(self.state)
+        found = []
+        for process in psutil.process_iter(["cmdline", "status"]):
+            line = process.info["cmdline"] or []
+            if any(ours in part for part in line) and process.info["status"] != "zombie":
+                found += [process, *_children(process)]
+        return found
+
     # --- harm ------------------------------------------------------------------------------------
 
     def harm(self, chance: random.Random) -> None:
@@ -166,16 +176,21 @@ class World:
         for process in self.workers:
             process.kill()
             process.wait()
-        agent = self.agent()
-        if agent is not None:
-            tree = [agent, *agent.children(recursive=True)]
-            for process in tree:
+        while left := self._left():
+            for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(tree, 10)
+            psutil.wait_procs(left, 10)
         self.receiver.shutdown()
         self.receiver.server_close()
         self._log.close()
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _wake(victim: psutil.Process) -> None:

@@ -17,7 +17,7 @@ from andon.domains.line.turn import TRYING_AGAIN, describe_failure
 from andon.domains.pipelines import consent, flake_budget, groups, later, results
 from andon.domains.pipelines.claims import WELL, find, pass_on
 from andon.domains.pipelines.jobs import Jobs
-from andon.domains.pipelines.plan import LETS_ON
+from andon.domains.pipelines.plan import LETS_ON, pack_step
 from andon.domains.pipelines.retrying import MACHINE_ATTEMPTS
 from andon.kernel.digest import short
 from andon.kernel.ids import idempotency_key
@@ -97,7 +97,7 @@ class _Build(Jobs):
     def _start(self) -> None:
         self.set(phase="Running", reason="", message="", started_at=self.now)
         names = [job.name for job in self.layout.jobs]
-        names += [_pack_step(pack) for pack in self.plan.packs]
+        names += [pack_step(pack) for pack in self.plan.packs]
         self.plan_steps(tuple(names))
         cause = events.merged_id(self.spec.change)
         if self.plan.later_for:
@@ -131,7 +131,7 @@ class _Build(Jobs):
         return idempotency_key(run.uid, run.generation, step, self.attempt(step))
 
     def _advance_pack(self, pack: PackPlan) -> None:
-        step = _pack_step(pack)
+        step = pack_step(pack)
         if self.ended(step):
             return
         if pack.job in self.layout.by_name and self.state(pack.job) == "skipped-by-rule":
@@ -159,7 +159,7 @@ class _Build(Jobs):
                 self.end(step, "failed" if fault == "change" else "interrupted", message, fault)
 
     def _take_artifact(self, pack: PackPlan, packed: ArtifactPacked) -> None:
-        self.end(_pack_step(pack), "passed", short(packed.digest))
+        self.end(pack_step(pack), "passed", short(packed.digest))
         if not self.spec.schedule:
             self._keep_artifact(pack, packed)
         self._claim_all([Subject(service=pack.service, digest=packed.digest)])
@@ -270,7 +270,3 @@ class _Build(Jobs):
         self.events.append(
             events.run_finished(self.run, self.stream, self.spec.change, outcome, message)
         )
-
-
-def _pack_step(pack: PackPlan) -> str:
-    return f"pack-{pack.service}"

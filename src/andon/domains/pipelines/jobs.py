@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from andon.api.v1.actions import RunJob
 from andon.api.v1.control import View
 from andon.api.v1.jobs import JobPlan
-from andon.api.v1.records import ENDED_STEP, StepRow, StepState
+from andon.api.v1.records import StepRow, StepState
 from andon.domains.line import cancellation
 from andon.domains.pipelines import consent, groups
-from andon.domains.pipelines.plan import LETS_ON, may_begin
+from andon.domains.pipelines.plan import may_begin, pack_step
 from andon.domains.pipelines.results import known_result
 from andon.domains.pipelines.taking import Taking
 
@@ -42,13 +42,14 @@ class Jobs(Taking):
         for row in list(self.rows().open("running")):
             if row.name in self.layout.by_name:
                 self._advance_job(self.layout.by_name[row.name])
+        closed = False
         if not self.ending:
-            self._close_what_will_not_run()
+            closed = self._close_what_will_not_run()
             self._ask_people()
         self._in_group = self._count_groups()
         if not look_at_all:
             self._start_jobs(self._freed_jobs())
-        if look_at_all or self.broken() or self._is_still():
+        if look_at_all or closed or self._is_still():
             self._start_jobs(self._waiting_jobs())
         self._tell_whether_people_are_missing()
 
@@ -129,28 +130,52 @@ class Jobs(Taking):
             "cancelled", self.ending, waiting="cancelled", spare=under_way | self.layout.clean_up
         )
 
-    def _close_what_will_not_run(self) -> None:
+    def _close_what_will_not_run(self) -> bool:
+        """Close what needs a job that did not pass; all else goes on. Say whether anything was."""
         failed = list(self._failed())
         if not failed:
-            return
+            return False
         ended = self._ended_groups(failed)
         self._end_running(ended)
-        spared = self._goes_on_regardless(failed)
-        for row in list(self.rows().open("waiting")):
-            job = self.layout.by_name.get(row.name)
-            if job is None or not (job.always or self._goes_on(job, spared)):
-                self._close(row, ended.get(job.group, "") if job else "", failed[0].name)
+        doomed = self._doomed(failed[0].name, ended)
+        for name, broken in doomed.items():
+            self._close(name, ended, broken)
+        return bool(doomed)
 
-    def _goes_on(self, job: JobPlan, spared: str) -> bool:
-        """Say whether a job of the one group that goes on can still have what it needs."""
-        ended = (self.state(need) for need in job.needs if self.state(need) in ENDED_STEP)
-        return job.group == spared != "" and all(state in LETS_ON for state in ended)
+    def _doomed(self, first: str, ended: Mapping[str, str]) -> dict[str, str]:
+        """Return what waits in vain, with the step that is to blame.
 
-    def _close(self, row: StepRow, ended: str, broken: str) -> None:
-        if ended:
-            self.end_job(self.layout.by_name[row.name], "cancelled", ended)
+        What needs a job that did not pass, what a lost Run would only pack or ask people for, what is
+        of a matrix that was ended; and what needs one of those.
+        """
+        lost = (row.name for row in self.rows().values() if row.state in (*FAILED, "cancelled"))
+        reached = deque(
+            (job.name, name) for name in lost for job in self.layout.needed_by.get(name, ())
+        )
+        reached += ((name, first) for name in self._pointless(ended))
+        doomed: dict[str, str] = {}
+        while reached:
+            name, broken = reached.popleft()
+            if name not in doomed and self._waits_to_do_work(name):
+                doomed[name] = broken
+                reached += ((job.name, broken) for job in self.layout.needed_by.get(name, ()))
+        return doomed
+
+    def _pointless(self, ended: Iterable[str]) -> Iterator[str]:
+        yield from (pack_step(pack) for pack in self.plan.packs)
+        yield from (job.name for job in self.layout.consents)
+        for group in ended:
+            yield from self.layout.members[group]
+
+    def _waits_to_do_work(self, name: str) -> bool:
+        return self.state(name) == "waiting" and name not in self.layout.clean_up
+
+    def _close(self, name: str, ended: Mapping[str, str], broken: str) -> None:
+        job = self.layout.by_name.get(name)
+        if job is not None and job.group in ended:
+            self.end_job(job, "cancelled", ended[job.group])
         else:
-            self.put(replace(row, state="not-run", message=f"{broken} did not pass"))
+            self.put(replace(self.rows()[name], state="not-run", message=f"{broken} did not pass"))
 
     def _ended_groups(self, failed: Iterable[StepRow]) -> dict[str, str]:
         """Return why the jobs of a group are ended, by group: one of them failed."""
@@ -160,12 +185,6 @@ class Jobs(Taking):
             for row in failed
             if row.name in jobs and jobs[row.name].group and jobs[row.name].fail_fast
         }
-
-    def _goes_on_regardless(self, failed: Iterable[StepRow]) -> str:
-        """Return the group that all failures are of, if its jobs do not end each other."""
-        jobs = [self.layout.by_name.get(row.name) for row in failed]
-        found = {job.group if job and not job.fail_fast else "" for job in jobs}
-        return found.pop() if len(found) == 1 else ""
 
     def _end_running(self, ended: dict[str, str]) -> None:
         jobs = [self.layout.by_name.get(row.name) for row in self.rows().open("running")]

@@ -141,3 +141,8 @@ def may_begin(job: JobPlan, ordinary: Set[str], state: Callable[[str], StepState
     if job.always:
         return all(state(name) in ENDED_STEP for name in job.needs or ordinary)
     return all(state(name) in LETS_ON for name in job.needs)
+
+
+def pack_step(pack: PackPlan) -> str:
+    """Return the name of the step that packs a service."""
+    return f"pack-{pack.service}"

@@ -188,16 +188,26 @@ def test_when_one_of_a_matrix_fails_the_others_are_ended_by_name():
     assert play.run().status.message == "unit-1: exit code 1"
 
 
-def test_where_a_matrix_does_not_fail_fast_all_of_it_runs_and_nothing_else_begins():
+def test_what_does_not_need_a_failed_job_goes_on_and_what_needs_it_does_not():
     jobs = (
         *matrix(4, at_once=1),
-        job("deploy", needs=("unit-3",)),
-        job("other", needs=("unit-0",)),
+        job("after-good", needs=("unit-3",)),
+        job("after-bad", needs=("unit-1",)),
+        job("after-that", needs=("after-bad", "unit-0")),
     )
     play = played(plan(*jobs), ends(unit_1=FAILED))
     states = play.states()
     assert [states[f"unit-{n}"] for n in range(4)] == ["passed", "failed", "passed", "passed"]
-    assert states["deploy"] == "not-run"
+    assert states["after-good"] == "passed"
+    assert states["after-bad"] == states["after-that"] == "not-run"
+    assert play.row("after-that").message == "unit-1 did not pass"
+    assert play.run().status.phase == "Failed"
+
+
+def test_nobody_is_asked_about_a_run_that_is_lost():
+    jobs = (job("bad"), job("ask", approval=Approvals(count=1), needs=("good",)), job("good"))
+    play = played(plan(*jobs), ends(bad=FAILED))
+    assert play.states() == {"bad": "failed", "good": "passed", "ask": "not-run"}
     assert play.run().status.phase == "Failed"
 
 
