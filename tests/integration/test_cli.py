@@ -114,6 +114,7 @@ def test_up_is_alone_and_down_ends_everything(project: Path) -> None:
     assert andon(project, "lift", name, "-m", "over").returncode == 0
     assert andon(project, "ledger", "verify").returncode == 0
     assert andon(project, "why", "nothing-like-it").returncode == 4
+    assert "nothing was shipped yet" in andon(project, "why").stderr
     assert andon(project, "down").returncode == 0
     assert process.wait(PATIENCE_SECONDS) == 0
     assert start_ticks(agent) == 0

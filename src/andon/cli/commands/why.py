@@ -10,17 +10,30 @@ from andon.cli.output import clock_time, faint, first_line, show, state, strong
 from andon.cli.root import flags
 from andon.cli.session import Session
 from andon.kernel.duration import format_duration
+from andon.kernel.errors import NotFound
 
 
 @click.command()
-@click.argument("subject")
+@click.argument("subject", required=False, default="")
 @click.option("--environment", "-e", default="", help="Only there.")
 @flags
 @click.pass_obj
 def command(session: Session, subject: str, environment: str) -> None:
-    """Explain what holds a change, service, environment, run or digest, and what would open it."""
+    """Explain what holds a change, service, environment, run or digest, and what would open it.
+
+    Without SUBJECT: the newest change.
+    """
+    subject = subject or _newest_change(session)
     answer = session.client.get("/why", {"subject": subject, "environment": environment})
     show(session, answer, tell_why)
+
+
+def _newest_change(session: Session) -> str:
+    changes: list[dict[str, Any]] = session.client.get("/status")["changes"]
+    if not changes:
+        raise NotFound("nothing was shipped yet", hint="`andon ship` carries a commit to production")
+    name: str = changes[0]["name"]
+    return name
 
 
 def tell_why(answer: dict[str, Any]) -> list[str]:
