@@ -48,7 +48,7 @@ def test_a_build_and_a_rollout_are_cancelled_while_a_job_runs(tmp_path: Path) ->
         wanted = {"post-look": "cancelled", "post-sweep": "passed", "back-weight": "passed"}
         assert steps_of(ended) | wanted == steps_of(ended)
         assert "cancelled by" in andon.andon("why", change).text
-    assert "cancelled by" in andon.andon("why").text, "the newest change is meant"
+        assert "cancelled by" in andon.andon("why").text, "the newest change is meant"
         assert andon.client.get("/status")["holds"] == []
 
         over = andon.andon("runs", "cancel", f"build-{change}", "-m", "too late")
