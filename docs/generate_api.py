@@ -249,7 +249,14 @@ def _type(kind: Any, *, sent: bool = False) -> str:
         return f"{'Mapping' if sent else 'dict'}[{key}, {value}]"
     if kind.__module__ == "builtins":
         return str(kind.__name__)
-    return f"{kind.__module__}:{kind.__name__}"
+    return f"{_home(kind)}:{kind.__name__}"
+
+
+def _home(kind: type) -> str:
+    """Return the package that offers a type, or else the module that defines it."""
+    package = kind.__module__.rpartition(".")[0]
+    offered = getattr(sys.modules[package], kind.__name__, None)
+    return package if offered is kind else kind.__module__
 
 
 def _formatted(source: str) -> str:
