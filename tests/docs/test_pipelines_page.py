@@ -6,7 +6,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from andon.api.project import check_project, own_templates, read_project
+from andon.api.project import check_project, read_project
+from andon.api.references import own_templates
 from andon.api.v1.pipelines import ChangeFacts
 from andon.cli.root import andon
 from andon.domains.pipelines.expand import expand

@@ -10,10 +10,11 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from andon.adapters.git.source import GitSource
+from andon.api.findings import told
 from andon.api.parse import key_lines
 from andon.api.pipelines_check import name_in
 from andon.api.problems import Problem, field_name
-from andon.api.project import Definitions, check_project, group, told
+from andon.api.project import Definitions, check_project, group
 from andon.api.templates import template_key
 from andon.api.v1.definitions import Definition
 from andon.api.v1.jobs import JobPlan

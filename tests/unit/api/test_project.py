@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from andon.api.parse import parse_or_raise
-from andon.api.project import check_project, check_references, group, read_project
+from andon.api.project import check_project, group, read_project
+from andon.api.references import check_references
 from andon.kernel.errors import InvalidDocument
 
 PIPELINE = (

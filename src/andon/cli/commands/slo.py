@@ -134,10 +134,10 @@ def check(session: Session, files: tuple[str, ...], strict: bool) -> int:
 def _check(contents: dict[str, bytes]) -> Parsed:
     from msgspec.structs import replace
 
+    from andon.api.findings import told
     from andon.api.objectives_check import check_objective
     from andon.api.openslo.translate import translate
     from andon.api.parse import Parsed, read_documents
-    from andon.api.project import told
 
     read = [read_documents(data, file) for file, data in contents.items()]
     openslo = translate(document for one in read for document in one.openslo)
