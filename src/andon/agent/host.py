@@ -17,6 +17,7 @@ from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import read_chunk
 from andon.adapters.process.replicas import Replicas
 from andon.agent.gateway import Gateway, PatientGateway
+from andon.agent.telling import TellingDoor
 from andon.agent.tokens import Tokens
 from andon.api.v1.actions import Done, Intent
 from andon.kernel.clock import Clock
@@ -51,19 +52,25 @@ class Host:
         self._gateway = PatientGateway(gateway)
         self._capabilities: Capabilities = describe(cgroups, bubblewrap=sandboxed)
         port_of = self._gateway.port_of
-        self._jobs = JobRunner(layout, clock, cgroups, sandboxed=sandboxed, port_of=port_of)
-        self._replicas = Replicas(layout, cgroups, port_of)
+        self._telling = TellingDoor(layout)
+        tell = self._telling.address
+        self._jobs = JobRunner(
+            layout, clock, cgroups, sandboxed=sandboxed, port_of=port_of, tell=tell
+        )
+        self._replicas = Replicas(layout, cgroups, port_of, tell)
         self.tokens = Tokens(layout.agent / "tokens.json")
         self.ended = asyncio.Event()
 
     async def open(self) -> None:
         """Take over what runs."""
         await self._gateway.open()
+        await self._telling.open()
         await self._replicas.open()
         await self._jobs.open()
 
     async def detach(self) -> None:
         """Leave everything running for the next agent."""
+        self._telling.close()
         await self._gateway.close(stop=False)
 
     def method(self, name: str) -> Callable[[Any, Intent], Awaitable[Any]]:
@@ -159,6 +166,7 @@ class Host:
         """End everything: first what lets traffic in, then services and jobs, then the agent."""
         await self._gateway.close(stop=True)
         await asyncio.gather(self._replicas.close(_SHUTDOWN_DRAIN_SECONDS), self._jobs.close())
+        self._telling.close()
         self._cgroups.close()
         self.ended.set()
         return Done()

@@ -7,16 +7,15 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from msgspec import structs
 
 from andon.adapters.filetree import remove_tree
-from andon.adapters.process import environment, sandbox
+from andon.adapters.process import environment, sandbox, telling
 from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
-from andon.adapters.process.disk import blame, room, used_bytes
+from andon.adapters.process.disk import expect_room, room
 from andon.adapters.process.files import Homes, safe_name, unwritable
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import (
@@ -39,7 +38,7 @@ from andon.adapters.process.steps import read_note, read_steps
 from andon.adapters.process.strays import end_strays
 from andon.adapters.process.usage import most_memory, of_cgroup
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
-from andon.adapters.process.watching import Watching, places
+from andon.adapters.process.watching import Tenant, Watching, tenant
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError, Unavailable
@@ -67,6 +66,7 @@ class JobRunner:
         cgroups: Groups this machine allows.
         sandboxed: Whether bubblewrap works here.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+        tell: Where jobs that have the network may tell what they see.
         alone: Jobs end with this very process, and nobody takes them up again: a local run.
         limits: What one job may use, where control groups can limit it; None: nearly all there is.
     """
@@ -79,6 +79,7 @@ class JobRunner:
         *,
         sandboxed: bool,
         port_of: environment.PortOf,
+        tell: telling.AddressNow = telling.nowhere,
         alone: Journal | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -92,8 +93,9 @@ class JobRunner:
         self._sandboxed = sandboxed
         self._etc = sandbox.Etc(layout.agent / "etc")
         self._port_of = port_of
+        self._tell = tell
         self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=most_memory())
-        self._watching = Watching(layout, self._under_way, partial(self._end, why="disk"))
+        self._watching = Watching(layout.state, self._tenants, self._make_room)
         self._records: dict[str, JobRecord] = {}
         self._inherited = sys.maxsize  # Until it is known who there was, nobody is forgotten.
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
@@ -149,6 +151,13 @@ class JobRunner:
     def _under_way(self) -> list[JobRecord]:
         return [self._records[key] for key in self._tasks]
 
+    def _tenants(self) -> list[Tenant]:
+        return [self._tenant(record) for record in self._under_way()]
+
+    def _tenant(self, record: JobRecord) -> Tenant:
+        services = tuple(record.services)
+        return tenant(self._layout, record.key, record.log, services, record.disk_bytes)
+
     async def run_job(
         self, action: RunJob, intent: Intent, secrets: Mapping[str, str] = _NO_SECRETS
     ) -> JobDone:
@@ -178,8 +187,11 @@ class JobRunner:
             await self._end(record, "cancelled")
         return Done()
 
-    async def _end(self, record: JobRecord, why: EndedFor) -> None:
-        self._try_save(structs.replace(record, ended_for=why))
+    async def _make_room(self, key: str, filled: str) -> None:
+        await self._end(self._records[key], "disk", filled)
+
+    async def _end(self, record: JobRecord, why: EndedFor, filled: str = "") -> None:
+        self._try_save(structs.replace(record, ended_for=why, filled=filled))
         await record.group.stop(_GRACE_SECONDS)
         task = self._tasks.get(record.key)
         if task is not None:
@@ -218,13 +230,7 @@ class JobRunner:
 
     def _prepare(self, action: RunJob, key: str) -> Prepared:
         temporary = self._layout.temporary(key)
-        now = room(self._layout.state)
-        if now.is_low:
-            raise Unavailable(
-                f"the disk of {self._layout.state} has {now.free_bytes >> 20} MiB left, and jobs need "
-                f"more than {now.reserved_bytes >> 20} MiB",
-                hint="free some space there; the next attempt goes on by itself",
-            )
+        expect_room(self._layout.state)
         log = self._layout.job_log(action.run, action.job.name, key)
         try:
             self._homes.make(temporary)
@@ -256,6 +262,7 @@ class JobRunner:
             masked=bool(action.job.secrets),
             steps=step_names(action.job),
             services=prepared.ports,
+            disk_bytes=action.job.disk_bytes,
         )
 
     def _spawn(
@@ -264,7 +271,8 @@ class JobRunner:
         work_tree = self._layout.work_tree(record.key)
         temporary = self._layout.temporary(record.key)
         root = "/tmp" if self._sandboxed else str(temporary)  # noqa: S108 - the sandbox's own
-        env = environment.of_job(action, root, self._port_of) | prepared.env
+        told = telling.of_job(action, self._tell()) if _has_network(action) else {}
+        env = environment.of_job(action, root, self._port_of) | told | prepared.env
         inner = ["/bin/sh", "-euc", prepared.text]
         if self._sandboxed:
             network = _has_network(action)
@@ -312,20 +320,20 @@ class JobRunner:
         return outcome
 
     async def _filled(self, record: JobRecord, ended: Ended) -> str:
-        """Say that a job has filled the disk, if it has and failed."""
-        if ended.exit_code == 0:
+        """Say that a job took too much of the disk; without a limit it may, as long as it passes."""
+        said = self._records[record.key].filled
+        if said or (ended.exit_code == 0 and not record.disk_bytes):
+            return said
+        if not record.disk_bytes and not room(self._layout.state).is_low:
             return ""
-        now = room(self._layout.state)
-        if not now.is_low:
-            return ""
-        return blame(await asyncio.to_thread(used_bytes, places(self._layout, record)), now)
+        return await asyncio.to_thread(self._tenant(record).filled, self._layout.state)
 
     async def _clear(self, record: JobRecord, ended: Ended) -> None:
-        """Remove a job's temporary files; with the disk full its work tree, too, for the next job."""
+        """Remove a job's temporary files, and the work tree of one that took too much, for the next job."""
         temporary = self._layout.temporary(record.key)
         if not self._homes.give_back(temporary):
             await asyncio.to_thread(_remove, temporary)
-        if ended.exit_code != 0 and room(self._layout.state).is_low:
+        if ended.filled or (ended.exit_code != 0 and room(self._layout.state).is_low):
             await asyncio.to_thread(_remove, self._layout.work_tree(record.key))
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:

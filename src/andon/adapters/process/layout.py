@@ -38,6 +38,11 @@ class Layout:
         return self.agent / "agent.sock"
 
     @property
+    def control(self) -> Path:
+        """Where the control plane listens."""
+        return self.state / "control.sock"
+
+    @property
     def containers(self) -> Path:
         """What is written down of jobs in containers."""
         return self.agent / "containers"

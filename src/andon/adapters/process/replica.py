@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from andon.adapters.process import environment, health, ports
+from andon.adapters.process import environment, health, ports, telling
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.logs import last_lines
@@ -55,6 +55,7 @@ class Replica:
         layout: The state folder.
         cgroups: Groups this machine allows.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+        tell: Where it may tell what it sees.
         secrets: Returns the values of its secrets, by environment variable.
         on_change: Called with a changed record, to write it down; must not raise.
     """
@@ -67,6 +68,7 @@ class Replica:
         layout: Layout,
         cgroups: Cgroups,
         port_of: environment.PortOf,
+        tell: telling.AddressNow,
         secrets: Callable[[], Mapping[str, str]],
         on_change: Callable[[], None],
     ) -> None:
@@ -79,6 +81,7 @@ class Replica:
         self._layout = layout
         self._cgroups = cgroups
         self._port_of = port_of
+        self._tell = tell
         self._secrets = secrets
         self._on_change = on_change
         self._watched: Watched | None = None
@@ -205,6 +208,7 @@ class Replica:
             "HOME": os.environ.get("HOME", "/"),
             "PYTHONDONTWRITEBYTECODE": "1",  # The artifact is shared and stays as it was packed.
             **spec.config,
+            **telling.of_replica(spec, self.record.index, self._tell()),
             **environment.addresses(spec.environment, spec.needs, self._port_of),
             "PORT": str(self.record.port),
             "ANDON_SERVICE": spec.service,

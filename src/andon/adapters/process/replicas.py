@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from andon.adapters.process import environment, ports, procfs
+from andon.adapters.process import environment, ports, procfs, telling
 from andon.adapters.process.cgroups import Cgroups
 from andon.adapters.process.files import read_all, safe_name, write_json
 from andon.adapters.process.layout import Layout
@@ -183,12 +183,20 @@ class Replicas:
         layout: The state folder.
         cgroups: Groups this machine allows.
         port_of: Gateway ports for ``ANDON_URL_<NAME>``.
+        tell: Where they may tell what they see.
     """
 
-    def __init__(self, layout: Layout, cgroups: Cgroups, port_of: environment.PortOf) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        cgroups: Cgroups,
+        port_of: environment.PortOf,
+        tell: telling.AddressNow = telling.nowhere,
+    ) -> None:
         self._layout = layout
         self._cgroups = cgroups
         self._port_of = port_of
+        self._tell = tell
         self._vault = Vault(layout.agent / "key")
         self._sets: dict[str, ReplicaSet] = {}
         self._rotation: asyncio.Task[None] | None = None
@@ -332,6 +340,7 @@ class Replicas:
             layout=self._layout,
             cgroups=self._cgroups,
             port_of=self._port_of,
+            tell=self._tell,
             secrets=found.secrets,
             on_change=found.try_save,
         )
