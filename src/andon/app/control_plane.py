@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,34 +14,26 @@ from andon.adapters.outbound import LOCAL, Guard
 from andon.api.overlay import merge_bases
 from andon.api.v1 import answers
 from andon.api.v1.control import Selector
-from andon.api.v1.records import BUILD_ONLY, ENDED_STEP, RolloutPlan
-from andon.app import commands, queries, shipping
-from andon.app.acting import Answer, act, note_privilege
-from andon.app.builds.logs import whole_characters
+from andon.api.v1.records import BUILD_ONLY
+from andon.app import queries, shipping
+from andon.app.acting import note_privilege
+from andon.app.agent_status import AgentStatus
+from andon.app.cord import Cord
 from andon.app.events.intake import Intake
 from andon.app.events.news import Newsroom
 from andon.app.events.sinks import InnerSinks, sinks
 from andon.app.events.subscriptions import Subscriptions
 from andon.app.ledger.book import Book
+from andon.app.ledger.reading import event_in_full
 from andon.app.secrets.safe import Vault
-from andon.app.shapes import (
-    Json,
-    agent_json,
-    approval_json,
-    cancelled_json,
-    event_body,
-    event_json,
-    hold_json,
-    incident_json,
-    object_json,
-    run_json,
-)
+from andon.app.shapes import Json, event_json, incident_json, object_json
+from andon.app.steplogs import read_log
 from andon.app.watches import Watches
 from andon.app.why import explain, find_change
 from andon.app.work import queue as letters
 from andon.app.work.metrics import exposition
 from andon.kernel.clock import Clock
-from andon.kernel.errors import AndonError, NotFound
+from andon.kernel.errors import NotFound
 from andon.ports import Source
 from andon.ports.asking import Asked
 from andon.ports.news import Sees
@@ -49,17 +41,12 @@ from andon.ports.store import Store, Tx
 from andon.runtime.engine import Engine
 from andon.runtime.system import SystemRandomness
 from andon.runtime.turns import Turns
-from andon.store.transfer import links_of
 
 WATCH = "watch"
 """Who ships what a watched branch brings."""
-LONGEST_CHARACTER = 4
-"""Bytes of UTF-8."""
-SAME_MOMENT_SECONDS = 0.25
-"""Within this time the agent is asked once, for everybody who looks."""
 
 
-class ControlPlane:
+class ControlPlane(Cord):
     """Answers for the line.
 
     Args:
@@ -95,18 +82,16 @@ class ControlPlane:
         guard: Guard = LOCAL,
         inner: InnerSinks = MappingProxyType({}),
     ) -> None:
+        super().__init__(store, turns, clock)
         self._state = state
-        self._store = store
-        self._turns = turns
         self._engine = engine
         self._source = source
         self._agent = agent
-        self._clock = clock
         self.book = book
         self._notify = notify
         self._policy_branch = policy_branch
         self._started_at = clock.now()
-        self._agent_said: tuple[float, asyncio.Future[Json] | None] = (0.0, None)
+        self._agent_status = AgentStatus(agent, clock)
         self.watching = Watches(store, source, clock, self._ship_seen)
         self.subscriptions = Subscriptions(
             store, clock, SystemRandomness(), vault, sinks(clock, guard, inner)
@@ -156,12 +141,6 @@ class ControlPlane:
         key = shipping.policy_setting(repository)
         return await self._store.read(lambda tx: tx.get_setting(key) is not None)
 
-    async def _act(
-        self, asked: Asked, fn: Callable[[Tx], Answer], subject: tuple[str, str] | None = None
-    ) -> Answer:
-        now = self._clock.now()
-        return await self._store.transact(lambda tx: act(tx, asked, now, fn, subject=subject))
-
     async def _ship_seen(self, repository: str, branch: str) -> None:
         await self.ship(repository=repository, ref=branch, until="", asked=Asked(by=WATCH))
 
@@ -199,7 +178,7 @@ class ControlPlane:
 
     async def status(self, *, environment: str = "") -> answers.Status:
         """Say what runs where and what moves."""
-        agent = await self._agent_status()
+        agent = await self._agent_status.now()
         now = self._clock.now()
 
         def answer(tx: Tx) -> answers.Status:
@@ -207,22 +186,6 @@ class ControlPlane:
             return queries.status(tx, environment, agent, problems, now)
 
         return await self._store.read(answer)
-
-    async def _agent_status(self) -> Json:
-        """Ask the agent; who asks in the same moment shares its answer."""
-        now = self._clock.now()
-        asked_at, answer = self._agent_said
-        if answer is None or not 0 <= now - asked_at < SAME_MOMENT_SECONDS:
-            answer = asyncio.ensure_future(self._ask_agent())
-            self._agent_said = (now, answer)
-        return await asyncio.shield(answer)
-
-    async def _ask_agent(self) -> Json:
-        try:
-            async with asyncio.timeout(2):
-                return agent_json(await self._agent.status())
-        except (AndonError, TimeoutError) as error:
-            return {"agent": {"error": str(error) or "the agent does not answer"}}
 
     async def why(
         self, subject: str, *, environment: str = "", sees: Sees | None = None
@@ -280,51 +243,7 @@ class ControlPlane:
         self, run: str, *, step: str, offset: int = 0, max_bytes: int = 65536
     ) -> answers.LogPiece:
         """Read a step's captured log."""
-
-        def find(tx: Tx) -> tuple[str, str, bool]:
-            found = queries.run(tx, run)
-            rows = {row.name: row for row in tx.steps(found.uid)}
-            if step not in rows:
-                known = ", ".join(rows) or "none yet"
-                raise NotFound(f"{found.name} has no step {step}", hint=f"its steps: {known}")
-            row = rows[step]
-            name = (
-                row.log or f"{found.name}/{_job_name(found.spec.rollout, step)}-{row.attempt}.log"
-            )
-            return found.name, name, row.state in ENDED_STEP
-
-        name, file, ended = await self._store.read(find)
-        piece = await self._agent.tail_log(file, offset, max_bytes)
-        # A character that is cut apart comes whole with the next piece.
-        cut = whole_characters(piece.data) if max_bytes >= LONGEST_CHARACTER else len(piece.data)
-        if ended and not cut:
-            cut = len(piece.data)
-        return {
-            "run": name,
-            "step": step,
-            "data": piece.data[:cut].decode(errors="replace"),
-            "offset": offset,
-            "nextOffset": piece.next_offset - len(piece.data) + cut,
-            "ended": ended and not piece.data,
-        }
-
-    # --- the cord --------------------------------------------------------------------------------
-
-    async def holds(self, *, all: bool = False) -> list[answers.Hold]:
-        """List Holds, newest first."""
-        now = self._clock.now()
-        found = await self._store.read(
-            lambda tx: (
-                tx.list(Selector(kind="Hold"), newest_first=True)
-                if all
-                else queries.active_holds(tx, now)[::-1]
-            )
-        )
-        return [hold_json(one) for one in found]
-
-    async def find_hold(self, name: str) -> answers.Hold:
-        """Return a Hold."""
-        return hold_json(await self._store.read(lambda tx: tx.require("Hold", name)))
+        return await read_log(self._store, self._agent, run, step, offset, max_bytes)
 
     async def environment_named(self, subject: str) -> str:
         """Return the environment that a subject is or is in; empty: none."""
@@ -346,128 +265,6 @@ class ControlPlane:
             return tx.require(kind, name).labels.get("environment", "")
 
         return await self._store.read(look)
-
-    async def hold(
-        self,
-        *,
-        scope: Mapping[str, str],
-        reason: str,
-        asked: Asked,
-        expires_seconds: float = 0,
-    ) -> answers.Hold:
-        """Pull the cord."""
-        now = self._clock.now()
-        subject = commands.scope_from(dict(scope))
-        expires_at = now + expires_seconds if expires_seconds else 0
-
-        def pull(tx: Tx) -> answers.Hold:
-            return hold_json(
-                commands.pull(
-                    tx,
-                    self._turns,
-                    subject,
-                    reason=reason,
-                    by=asked.by,
-                    expires_at=expires_at,
-                    now=now,
-                )
-            )
-
-        return await self._act(asked, pull)
-
-    async def lift(self, name: str, *, asked: Asked, reason: str) -> answers.Hold:
-        """Lift a Hold."""
-        now = self._clock.now()
-
-        def open_it(tx: Tx) -> answers.Hold:
-            return hold_json(
-                commands.lift(tx, self._turns, name, by=asked.by, reason=reason, now=now)
-            )
-
-        return await self._act(asked, open_it, ("Hold", name))
-
-    async def unlatch(
-        self, *, environment: str, subject: str, asked: Asked, reason: str
-    ) -> answers.Lifted:
-        """Let what failed in an environment be tried again."""
-        now = self._clock.now()
-
-        def open_them(tx: Tx) -> answers.Lifted:
-            lifted = commands.unlatch(
-                tx, self._turns, environment, subject, by=asked.by, reason=reason, now=now
-            )
-            return {"lifted": [hold_json(hold) for hold in lifted]}
-
-        return await self._act(asked, open_them)
-
-    async def rollback(
-        self, *, environment: str, service: str, asked: Asked, reason: str
-    ) -> answers.Run:
-        """Go back to the previous version."""
-        now = self._clock.now()
-
-        def go_back(tx: Tx) -> answers.Run:
-            return run_json(
-                commands.roll_back(
-                    tx, self._turns, environment, service, by=asked.by, reason=reason, now=now
-                )
-            )
-
-        return await self._act(asked, go_back)
-
-    async def cancel(self, run: str, *, asked: Asked, reason: str) -> answers.CancelledRun:
-        """Have a Run end, with its clean-up."""
-        now = self._clock.now()
-
-        def end(tx: Tx) -> answers.CancelledRun:
-            found, wish = commands.cancel(tx, self._turns, run, by=asked.by, reason=reason, now=now)
-            return cancelled_json(found, wish, commands.outlook(found))
-
-        return await self._act(asked, end, ("Run", run))
-
-    async def approve(
-        self,
-        change: str,
-        *,
-        environment: str,
-        asked: Asked,
-        reason: str,
-        job: str = "",
-        fix: str = "",
-    ) -> answers.Approval:
-        """Record a person's consent."""
-        now = self._clock.now()
-
-        def consent(tx: Tx) -> answers.Approval:
-            approval = commands.approve(
-                *(tx, self._turns, change, environment),
-                asked=asked,
-                reason=reason,
-                now=now,
-                job=job,
-                fix=fix,
-            )
-            return approval_json(approval)
-
-        return await self._act(asked, consent)
-
-    async def withdraw(
-        self, change: str, *, environment: str, asked: Asked, reason: str, job: str = ""
-    ) -> answers.Approval:
-        """Take one's consent back."""
-        now = self._clock.now()
-
-        def take_back(tx: Tx) -> answers.Approval:
-            approval = commands.withdraw(
-                *(tx, self._turns, change, environment),
-                asked=asked,
-                reason=reason,
-                now=now,
-                job=job,
-            )
-            return approval_json(approval)
-
-        return await self._act(asked, take_back)
 
     # --- the ledger ------------------------------------------------------------------------------
 
@@ -491,22 +288,7 @@ class ControlPlane:
 
     async def ledger_event(self, id: str) -> answers.EventInFull:
         """Return an event, what led to it and what it led to."""
-        row = await self.book.find(id)
-        if row is None:
-            raise NotFound(f"there is no event {id}", hint="`andon ledger list` lists them")
-
-        def answer(tx: Tx) -> answers.EventInFull:
-            causes, effects = tx.linked(id)
-            causes = causes or [target for _, target, _ in links_of(row)]
-            known = {one: tx.event(one) for one in (*causes, *effects)}
-            return {
-                "event": event_json(row),
-                "body": event_body(row),
-                "causes": [event_json(found) for one in causes if (found := known[one])],
-                "effects": [event_json(found) for one in effects if (found := known[one])],
-            }
-
-        return await self._store.read(answer)
+        return await event_in_full(self._store, self.book, id)
 
     def events(self, after: int) -> AsyncIterator[Json]:
         """Yield ledger events and progress, for ever."""
@@ -566,7 +348,7 @@ class ControlPlane:
 
     async def health(self) -> answers.Health:
         """Say whether the control plane and what it needs are well."""
-        agent = await self._agent_status()
+        agent = await self._agent_status.now()
         problems = dict(self._engine.problems)
         trouble = "error" in agent.get("agent", {}) or agent.get("gateway", {}).get("message")
         return {
@@ -580,8 +362,3 @@ class ControlPlane:
             "agent": agent.get("agent", {}),
             "gateway": agent.get("gateway", {}),
         }
-
-
-def _job_name(plan: RolloutPlan | None, step: str) -> str:
-    """Return the job behind a step: jobs around a deployment carry their side as a prefix."""
-    return step if plan is None else step.split("-", 1)[1]
