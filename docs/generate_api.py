@@ -32,6 +32,7 @@ _USED = re.compile(r"\b(andon(?:\.\w+)+):(\w+)")
 """A type as it stands in a signature until it is imported: its module and its name."""
 RESERVED = {"from": "from_"}
 TOLD = {
+    "code": "What the command line shows.",
     "name": "Its name.",
     "environment": "Name of the environment.",
     "kind": "Kind of object.",

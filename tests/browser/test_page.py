@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, browse, served
+from chromium import CHROMIUM, PATIENCE, browse, served
 
 from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
@@ -58,6 +58,24 @@ async def test_a_code_that_is_used_up_says_so_at_the_door(url: str, tmp_path: Pa
     )
     assert "this code lets nobody in" in dom
     assert "storefront" not in dom
+
+
+async def test_a_command_line_that_asks_is_answered_after_logging_in(
+    url: str, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile"
+    asked = f"{url}/#pair=BCDF-GHJK"
+    stranger = await asyncio.to_thread(browse, profile, PATIENCE, "--dump-dom", asked)
+    assert 'waits for you under the code <b id="door-code">BCDF-GHJK</b>' in stranger
+    assert "laptop" not in stranger
+    await asyncio.to_thread(browse, profile, PATIENCE, "--dump-dom", f"{url}/#code=guest")
+    known = await asyncio.to_thread(browse, profile, PATIENCE, "--dump-dom", asked)
+    assert '<b id="pairing-code">BCDF-GHJK</b>' in known
+    assert "laptop, from 192.0.2.7" in known
+    picture = Path(os.environ.get("ANDON_PICTURES", tmp_path)) / "pairing-390.png"
+    size = ("--window-size=390,1000", f"--screenshot={picture}")
+    await asyncio.to_thread(browse, profile, PATIENCE, *size, asked)
+    assert picture.stat().st_size > 10_000
 
 
 async def test_a_link_to_a_change_says_why_it_is_where_it_is(url: str, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -40,7 +43,7 @@ class Browser:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         connection = HTTPConnection(
-            "127.0.0.1", self.port, timeout=20, source_address=(self.address, 0)
+            "127.0.0.1", self.port, timeout=60, source_address=(self.address, 0)
         )
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -175,6 +178,42 @@ def test_the_address_of_portal_works_once(andon: Installation, browser: Browser,
     assert browser.log_in(code=code).status == 201
     assert browser.api("GET", "/users").status == 200
     assert Browser(port).log_in(code=code).status == 403
+
+
+def test_a_command_line_elsewhere_acts_as_the_person_who_says_yes_in_a_browser(
+    andon: Installation, browser: Browser, port: int, tmp_path: Path
+) -> None:
+    who = {"name": "dora", "password": "correct horse battery", "grants": [{"role": "viewer"}]}
+    andon.client.post("/users", who)
+    command = [sys.executable, "-m", "andon"]
+    environ = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "NO_COLOR": "1"}
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    asking = subprocess.Popen(
+        [*command, "login", "--browser", f"http://127.0.0.1:{port}"],
+        env=environ,
+        cwd=there,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert asking.stderr is not None
+        code = asking.stderr.readline().strip().partition("#pair=")[2]
+        assert browser.log_in(name=who["name"], password=who["password"]).status == 201
+        seen = browser.api("GET", f"/session/pairings/{code}")
+        assert seen.body["machine"] == platform.node()
+        assert browser.api("POST", f"/session/pairings/{code}", {"allow": True}).status == 200
+        said, _ = asking.communicate(timeout=60)
+    finally:
+        asking.kill()
+        asking.wait()
+    assert asking.returncode == 0
+    assert "as person:dora" in said
+    logged_in = {"env": environ, "cwd": there, "capture_output": True, "timeout": 60}
+    assert subprocess.run([*command, "status", "--json"], **logged_in).returncode == 0
+    held = subprocess.run([*command, "hold", "-e", "prod", "-m", "no"], **logged_in)
+    assert held.returncode == 6, held.stderr
 
 
 def test_a_page_of_another_site_cannot_act_for_its_visitor(

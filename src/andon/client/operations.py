@@ -66,6 +66,9 @@ from andon.api.v1.answers import (
     Offer,
     OtlpTaken,
     Override,
+    Paired,
+    Pairing,
+    PairingShown,
     Prometheus,
     Queue,
     ReleasedSecret,
@@ -2150,6 +2153,41 @@ class Operations(Asking):
     def session_code(self) -> Code:
         """Make a code that lets the caller in with a browser, once, within a minute."""
         return self._ask(Code, "POST", "/session/code")
+
+    def session_pair(self, *, machine: str = "") -> Pairing:
+        """Have a command line ask to act as a person, who reads the code on the page.
+
+        Args:
+            machine: Where it runs, for the person.
+        """
+        return self._ask(Pairing, "POST", "/session/pairings", body={"machine": machine})
+
+    def session_pairing(self, code: str) -> PairingShown:
+        """Tell which command line asks under a code.
+
+        Args:
+            code: What the command line shows.
+        """
+        return self._ask(PairingShown, "GET", f"/session/pairings/{part(code)}")
+
+    def session_decide(self, code: str, *, allow: bool) -> PairingShown:
+        """Let the command line that asks under a code act as oneself, or not.
+
+        Args:
+            code: What the command line shows.
+            allow: Whether it may act as the caller.
+        """
+        return self._ask(
+            PairingShown, "POST", f"/session/pairings/{part(code)}", body={"allow": allow}
+        )
+
+    def session_take(self, *, secret: str) -> Paired:
+        """Take the person's answer; it is waited for up to 20 seconds.
+
+        Args:
+            secret: From the answer to asking.
+        """
+        return self._ask(Paired, "POST", "/session/pairing", body={"secret": secret})
 
     def users_list(self) -> list[User]:
         """List users."""

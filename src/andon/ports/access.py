@@ -107,6 +107,36 @@ class AccessService(Protocol):
         """Return ``{code, expiresAt}``: lets the caller in with a browser, once, within a minute."""
         ...
 
+    async def begin_pairing(self, machine: str, *, address: str) -> answers.Pairing:
+        """Have a command line ask to act as a person: ``{secret, code, expiresAt}``.
+
+        Raises:
+            TooMany: Too many tries from that address.
+        """
+        ...
+
+    async def pairing(self, code: str) -> answers.PairingShown:
+        """Tell who asks under a code."""
+        ...
+
+    async def decide_pairing(
+        self, code: str, allow: bool, identity: Identity, *, asked: Asked
+    ) -> answers.PairingShown:
+        """Say yes or no to who asks under a code.
+
+        Raises:
+            Denied: The caller is no person with a session of their own.
+        """
+        ...
+
+    async def take_pairing(self, secret: str) -> answers.Paired:
+        """Wait a while for the answer: ``{state, token, name}``; the token is told once.
+
+        Raises:
+            Denied: The person said no.
+        """
+        ...
+
     async def log_out(self, cookie: str) -> None:
         """End a session."""
         ...

@@ -69,6 +69,10 @@ class FixedDoor:
         self.sessions[cookie] = who
         return Login(cookie=cookie, csrf=CSRF, expires_at=2e9, identity=who)
 
+    async def pairing(self, code: str) -> dict[str, Any]:
+        """Have a laptop ask under every code."""
+        return {"code": code, "machine": "laptop", "address": "192.0.2.7", "expiresAt": 2e9}
+
     async def log_out(self, cookie: str) -> None:
         """Forget a session."""
         self.sessions.pop(cookie, None)

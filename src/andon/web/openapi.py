@@ -42,6 +42,7 @@ _REF = "#/components/schemas/{name}"
 _TEMPLATE = re.compile(r"{(\w+)(?::\w+)?}")
 _PATHS = {
     "name": "Its name.",
+    "code": "What the command line shows.",
     "environment": "Name of the environment.",
     "kind": "Kind of object.",
     "id": "Id of the event.",

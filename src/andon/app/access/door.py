@@ -11,9 +11,9 @@ from andon.api.v1 import answers
 from andon.api.v1.access import Identity
 from andon.app.access.hashing import Hashing
 from andon.app.access.logins import Logins
+from andon.app.access.pairing import Pairings
 from andon.app.access.people import People
 from andon.app.access.tally import Tally
-from andon.app.access.tokens import Tokens
 from andon.app.access.tries import Tries
 from andon.app.hooks.places import Places
 from andon.app.secrets.safe import Vault
@@ -27,7 +27,7 @@ FLUSH_SECONDS = 5.0
 LONGEST_PLACE = 80
 
 
-class Door(People, Tokens, Logins):
+class Door(People, Pairings, Logins):
     """Who may come in, and who was refused.
 
     Args:
@@ -62,6 +62,7 @@ class Door(People, Tokens, Logins):
         self.teams_by_group = teams_by_group or {}
         self._logins = tuple(logins)
         self._codes = {}
+        self._pairings = {}
         self._rotating = asyncio.Lock()
 
     @property

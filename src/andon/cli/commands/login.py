@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,23 +14,51 @@ from andon.cli.root import flags
 from andon.cli.session import Session
 from andon.kernel.errors import UsageError
 
+if TYPE_CHECKING:
+    from andon.client.wire import Client
+
 
 @click.command()
 @click.argument("url")
 @click.option("--ca-file", default="", metavar="FILE", help="Certificates to trust besides.")
+@click.option("--browser", is_flag=True, help="Ask a person in a browser, wherever that runs.")
+@click.option("--with-token", is_flag=True, help="Ask for a token.")
 @flags
 @click.pass_obj
-def command(session: Session, url: str, ca_file: str) -> None:
-    """Work with a control plane elsewhere; its token is asked for, or read from standard input."""
+def command(session: Session, url: str, ca_file: str, browser: bool, with_token: bool) -> None:
+    """Work with a control plane elsewhere.
+
+    At a terminal you say yes in a browser, where you log in as you always do; otherwise a token is
+    read from standard input.
+    """
     from andon.cli.logins import Login, keep_login, logins_file
     from andon.client.wire import Client, Server
 
+    if browser and with_token:
+        raise UsageError("--browser and --with-token exclude each other")
     server = Server(url, ca_file=os.path.abspath(ca_file) if ca_file else "")
-    server.token = _token(server.url)
+    if browser or (sys.stdin.isatty() and not with_token):
+        server.token = _paired(Client(server), server.url, open_it=sys.stdin.isatty())
+    else:
+        server.token = _token(server.url)
     who = Client(server).get("/session")["identity"]
     keep_login(logins_file(os.environ), Login(server.url, server.token, server.ca_file))
     said = {"server": server.url, "identity": who}
     show(session, said, lambda one: [f"logged in at {one['server']} as {one['identity']['name']}"])
+
+
+def _paired(client: Client, url: str, *, open_it: bool) -> str:
+    """Ask in a browser whether this command line may act as whoever sits there."""
+    asked = client.post("/session/pairings", {"machine": platform.node()})
+    page = f"{url}/#pair={asked['code']}"
+    click.echo(f"open {page}\nand say yes if it shows {asked['code']}", err=True)
+    if open_it:
+        click.launch(page)
+    while True:
+        answer = client.post("/session/pairing", {"secret": asked["secret"]})
+        if answer["state"] == "allowed":
+            token: str = answer["token"]
+            return token
 
 
 def _token(url: str) -> str:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.api.v1.access import ROLES, VERBS, Identity
-from andon.api.v1.answers import Code, LoggedIn, Session, User
+from andon.api.v1.answers import Code, LoggedIn, Paired, Pairing, PairingShown, Session, User
 from andon.kernel.errors import TooMany, UsageError
 from andon.ports.access import Login
 from andon.web.doorkeeper import (
@@ -37,6 +37,26 @@ class PasswordAsk(Ask, kw_only=True, frozen=True):
 
     old: Annotated[str, Meta(min_length=1, description="The one until now.")]
     new: Annotated[str, Meta(min_length=1, description="At least 12 characters.")]
+
+
+class PairingAsk(Ask, kw_only=True, frozen=True):
+    """A command line that asks to act as a person."""
+
+    machine: Annotated[str, Meta(max_length=100, description="Where it runs, for the person.")] = ""
+
+
+class DecideAsk(Ask, kw_only=True, frozen=True):
+    """A person's answer."""
+
+    allow: Annotated[bool, Meta(description="Whether it may act as the caller.")]
+
+
+class PairedAsk(Ask, kw_only=True, frozen=True):
+    """Who asked comes for the answer."""
+
+    secret: Annotated[
+        str, Meta(min_length=1, max_length=64, description="From the answer to asking.")
+    ]
 
 
 async def _whoami(call: Call) -> Any:
@@ -121,6 +141,31 @@ async def _password(call: Call) -> Any:
     )
 
 
+async def _begin_pairing(call: Call) -> Any:
+    """Have a command line ask to act as a person, who reads the code on the page."""
+    ask: PairingAsk = call.body
+    return await call.access.begin_pairing(ask.machine, address=call.address)
+
+
+async def _pairing(call: Call) -> Any:
+    """Tell which command line asks under a code."""
+    return await call.access.pairing(call.path("code"))
+
+
+async def _decide_pairing(call: Call) -> Any:
+    """Let the command line that asks under a code act as oneself, or not."""
+    ask: DecideAsk = call.body
+    return await call.access.decide_pairing(
+        call.path("code"), ask.allow, call.caller, asked=call.asked
+    )
+
+
+async def _take_pairing(call: Call) -> Any:
+    """Take the person's answer; it is waited for up to 20 seconds."""
+    ask: PairedAsk = call.body
+    return await call.access.take_pairing(ask.secret)
+
+
 OPERATIONS = (
     Operation(
         name="session_show",
@@ -168,5 +213,42 @@ OPERATIONS = (
         handler=_code,
         answer=Code,
         status=201,
+    ),
+    Operation(
+        name="session_pair",
+        method="POST",
+        path="/session/pairings",
+        rule=everybody(),
+        handler=_begin_pairing,
+        refuses=(TooMany,),
+        answer=Pairing,
+        body=PairingAsk,
+        status=201,
+    ),
+    Operation(
+        name="session_pairing",
+        method="GET",
+        path="/session/pairings/{code}",
+        rule=somewhere("view"),
+        handler=_pairing,
+        answer=PairingShown,
+    ),
+    Operation(
+        name="session_decide",
+        method="POST",
+        path="/session/pairings/{code}",
+        rule=somewhere("view"),
+        handler=_decide_pairing,
+        answer=PairingShown,
+        body=DecideAsk,
+    ),
+    Operation(
+        name="session_take",
+        method="POST",
+        path="/session/pairing",
+        rule=everybody(),
+        handler=_take_pairing,
+        answer=Paired,
+        body=PairedAsk,
     ),
 )

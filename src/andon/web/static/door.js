@@ -41,15 +41,50 @@ function fromAddress(name) {
   return found ? decodeURIComponent(found[1]) : "";
 }
 
+// A command line that asks is remembered over the login, also at the organisation's provider.
+const PAIR = "andon-pair";
+
+async function showPairing(code) {
+  atDoor("pairing").hidden = false;
+  atDoor("pairing-code").textContent = code;
+  const answer = async (allow) => {
+    atDoor("pairing-answers").hidden = true;
+    try {
+      await ask("POST", `/session/pairings/${encodeURIComponent(code)}`, { allow });
+      atDoor("pairing-said").textContent = allow ? "Done: go back to the command line." : "Refused.";
+    } catch (error) {
+      atDoor("pairing-said").textContent = error.message;
+    }
+  };
+  atDoor("pairing-yes").onclick = () => answer(true);
+  atDoor("pairing-no").onclick = () => answer(false);
+  try {
+    const found = await ask("GET", `/session/pairings/${encodeURIComponent(code)}`);
+    atDoor("pairing-who").textContent = `${found.machine || "somebody"}, from ${found.address}`;
+  } catch (error) {
+    atDoor("pairing-answers").hidden = true;
+    atDoor("pairing-said").textContent = error.message;
+  }
+}
+
 async function enter(inside) {
   const denied = fromAddress("denied");
+  const pair = fromAddress("pair");
+  if (pair) sessionStorage.setItem(PAIR, pair);
   const code = fromAddress("code");
   if (code) return logIn({ code }, inside);
   const session = await ask("GET", "/session");
   csrf = session.csrf;
   atDoor("door-password").hidden = !session.logins.includes("password");
   atDoor("door-oidc").hidden = !session.logins.includes("oidc");
+  const waits = sessionStorage.getItem(PAIR);
+  atDoor("door-pair").hidden = !waits;
+  atDoor("door-code").textContent = waits || "";
   if (!session.identity) return showDoor(denied);
+  if (waits) {
+    sessionStorage.removeItem(PAIR);
+    showPairing(waits);
+  }
   atDoor("door").hidden = true;
   atDoor("inside").hidden = false;
   atDoor("link").hidden = false;

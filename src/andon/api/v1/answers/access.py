@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -48,6 +48,31 @@ class Code(TypedDict):
 
     code: str
     expiresAt: Time
+
+
+class Pairing(TypedDict):
+    """A command line begins to ask whether it may act as a person."""
+
+    secret: Annotated[str, Meta(description="Takes the answer; of who asked alone.")]
+    code: Annotated[str, Meta(description="What the person compares.")]
+    expiresAt: Time
+
+
+class PairingShown(TypedDict):
+    """Who asks, for the person."""
+
+    code: str
+    machine: Annotated[str, Meta(description="As it calls itself.")]
+    address: Annotated[str, Meta(description="Where it asks from.")]
+    expiresAt: Time
+
+
+class Paired(TypedDict):
+    """What the person answered."""
+
+    state: Literal["waiting", "allowed"]
+    token: Annotated[str, Meta(description="Acts as the person; shown once.")]
+    name: Annotated[str, Meta(description="Of the token.")]
 
 
 class User(TypedDict):
