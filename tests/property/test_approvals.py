@@ -7,16 +7,10 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
+from andon.api.v1.approvals import ApprovalSpec, ApprovalStatus
 from andon.api.v1.definitions import Approvals
 from andon.api.v1.pipelines import PipelineSpec
-from andon.api.v1.records import (
-    ApprovalSpec,
-    ApprovalStatus,
-    ChangeSpec,
-    EvidenceSpec,
-    Object,
-    Subject,
-)
+from andon.api.v1.records import ChangeSpec, EvidenceSpec, Object, Subject
 from andon.domains.access.own import refuse_consent
 from andon.domains.line.gate import judge_gate
 

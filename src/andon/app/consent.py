@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from andon.api.v1.approvals import ApprovalSpec, ApprovalStatus
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector
 from andon.api.v1.jobs import JobPlan
-from andon.api.v1.records import (
-    ENDED_STEP,
-    TERMINAL,
-    ApprovalSpec,
-    ApprovalStatus,
-    ChangeSpec,
-    Object,
-    Subject,
-)
+from andon.api.v1.records import ENDED_STEP, TERMINAL, ChangeSpec, Object, Subject
 from andon.app.numbers import next_name
 from andon.app.why import find_change
 from andon.domains.access.own import refuse_consent

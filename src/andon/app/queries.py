@@ -16,15 +16,14 @@ from andon.api.v1.pipelines import ScheduleEntry
 from andon.api.v1.records import (
     TERMINAL,
     ChangeSpec,
-    EntryStatus,
     EnvironmentRecordStatus,
     Object,
     RolloutPlan,
-    ScheduleSpec,
     StepRow,
     Subject,
     Version,
 )
+from andon.api.v1.schedules import EntryStatus, ScheduleSpec
 from andon.app.shapes import (
     Json,
     approval_json,

@@ -9,15 +9,14 @@ import msgspec
 
 from andon.adapters.agentclient.wire import AgentStatus
 from andon.api.v1 import answers
+from andon.api.v1.approvals import ApprovalSpec
+from andon.api.v1.incidents import IncidentSpec, IncidentStatus
 from andon.api.v1.records import (
-    ApprovalSpec,
     CancellationSpec,
     ChangeSpec,
     ChangeStatus,
     HoldSpec,
     HoldStatus,
-    IncidentSpec,
-    IncidentStatus,
     Object,
     RunSpec,
     RunStatus,

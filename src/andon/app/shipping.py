@@ -21,9 +21,8 @@ from andon.api.v1.records import (
     ChangeStatus,
     EnvironmentRecordStatus,
     Object,
-    ScheduleSpec,
-    ScheduleStatus,
 )
+from andon.api.v1.schedules import ScheduleSpec, ScheduleStatus
 from andon.app.loading import Loaded as Loaded
 from andon.app.loading import load as load
 from andon.app.loading import read_definitions as read_definitions

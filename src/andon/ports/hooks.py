@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from andon.api.v1 import answers
-from andon.api.v1.records import HookSpec
+from andon.api.v1.forges import HookSpec
 from andon.ports.asking import Asked
 from andon.ports.store import Tx
 

@@ -10,16 +10,9 @@ import fastjsonschema
 import pytest
 
 from andon.api.v1.control import Event, View
+from andon.api.v1.incidents import IncidentSpec, IncidentStatus
 from andon.api.v1.pipelines import PipelineSpec
-from andon.api.v1.records import (
-    ChangeSpec,
-    IncidentSpec,
-    IncidentStatus,
-    Object,
-    RunSpec,
-    RunStatus,
-    Version,
-)
+from andon.api.v1.records import ChangeSpec, Object, RunSpec, RunStatus, Version
 from andon.domains.line import events
 from andon.domains.response.controller import IncidentController
 from andon.store.ledger import cloud_event

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from andon.adapters.forges.github import status_body
 from andon.adapters.forges.reading import Proposal, Push, api_address, hmac_hex, parse, plain, same
-from andon.api.v1.records import HookSpec
+from andon.api.v1.forges import HookSpec
 from andon.ports.hooks import Call, CommitStatus, Passed, Proposed, Signed, Told
 
 LONGEST_DESCRIPTION = 255

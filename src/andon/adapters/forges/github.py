@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from andon.adapters.forges.reading import Proposal, Push, api_address, hmac_hex, parse, plain, same
-from andon.api.v1.records import HookSpec
+from andon.api.v1.forges import HookSpec
 from andon.kernel.digest import canonical_json
 from andon.ports.hooks import Call, CommitStatus, Passed, Signed, Told
 

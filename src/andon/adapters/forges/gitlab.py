@@ -24,7 +24,7 @@ from andon.adapters.forges.reading import (
     pushed_branch,
     same,
 )
-from andon.api.v1.records import HookSpec
+from andon.api.v1.forges import HookSpec
 from andon.kernel.digest import canonical_json
 from andon.kernel.errors import UsageError
 from andon.ports.hooks import (

@@ -202,3 +202,14 @@ def _permits(grants: Iterable[Grant], verb: Verb, environment: str) -> bool:
         verb in ROLES[grant.role] and grant.environment in (EVERYWHERE, environment)
         for grant in grants
     )
+
+
+class SecretSpec(Record, kw_only=True, frozen=True):
+    """That there is a secret; its values lie elsewhere, sealed. The object is ``<environment>.<name>``."""
+
+    name: str
+    environment: str
+    version: int
+    """Of the newest value; older ones stay for versions of services that go back to them."""
+    by: str
+    at: float

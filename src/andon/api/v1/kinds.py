@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from andon.api.v1.access import (
     RequestSpec,
+    SecretSpec,
     SessionSpec,
     TeamSpec,
     TokenSpec,
@@ -14,32 +15,27 @@ from andon.api.v1.access import (
     UserStatus,
 )
 from andon.api.v1.alerts import AlertSpec, AlertStatus, SilenceSpec, SilenceStatus
+from andon.api.v1.approvals import ApprovalSpec, ApprovalStatus
 from andon.api.v1.budgets import BudgetSpec, BudgetStanding, OverrideSpec
 from andon.api.v1.definitions import DEFINITIONS, RULE_KINDS, EnvironmentSpec
+from andon.api.v1.forges import DeliverySpec, HookSpec
+from andon.api.v1.incidents import IncidentSpec, IncidentStatus
 from andon.api.v1.objectives import RuleStatus
 from andon.api.v1.records import (
-    ApprovalSpec,
-    ApprovalStatus,
     ArtifactSpec,
     CancellationSpec,
     ChangeSpec,
     ChangeStatus,
-    DeliverySpec,
     Empty,
     EnvironmentRecordStatus,
     EvidenceSpec,
     HoldSpec,
     HoldStatus,
-    HookSpec,
-    IncidentSpec,
-    IncidentStatus,
     JobResultSpec,
     RunSpec,
     RunStatus,
-    ScheduleSpec,
-    ScheduleStatus,
-    SecretSpec,
 )
+from andon.api.v1.schedules import ScheduleSpec, ScheduleStatus
 from andon.api.v1.workers import RemoteJobSpec, RemoteJobStatus, WorkerSpec, WorkerStatus
 
 RECORDS: dict[str, tuple[type[Struct], type[Struct]]] = {

@@ -16,7 +16,7 @@ from andon.api.v1.definitions import (
     ServiceSpec,
 )
 from andon.api.v1.jobs import BuildPlan, JobPlan, SecretRef
-from andon.api.v1.pipelines import PipelineSpec, ScheduleEntry, TemplateSpec
+from andon.api.v1.pipelines import PipelineSpec, TemplateSpec
 from andon.api.v1.words import Record
 
 Fault = Literal["change", "machine"]
@@ -288,37 +288,7 @@ class CancellationSpec(Record, kw_only=True, frozen=True):
     asked_at: float
 
 
-# --- Schedule -----------------------------------------------------------------------------------
-
-
-class ScheduleSpec(Record, kw_only=True, frozen=True):
-    """When a repository's newest commit is built again, as its policy branch says."""
-
-    repository: str
-    pipeline: str
-    entries: tuple[ScheduleEntry, ...] = ()
-
-
-class EntryStatus(Record, kw_only=True, frozen=True):
-    """How far an entry has come."""
-
-    since: float
-    """All times up to this one are dealt with."""
-    next_at: float = 0
-    last_at: float = 0
-    """The last time at which a Run was made; 0: never."""
-    last_run: str = ""
-    missed: int = 0
-    """How often times were left out because nobody was there."""
-
-
-class ScheduleStatus(Record, kw_only=True, frozen=True):
-    """Where each entry stands, by its expression and zone."""
-
-    entries: dict[str, EntryStatus] = {}
-
-
-# --- Artifact, Evidence, Hold, Incident, Approval -----------------------------------------------
+# --- Artifact, Evidence, Hold, and what else is kept ---------------------------------------------
 
 
 class ArtifactSpec(Record, kw_only=True, frozen=True):
@@ -373,99 +343,6 @@ class HoldStatus(Record, kw_only=True, frozen=True):
     lifted_at: float = 0
     lifted_by: str = ""
     lift_reason: str = ""
-
-
-class IncidentSpec(Record, kw_only=True, frozen=True):
-    """A stop of the line that people should know of."""
-
-    title: str
-    service: str
-    environment: str
-    change: str
-    run: str
-    digest: str
-    config_hash: str
-    detected_at: float
-    severity: Literal["SEV1", "SEV2", "SEV3"] = "SEV2"
-    evidence: tuple[str, ...] = ()
-
-
-class IncidentStatus(Record, kw_only=True, frozen=True):
-    """Where an incident stands."""
-
-    phase: Literal["Open", "Mitigated", "Resolved"] = "Open"
-    mitigated_at: float = 0
-    resolved_at: float = 0
-    timeline: tuple[tuple[float, str], ...] = ()
-
-
-class ApprovalSpec(Record, kw_only=True, frozen=True):
-    """A person's consent: what a gate that asks for ``approval`` counts.
-
-    Args:
-        subject: Change and environment.
-        by: Who, ``person:<name>``.
-        reason: What they looked at.
-        approved_at: Seconds since the Unix epoch.
-        teams: Their teams when they gave it.
-        job: The job of the Change's Pipeline that waits for it; empty: it is for the environment.
-    """
-
-    subject: Subject
-    by: str
-    reason: str
-    approved_at: float
-    teams: tuple[str, ...] = ()
-    job: str = ""
-    fix: str = ""
-    """What they call the Change: ``security`` or ``incident``, a fix that budgets let pass."""
-
-
-class ApprovalStatus(Record, kw_only=True, frozen=True):
-    """Whether a person still consents."""
-
-    withdrawn_at: float = 0
-    withdraw_reason: str = ""
-
-
-class SecretSpec(Record, kw_only=True, frozen=True):
-    """That there is a secret; its values lie elsewhere, sealed. The object is ``<environment>.<name>``."""
-
-    name: str
-    environment: str
-    version: int
-    """Of the newest value; older ones stay for versions of services that go back to them."""
-    by: str
-    at: float
-
-
-class HookSpec(Record, kw_only=True, frozen=True):
-    """A forge that tells of pushes and is told how they fare.
-
-    Args:
-        forge: Whose words it speaks.
-        repository: Address that is shipped.
-        branches: Whose pushes are shipped; none: the policy branch.
-        pull_requests: Build what is proposed from the repository itself, without shipping it.
-        api: Address of the forge's API for statuses; empty: none are reported.
-        project: ``owner/name`` (or number) there.
-    """
-
-    forge: Literal["github", "gitlab", "gitea"]
-    repository: str
-    branches: tuple[str, ...] = ()
-    pull_requests: bool = True
-    api: str = ""
-    project: str = ""
-    created_by: str = ""
-
-
-class DeliverySpec(Record, kw_only=True, frozen=True):
-    """A message of a forge that was acted on, so that it is not acted on again. Its name is a digest."""
-
-    hook: str
-    change: str
-    at: float
 
 
 class EnvironmentRecordStatus(Record, kw_only=True, frozen=True):

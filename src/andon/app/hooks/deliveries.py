@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from andon.api.v1 import answers
 from andon.api.v1.control import Decision, NewObject, Selector
-from andon.api.v1.records import BUILD_ONLY, DeliverySpec, Empty, HookSpec, Object
+from andon.api.v1.forges import DeliverySpec, HookSpec
+from andon.api.v1.records import BUILD_ONLY, Empty, Object
 from andon.app import shipping
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.errors import Conflict, Denied, UsageError

@@ -11,7 +11,8 @@ from andon.adapters.eventwebhook import new_secret, read_secret
 from andon.adapters.git.locations import is_remote
 from andon.api.v1 import answers
 from andon.api.v1.control import Decision, NewObject, Selector
-from andon.api.v1.records import Empty, HookSpec, Object
+from andon.api.v1.forges import HookSpec
+from andon.api.v1.records import Empty, Object
 from andon.app.acting import Answer, act
 from andon.app.events.subscriptions import subscription_json
 from andon.app.hooks.deliveries import Deliveries, secret_name

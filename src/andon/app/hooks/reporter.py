@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from andon.adapters.outbound import Guard, exchange, web_address
 from andon.api.v1.control import Selector
-from andon.api.v1.records import TERMINAL, HookSpec, Object
+from andon.api.v1.forges import HookSpec
+from andon.api.v1.records import TERMINAL, Object
 from andon.app.hooks.words import commit_status
 from andon.app.shipping import slug
 from andon.kernel.clock import Clock

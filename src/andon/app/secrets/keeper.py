@@ -9,16 +9,10 @@ from msgspec.structs import replace
 
 from andon.adapters.sealing import Key, parse_key
 from andon.api.v1 import answers
+from andon.api.v1.access import SecretSpec
 from andon.api.v1.control import Decision, Event, NewObject, Selector
 from andon.api.v1.jobs import PIPELINES, SecretRef
-from andon.api.v1.records import (
-    TERMINAL,
-    Empty,
-    EnvironmentRecordStatus,
-    Object,
-    RolloutPlan,
-    SecretSpec,
-)
+from andon.api.v1.records import TERMINAL, Empty, EnvironmentRecordStatus, Object, RolloutPlan
 from andon.app.acting import act
 from andon.app.secrets.safe import Safe, forget, place_of, versions_kept
 from andon.app.shapes import Json

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec.structs import replace
 
 from andon.api.overlay import Resolved, configuration_hash
+from andon.api.v1.access import SecretSpec
 from andon.api.v1.control import Event, NewObject
 from andon.api.v1.definitions import EnvironmentSpec, RolloutPolicy, ServiceSpec
 from andon.api.v1.jobs import PIPELINES, SecretRef
@@ -19,7 +20,6 @@ from andon.api.v1.records import (
     RolloutPlan,
     RunSpec,
     RunStatus,
-    SecretSpec,
 )
 from andon.domains.delivery.plan import required, rollout_labels, rollout_name
 from andon.domains.line import events

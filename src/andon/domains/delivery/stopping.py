@@ -9,7 +9,8 @@ failed nobody: it leaves neither latch nor Hold.
 from __future__ import annotations
 
 from andon.api.v1.control import Link, NewObject
-from andon.api.v1.records import Fault, HoldSpec, HoldStatus, IncidentSpec, IncidentStatus, Subject
+from andon.api.v1.incidents import IncidentSpec, IncidentStatus
+from andon.api.v1.records import Fault, HoldSpec, HoldStatus, Subject
 from andon.domains.delivery import together
 from andon.domains.delivery.rollout import Rollout
 from andon.domains.delivery.way_back import go_back

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from andon.api.v1.approvals import ApprovalSpec
 from andon.api.v1.definitions import Approvals
-from andon.api.v1.records import ApprovalSpec, Object, Subject
+from andon.api.v1.records import Object, Subject
 
 CHECK = "approval"
 """What a gate that asks for consent requires."""

@@ -10,8 +10,9 @@ from collections.abc import Container, Iterable, Sequence
 
 from msgspec import Struct
 
+from andon.api.v1.approvals import ApprovalSpec
 from andon.api.v1.definitions import Approvals
-from andon.api.v1.records import ApprovalSpec, EvidenceSpec, HoldSpec, HoldStatus, Object, Subject
+from andon.api.v1.records import EvidenceSpec, HoldSpec, HoldStatus, Object, Subject
 from andon.domains.line import promises
 from andon.domains.line.approvals import CHECK, consents, tell
 from andon.domains.line.promises import most_age_seconds

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from andon.api.v1.approvals import ApprovalSpec
 from andon.api.v1.control import Event, Link, Selector
 from andon.api.v1.jobs import JobPlan
-from andon.api.v1.records import ApprovalSpec, Object, RunSpec, Subject
+from andon.api.v1.records import Object, RunSpec, Subject
 from andon.domains.line import events
 from andon.domains.line.approvals import as_actor, consents, tell
 from andon.domains.line.gate import ONE

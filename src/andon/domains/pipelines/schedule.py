@@ -14,15 +14,8 @@ from msgspec.structs import replace
 from andon.api.v1.control import Decision, Event, Link, NewObject, Selector, View
 from andon.api.v1.jobs import BuildPlan
 from andon.api.v1.pipelines import ScheduleEntry
-from andon.api.v1.records import (
-    ChangeSpec,
-    EntryStatus,
-    Object,
-    RunSpec,
-    RunStatus,
-    ScheduleSpec,
-    ScheduleStatus,
-)
+from andon.api.v1.records import ChangeSpec, Object, RunSpec, RunStatus
+from andon.api.v1.schedules import EntryStatus, ScheduleSpec, ScheduleStatus
 from andon.calc.cron import last_time, next_time
 from andon.domains.line import events
 from andon.kernel.cron import time_zone

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from andon.api.v1.control import Decision, Event, Link, Selector, View
-from andon.api.v1.records import IncidentSpec, IncidentStatus, Object
+from andon.api.v1.incidents import IncidentSpec, IncidentStatus
+from andon.api.v1.records import Object
 from andon.domains.line.events import environment_stream, purl
 
 RECENT_RUNS = 20

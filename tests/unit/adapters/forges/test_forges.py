@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from andon.adapters.forges import FORGES
 from andon.adapters.forges.reading import api_address
-from andon.api.v1.records import HookSpec
+from andon.api.v1.forges import HookSpec
 from andon.kernel.errors import InvalidDocument, UsageError
 from andon.ports.hooks import CommitStatus, Passed, Proposed, Pushed, Told
 from andon.testing import forges

@@ -9,8 +9,9 @@ from typing import Any
 from andon.adapters.outbound import LOCAL
 from andon.api.v1.access import TeamSpec, UserSpec, UserStatus
 from andon.api.v1.control import NewObject
+from andon.api.v1.forges import HookSpec
 from andon.api.v1.installation import MailSpec, SecretsKeySpec
-from andon.api.v1.records import Empty, HookSpec
+from andon.api.v1.records import Empty
 from andon.app.events.couriers import outgoing
 from andon.app.hooks.parts import Outward, inner_sinks
 from andon.app.hooks.reporter import TYPES, reporting, token_name

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
+from andon.api.v1.approvals import ApprovalSpec, ApprovalStatus
 from andon.api.v1.control import NewObject
-from andon.api.v1.records import (
-    ApprovalSpec,
-    ApprovalStatus,
-    HoldSpec,
-    HoldStatus,
-    Object,
-    Subject,
-    Verdict,
-)
+from andon.api.v1.records import HoldSpec, HoldStatus, Object, Subject, Verdict
 from andon.domains.line.evidence import claim
 from andon.domains.line.gate import Gate, Passage, judge_gate, stopping_holds
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from andon.api.v1.actions import ActionFailed, CaseDone, JobDone, RunJob, TestsDone
+from andon.api.v1.approvals import ApprovalSpec, ApprovalStatus
 from andon.api.v1.control import NewObject
 from andon.api.v1.definitions import Approvals
 from andon.api.v1.jobs import BuildPlan, JobPlan, PackPlan, RetryPlan
 from andon.api.v1.pipelines import Quarantine
-from andon.api.v1.records import ApprovalSpec, ApprovalStatus, Subject
+from andon.api.v1.records import Subject
 from andon.testing.build_play import BEGAN, CHANGE, FAILED, KILLED, PASSED, BuildPlay
 
 WEB = PackPlan(service="web", path="dist")

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from andon.api.v1.control import Decision, View
 from andon.api.v1.pipelines import Job, PipelineSpec, ScheduleEntry
-from andon.api.v1.records import ChangeSpec, ChangeStatus, Object, ScheduleSpec, ScheduleStatus
+from andon.api.v1.records import ChangeSpec, ChangeStatus, Object
+from andon.api.v1.schedules import ScheduleSpec, ScheduleStatus
 from andon.domains.pipelines.plan import plan_build
 from andon.domains.pipelines.schedule import ScheduleController
 
