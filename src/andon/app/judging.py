@@ -9,36 +9,26 @@ from typing import Any
 import msgspec
 
 from andon.api.v1 import answers
-from andon.api.v1.control import Selector
-from andon.api.v1.definitions import RolloutPolicy
-from andon.api.v1.objectives import ObjectiveSpec
 from andon.api.v1.records import Object, RolloutPlan
 from andon.api.v1.samples import Sample
 from andon.app import queries
-from andon.app.simulation import OWN, OwnJudge, judges_named
+from andon.app.foresight import Coming, Foresight, coming, forecast, last_plan
+from andon.app.simulation import OWN, judges_named
 from andon.domains.delivery.judge import Judgement, JudgeState, fold, judge_sample, start_state
-from andon.domains.reliability.power import (
-    Load,
-    Seen,
-    Way,
-    expected_way,
-    fewest_errors,
-    foresee,
-    seconds_at,
-)
+from andon.domains.reliability.power import Load
 from andon.kernel.clock import Clock
 from andon.kernel.errors import NotFound, UsageError
 from andon.ports.store import Store, Tx
 from andon.ports.telemetry import Matcher, MetricStore
 
 RECENT_SECONDS = 3600.0
+MOST_FORESEEN = 6
+MOST_ROUNDS = 600
+"""A picture shows no more; of more looks those stay that said something new."""
 REQUESTS = "andon_gateway_requests_total"
 FAILED = frozenset({"5xx", "failed"})
 ERROR_FREE = 0.0001
 """What an error share counts as where none was seen: nobody is free of errors for ever."""
-
-ASKED_RISK, EARLY_SECONDS = 3.0, 1.5
-"""A tripling should be seen at the first step, and staying there may take half as long again."""
 
 
 class Judging:
@@ -54,6 +44,7 @@ class Judging:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        self._foresight = Foresight()
 
     async def replay(self, name: str, judges: Sequence[str]) -> answers.JudgeReplay:
         """Decide a rollout again from its stored counts, and have other rules look at them, too."""
@@ -71,10 +62,32 @@ class Judging:
         error_share: float | None = None,
     ) -> answers.JudgeForecast:
         """Say which rise of errors the next rollout of a service would see, and when."""
-        policy, objective = await self._store.read(lambda tx: _plan(tx, service, environment))
+        policy, objective = await self._store.read(lambda tx: last_plan(tx, service, environment))
         load = await self._load(service, environment, requests_per_second, error_share)
-        told = await asyncio.to_thread(_forecast, policy, objective, load)
+        told = await asyncio.to_thread(forecast, policy, objective, load)
         return {"service": service, "environment": environment, **told}  # type: ignore[typeddict-item]
+
+    async def foresee(self, change: str) -> answers.ChangeForecast:
+        """Say what the judge would see in the rollouts that are still before a Change."""
+        name, found = await self._store.read(lambda tx: coming(tx, change))
+        rows = [await self._foreseen(one, at) for at, one in enumerate(found)]
+        return {"change": name, "rollouts": rows}
+
+    async def _foreseen(self, one: Coming, at: int) -> answers.RolloutForecast:
+        place = {"service": one.service, "environment": one.environment}
+        try:
+            if at >= MOST_FORESEEN:
+                raise NotFound(f"only {MOST_FORESEEN} rollouts are looked ahead at once")
+            load = await self._load(one.service, one.environment, None, None)
+        except NotFound as error:
+            return {**place, "forecast": None, "unknown": error.message}  # type: ignore[typeddict-item]
+        told = await asyncio.to_thread(self._foresight.forecast, one.policy, one.objective, load)
+        return {**place, "forecast": {**place, **told}, "unknown": ""}  # type: ignore[typeddict-item]
+
+    async def rounds(self, name: str) -> answers.JudgeRounds:
+        """Say what the judge saw and said of a rollout, look by look, so far or to its end."""
+        run, samples, _ = await self._store.read(lambda tx: _stored(tx, name))
+        return await asyncio.to_thread(_rounds, run, samples)
 
     async def _load(
         self, service: str, environment: str, rate: float | None, share: float | None
@@ -131,13 +144,7 @@ def _replay(
 ) -> answers.JudgeReplay:
     plan: RolloutPlan = run.spec.rollout
     memory = run.status.memory
-    policy, objective = plan.rollout.judge, plan.objective
-    version = int(memory["judge"].get("version", 1))
-    state = start_state(policy, objective, tuple(memory["frozen"]), version)
-    again: list[Judgement] = []
-    for sample in samples:
-        state = fold(state, sample)
-        again.append(judge_sample(state, sample, policy, objective))
+    state, again = _again(run, samples)
     same_state = _same_state(state, memory["judge"])
     decisions = [_decision(step, claim, samples, again) for step, claim in claims.items()]
     return {
@@ -145,12 +152,72 @@ def _replay(
         "service": plan.service,
         "environment": plan.environment,
         "samples": len(samples),
-        "rules": version,
+        "rules": _edition(memory),
         "same": same_state and all(one["same"] for one in decisions),
         "sameState": same_state,
         "decisions": decisions,
         "judges": [_own(samples, again), *(_other(name, plan, samples) for name in judges)],
     }
+
+
+def _edition(memory: dict[str, Any]) -> int:
+    return int(memory["judge"].get("version", 1))
+
+
+def _again(run: Object, samples: Sequence[Sample]) -> tuple[JudgeState, list[Judgement]]:
+    """Judge once more what was seen, by the rules of then."""
+    plan: RolloutPlan = run.spec.rollout
+    memory = run.status.memory
+    policy, objective = plan.rollout.judge, plan.objective
+    state = start_state(policy, objective, tuple(memory["frozen"]), _edition(memory))
+    again: list[Judgement] = []
+    for sample in samples:
+        state = fold(state, sample)
+        again.append(judge_sample(state, sample, policy, objective))
+    return state, again
+
+
+def _rounds(run: Object, samples: Sequence[Sample]) -> answers.JudgeRounds:
+    plan: RolloutPlan = run.spec.rollout
+    _, said = _again(run, samples)
+    rounds = [_round(sample, one) for sample, one in zip(samples, said, strict=True)]
+    return {
+        "run": run.name,
+        "service": plan.service,
+        "environment": plan.environment,
+        "harmThreshold": said[0].harm_threshold if said else 0.0,
+        "fitThreshold": said[0].fit_threshold if said else 0.0,
+        "looks": len(rounds),
+        "rounds": _thinned(rounds),
+    }
+
+
+def _round(sample: Sample, said: Judgement) -> answers.JudgeRound:
+    return {
+        "at": sample.at,
+        "weight": sample.weight,
+        "verdict": said.verdict,
+        "reason": said.reason,
+        "harmLog": said.harm_log,
+        "fitLog": said.fit_log,
+        "canaryRequests": said.canary_requests,
+        "canaryErrors": said.canary_errors,
+        "stableRequests": said.stable_requests,
+        "stableErrors": said.stable_errors,
+    }
+
+
+def _thinned(rounds: list[answers.JudgeRound]) -> list[answers.JudgeRound]:
+    """Leave out looks that said what the one before did, as evenly as can be."""
+    stride = -(-len(rounds) // MOST_ROUNDS)
+
+    def stays(at: int) -> bool:
+        if at % max(1, stride) == 0 or at == len(rounds) - 1:
+            return True
+        before, now = rounds[at - 1], rounds[at]
+        return (before["verdict"], before["weight"]) != (now["verdict"], now["weight"])
+
+    return [one for at, one in enumerate(rounds) if stays(at)]
 
 
 def _same_state(state: JudgeState, stored: dict[str, Any]) -> bool:
@@ -208,89 +275,3 @@ def _told(
         "rollbackAfterSeconds": stops[0].at - began if stops else None,
         "failedRequests": sum(sample.canary.errors for sample in until),
     }
-
-
-# --- Looking ahead ------------------------------------------------------------------------------
-
-
-def _plan(tx: Tx, service: str, environment: str) -> tuple[RolloutPolicy, ObjectiveSpec | None]:
-    """Return how the last rollout of a service went about it."""
-    labels = {"service": service, "environment": environment}
-    runs = tx.list(Selector(kind="Run", labels=labels), limit=20, newest_first=True)
-    plans = [run.spec.rollout for run in runs if run.spec.rollout is not None]
-    if not plans:
-        raise NotFound(
-            f"{service} was never rolled out in {environment}", hint="`andon status` lists services"
-        )
-    policy: RolloutPolicy = plans[0].rollout
-    if policy.strategy != "canary":
-        raise UsageError(
-            f"rollouts of {service} in {environment} are `rolling`: nothing is judged",
-            hint="set `rollout.strategy: canary` in the Environment",
-        )
-    return policy, plans[0].objective
-
-
-def _forecast(policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load) -> dict[str, Any]:
-    seen = foresee(OwnJudge, policy, objective, load)
-    good = expected_way(OwnJudge, policy, objective, load, 1.0)
-    first = policy.steps[0]
-    few = fewest_errors(OwnJudge, policy, objective, load, first.weight)
-    return {
-        "requestsPerSecond": load.requests_per_second,
-        "errorShare": load.error_share,
-        "goodSeconds": good.seconds if good.end == "Advance" else None,
-        "seen": [
-            {
-                "risk": one.risk,
-                "afterSeconds": one.seconds,
-                "weight": one.step,
-                "failedRequests": one.failed_requests,
-            }
-            for one in seen
-        ],
-        "fewestErrors": few,
-        "firstWeight": first.weight,
-        "advice": _advice(policy, objective, load, good, seen),
-    }
-
-
-def _advice(
-    policy: RolloutPolicy,
-    objective: ObjectiveSpec | None,
-    load: Load,
-    good: Way,
-    seen: Sequence[Seen],
-) -> list[str]:
-    """Say what would help, most important first."""
-    advice = []
-    if good.end != "Advance":
-        advice.append(
-            f"at {good.step:g} % even a good release gets no verdict in time: give that step more "
-            "weight or time, or send it requests"
-        )
-    tripled = next((one for one in seen if one.risk == ASKED_RISK), None)
-    if tripled and tripled.seconds is None:
-        advice.append(_to_see(policy, objective, load))
-    return advice
-
-
-def _to_see(policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load) -> str:
-    weights = sorted({step.weight for step in policy.steps if step.weight <= 50})
-    needed = {
-        weight: seconds
-        for weight in weights
-        if (seconds := seconds_at(OwnJudge, policy, objective, load, ASKED_RISK, weight))
-    }
-    if not needed:
-        return (
-            "a tripling of errors is not seen at any step within six hours: send mirrored or "
-            "synthetic load, or judge by a latency or business metric"
-        )
-    weight = min(needed, key=lambda one: needed[one])
-    first = min(needed)
-    chosen = first if needed[first] <= EARLY_SECONDS * needed[weight] else weight
-    return (
-        f"to see a tripling of errors, stay at {chosen:g} %: "
-        f"`minSeconds: {round(needed[chosen] * 1.25 / 60) * 60 or 60:g}`"
-    )

@@ -37,13 +37,16 @@ class Display(Protocol):
         ...
 
 
-def follow(session: Session, name: str, timeout_seconds: float = 0) -> int:
+def follow(
+    session: Session, name: str, timeout_seconds: float = 0, known: Json | None = None
+) -> int:
     """Follow a Change and tell how it ended.
 
     Args:
         session: The call.
         name: The Change.
         timeout_seconds: Longest wait; 0: as long as it takes.
+        known: What else programs are told of it.
 
     Returns:
         The exit code: 0 done, 8 failed or rolled back, 5 superseded or cancelled, 10 held for a person.
@@ -55,7 +58,8 @@ def follow(session: Session, name: str, timeout_seconds: float = 0) -> int:
         change, why = _watch(session, name, timeout_seconds, display)
     code = exit_code(change, why)
     if session.json:
-        show(session, {"change": change, "why": why, "exitCode": code}, lambda _: ())
+        told = {"change": change, "why": why, "exitCode": code, **(known or {})}
+        show(session, told, lambda _: ())
         return code
     say(session, f"{change['name']}: {state(change['phase'])}  {change['statusMessage']}".rstrip())
     for line in tell_why(why) if code else ():

@@ -23,6 +23,7 @@ from andon.api.v1.answers import (
     CaseHistory,
     CaseReport,
     Change,
+    ChangeForecast,
     ChangeWithRuns,
     Check,
     CheckHistory,
@@ -52,6 +53,7 @@ from andon.api.v1.answers import (
     Intake,
     JudgeForecast,
     JudgeReplay,
+    JudgeRounds,
     Key,
     Kit,
     Lifted,
@@ -305,6 +307,22 @@ class Operations(Asking):
             judge: Rules to show beside, separated by commas.
         """
         return self._ask(JudgeReplay, "GET", f"/runs/{part(name)}/replay", query={"judge": judge})
+
+    def runs_rounds(self, name: str) -> JudgeRounds:
+        """Say what the judge saw and said of a rollout, look by look, so far or to its end.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(JudgeRounds, "GET", f"/runs/{part(name)}/rounds")
+
+    def changes_forecast(self, name: str) -> ChangeForecast:
+        """Say what the judge would see in the rollouts that are still before a Change.
+
+        Args:
+            name: Its name.
+        """
+        return self._ask(ChangeForecast, "GET", f"/changes/{part(name)}/forecast")
 
     def services_forecast(
         self,

@@ -24,6 +24,23 @@ class JudgingService(Protocol):
         """
         ...
 
+    async def rounds(self, name: str) -> answers.JudgeRounds:
+        """Say what the judge saw and said of a rollout, look by look, so far or to its end.
+
+        Raises:
+            NotFound: There is no such Run.
+            UsageError: Nothing was judged in it.
+        """
+        ...
+
+    async def foresee(self, change: str) -> answers.ChangeForecast:
+        """Say what the judge would see in the rollouts that are still before a Change.
+
+        Raises:
+            NotFound: There is no such Change.
+        """
+        ...
+
     async def forecast(
         self,
         service: str,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
-from andon.app.judging import REQUESTS, Judging
+from andon.app.judging import REQUESTS, Judging, _thinned
 from andon.kernel.errors import NotFound, UsageError
 from andon.testing.scenario import Scenario
 
@@ -126,3 +127,71 @@ def test_forecast_without_traffic_asks_what_to_expect(played, judging) -> None:
         ask(played, judging.forecast("shop", "prod", requests_per_second=1))
     with pytest.raises(UsageError, match="`rolling`"):
         ask(played, judging.forecast("web", "dev", requests_per_second=1))
+
+
+def under_way(played, name: str, phase: str = "Running") -> str:
+    """Have a Change that is over stand in the middle of its way once more."""
+    change = played._named(name)
+
+    def put(tx) -> None:
+        found = tx.get("Change", change)
+        tx.put_status(found, replace(found.status, phase=phase))
+
+    played.line.tx(put)
+    return change
+
+
+def test_a_change_is_told_what_the_judge_will_see_of_it(played, judging, metrics) -> None:
+    over = played._named("v2")
+    assert ask(played, judging.foresee(over)) == {"change": over, "rollouts": []}
+    change = under_way(played, "v2")
+    try:
+        (row,) = ask(played, judging.foresee(change))["rollouts"]
+        assert (row["service"], row["environment"], row["forecast"]) == ("web", "prod", None)
+        assert row["unknown"] == "no traffic of web in prod was counted in the last hour"
+        now_ms = int(played.line.clock.now() * 1000)
+        for back, count in ((600_000, 0), (300_000, 30_000), (0, 60_000)):
+            metrics.append(now_ms - back, [(labels("2xx"), float(count))])
+        (row,) = ask(played, judging.foresee(change))["rollouts"]
+        assert row["unknown"] == ""
+        told = row["forecast"]
+        assert told["requestsPerSecond"] == pytest.approx(100, rel=0.02)
+        assert {one["risk"]: one["afterSeconds"] for one in told["seen"]}[1.2] is None
+        assert ask(played, judging.foresee(change))["rollouts"] == [row]
+    finally:
+        under_way(played, "v2", "RolledBack")
+    with pytest.raises(NotFound, match="there is no change"):
+        ask(played, judging.foresee("nothing"))
+
+
+def test_what_runs_already_is_not_foreseen(played, judging) -> None:
+    change = under_way(played, "v1")
+    try:
+        assert ask(played, judging.foresee(change))["rollouts"] == []
+    finally:
+        under_way(played, "v1", "Succeeded")
+
+
+def test_rounds_tell_evidence_and_counts_up_to_the_verdict(played, judging) -> None:
+    told = ask(played, judging.rounds(played._named(BAD)))
+    rounds = told["rounds"]
+    assert told["looks"] == len(rounds) > 1
+    assert rounds[-1]["verdict"] == "RollBack"
+    assert {one["verdict"] for one in rounds[:-1]} == {"Wait"}
+    assert rounds[-1]["harmLog"] >= told["harmThreshold"] > rounds[0]["harmLog"]
+    assert rounds[-1]["canaryErrors"] > 0
+    assert [one["canaryRequests"] for one in rounds] == sorted(
+        one["canaryRequests"] for one in rounds
+    )
+    with pytest.raises(UsageError, match="nothing was judged"):
+        ask(played, judging.rounds(played._named("rollout-dev-web-v1")))
+
+
+def test_of_many_rounds_those_stay_that_said_something_new() -> None:
+    said = [{"verdict": "Wait", "weight": 10.0, "at": float(at)} for at in range(5000)]
+    said[3333] |= {"verdict": "Untrustworthy"}
+    kept = _thinned(said)
+    assert len(kept) < 610
+    assert kept[0] == said[0]
+    assert kept[-1] == said[-1]
+    assert {3333.0, 3334.0} <= {one["at"] for one in kept}

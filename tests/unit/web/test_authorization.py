@@ -178,6 +178,8 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "budgets_override": ("approve", EVERYWHERE, {"seconds": 60} | REASON),
     "budgets_override ": ("approve", PROD, {"seconds": 60} | OF_PROD),
     "runs_replay": ("view", PROD, None),
+    "runs_rounds": ("view", PROD, None),
+    "changes_forecast": ("view", SOMEWHERE, None),
     "services_forecast?environment=prod": ("view", PROD, None),
     "checks_list": ("view", EVERYWHERE, None),
     "checks_show": ("view", EVERYWHERE, None),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from andon.cli.foretelling import about, sight
 from andon.cli.output import clock_time, faint, say, show, state, strong, table
 from andon.cli.root import flags
 from andon.cli.session import Session
@@ -112,27 +113,9 @@ def tell_forecast(answer: dict[str, Any]) -> list[str]:
 def _good(seconds: float | None) -> str:
     if seconds is None:
         return "a good release waits for a person: its traffic does not suffice in time"
-    return f"a good release takes about {_about(seconds)}"
+    return f"a good release takes about {about(seconds)}"
 
 
 def _sight(one: dict[str, Any]) -> str:
-    rise = _rise(one["risk"])
-    if one["afterSeconds"] is None:
-        return f"{rise} cannot be seen in this plan ({one['failedRequests']} requests fail)"
-    return (
-        f"{rise} is seen in about {_about(one['afterSeconds'])}, at {one['weight']:g} % "
-        f"({one['failedRequests']} requests fail)"
-    )
-
-
-def _rise(risk: float) -> str:
-    named = {2.0: "a doubling of errors", 3.0: "a tripling of errors"}
-    if risk < 2:
-        return f"a {100 * (risk - 1):.0f} % rise of errors"
-    return named.get(risk, f"{risk:g} times the errors")
-
-
-def _about(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"
+    at = "" if one["afterSeconds"] is None else f", at {one['weight']:g} %"
+    return f"{sight(one)}{at} ({one['failedRequests']} requests fail)"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from andon.cli.foretelling import coming, tell_coming
 from andon.cli.output import first_line, say, sha, show
 from andon.cli.root import flags
 from andon.cli.session import Session, project_root
@@ -39,14 +41,21 @@ def command(
     where = repository or str(project_root(Path.cwd()))
     ask = {"repository": local(where), "ref": ref, "until": until}
     shipped = session.client.post("/ship", ask)
+    ahead = coming(session, shipped["change"])
     if not wait:
-        show(session, shipped, lambda one: [f"{one['change']} is on the line"])
+        show(session, {**shipped, "forecasts": ahead}, _tell_shipped)
         return 0
     if not session.json:
         known = "" if shipped["created"] else " (on the line already)"
         message = first_line(shipped["message"])
         say(session, f"{shipped['change']}  {sha(shipped['sha'])}  {message}{known}")
-    return follow(session, shipped["change"], seconds)
+        for line in tell_coming(ahead):
+            say(session, line)
+    return follow(session, shipped["change"], seconds, {"forecasts": ahead})
+
+
+def _tell_shipped(one: dict[str, Any]) -> list[str]:
+    return [f"{one['change']} is on the line", *tell_coming(one["forecasts"])]
 
 
 def local(repository: str) -> str:

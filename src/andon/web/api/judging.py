@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from andon.api.v1.answers import JudgeForecast, JudgeReplay
-from andon.web.operations import SOMEWHERE, Call, Operation, Page, at_object, in_query
+from andon.api.v1.answers import ChangeForecast, JudgeForecast, JudgeReplay, JudgeRounds
+from andon.web.operations import SOMEWHERE, Call, Operation, Page, at_object, in_query, somewhere
 
 
 class WhichJudges(Page, kw_only=True, frozen=True):
@@ -38,6 +38,16 @@ async def _replay(call: Call) -> Any:
     return await call.judging.replay(call.path("name"), names)
 
 
+async def _rounds(call: Call) -> Any:
+    """Say what the judge saw and said of a rollout, look by look, so far or to its end."""
+    return await call.judging.rounds(call.path("name"))
+
+
+async def _foresee(call: Call) -> Any:
+    """Say what the judge would see in the rollouts that are still before a Change."""
+    return await call.judging.foresee(call.path("name"))
+
+
 async def _forecast(call: Call) -> Any:
     """Say which rise of errors the next rollout of a service would see, and when."""
     query = call.query
@@ -58,6 +68,22 @@ OPERATIONS = (
         handler=_replay,
         answer=JudgeReplay,
         query=WhichJudges,
+    ),
+    Operation(
+        name="runs_rounds",
+        method="GET",
+        path="/runs/{name}/rounds",
+        rule=at_object("view", "Run", otherwise=SOMEWHERE),
+        handler=_rounds,
+        answer=JudgeRounds,
+    ),
+    Operation(
+        name="changes_forecast",
+        method="GET",
+        path="/changes/{name}/forecast",
+        rule=somewhere("view"),
+        handler=_foresee,
+        answer=ChangeForecast,
     ),
     Operation(
         name="services_forecast",

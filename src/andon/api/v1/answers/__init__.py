@@ -71,7 +71,16 @@ from andon.api.v1.answers.forges import (
     Watch,
 )
 from andon.api.v1.answers.installation import AdminState, Errand, Problem, Resumed
-from andon.api.v1.answers.judging import JudgeBeside, JudgeDecision, JudgeForecast, JudgeReplay
+from andon.api.v1.answers.judging import (
+    ChangeForecast,
+    JudgeBeside,
+    JudgeDecision,
+    JudgeForecast,
+    JudgeReplay,
+    JudgeRound,
+    JudgeRounds,
+    RolloutForecast,
+)
 from andon.api.v1.answers.ledger import (
     Archival,
     Checkpoint,
@@ -173,6 +182,7 @@ __all__ = [
     "CaseReport",
     "CaseRow",
     "Change",
+    "ChangeForecast",
     "ChangeWithRuns",
     "Check",
     "CheckHistory",
@@ -214,6 +224,8 @@ __all__ = [
     "JudgeDecision",
     "JudgeForecast",
     "JudgeReplay",
+    "JudgeRound",
+    "JudgeRounds",
     "Key",
     "Kit",
     "Lifted",
@@ -252,6 +264,7 @@ __all__ = [
     "RepositoryRow",
     "Resumed",
     "Retried",
+    "RolloutForecast",
     "RotatedToken",
     "Run",
     "RunGraph",

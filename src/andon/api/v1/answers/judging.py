@@ -73,3 +73,53 @@ class JudgeForecast(TypedDict):
     ]
     firstWeight: float
     advice: list[str]
+
+
+class RolloutForecast(TypedDict):
+    """What the judge will be able to see in one of the rollouts that a Change brings."""
+
+    service: str
+    environment: str
+    forecast: Annotated[
+        JudgeForecast | None, Meta(description="At the traffic of the last hour; null: unknown.")
+    ]
+    unknown: Annotated[str, Meta(description="Why nothing can be said; empty: it is.")]
+
+
+class ChangeForecast(TypedDict):
+    """What the judge will be able to see of a Change."""
+
+    change: str
+    rollouts: Annotated[
+        list[RolloutForecast],
+        Meta(description="Those by canary that are still before it, in their order."),
+    ]
+
+
+class JudgeRound(TypedDict):
+    """One look of the judge. Counts are of the whole rollout so far."""
+
+    at: Time
+    weight: Annotated[float, Meta(description="Percent of the traffic that the new version had.")]
+    verdict: str
+    reason: str
+    harmLog: Annotated[float, Meta(description="Largest evidence of harm so far, as a logarithm.")]
+    fitLog: Annotated[float, Meta(description="Evidence that it is fit for the next step.")]
+    canaryRequests: int
+    canaryErrors: int
+    stableRequests: int
+    stableErrors: int
+
+
+class JudgeRounds(TypedDict):
+    """A rollout as its judge saw it."""
+
+    run: str
+    service: str
+    environment: str
+    harmThreshold: Annotated[float, Meta(description="Evidence of harm beyond rolls it back.")]
+    fitThreshold: Annotated[float, Meta(description="Evidence that it is fit beyond lets it on.")]
+    looks: int
+    rounds: Annotated[
+        list[JudgeRound], Meta(description="Of more than 600 looks those that said something new.")
+    ]
