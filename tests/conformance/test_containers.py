@@ -23,6 +23,7 @@ from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed, Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containers import RunningEngine, can_run, running_engine
+from andon.testing.containment_suite import ContainmentSuite
 from andon.testing.executor_suite import (
     SECRETS,
     ExecutorSuite,
@@ -33,6 +34,7 @@ from andon.testing.executor_suite import (
     run,
     sleeper,
     until,
+    whole_log,
 )
 from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
@@ -85,7 +87,7 @@ class Contained:
         return InImage(local, self.engine.image)
 
     def log(self, name: str) -> bytes:
-        return (self.layout.logs / name).read_bytes()
+        return whole_log(self.layout.logs / name)
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +99,19 @@ def engine() -> Iterator[RunningEngine]:
 @pytest.fixture
 async def contained(tmp_path: Path, engine: RunningEngine) -> AsyncIterator[Contained]:
     yield Contained(tmp_path, engine)
-    await until(lambda: not engine.containers())  # Nothing is left of a job.
-    assert engine.networks() == set()
+    await nothing_is_left(engine)
 
 
-class TestContainer(ExecutorSuite, IsolationSuite):
+async def nothing_is_left(engine: RunningEngine) -> None:
+    await until(lambda: not engine.containers())
+    await until(lambda: not engine.networks())
+
+
+class TestContainer(ExecutorSuite, ContainmentSuite, IsolationSuite):
     @pytest.fixture
-    def bench(self, contained: Contained) -> Contained:
-        return contained
+    async def bench(self, tmp_path: Path, engine: RunningEngine) -> AsyncIterator[Contained]:
+        yield Contained(tmp_path, engine, bounds=Bounds(memory_bytes=256 << 20, processes=200))
+        await nothing_is_left(engine)
 
     async def test_it_cannot_turn_the_switches_of_the_machine(self, bench: Contained) -> None:
         switches = "/proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger"

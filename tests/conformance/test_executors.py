@@ -11,12 +11,11 @@ from andon.adapters.process import cgroups, sandbox
 from andon.adapters.process.cgroups import Cgroups, Limits
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
-from andon.adapters.process.logs import read_chunk
 from andon.adapters.process.records import Journal
 from andon.kernel.errors import Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containment_suite import ContainmentSuite
-from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, run
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, run, whole_log
 from andon.testing.files_suite import FilesSuite
 from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
@@ -51,13 +50,7 @@ class Local:
         )
 
     def log(self, name: str) -> bytes:
-        file, offset = self.layout.logs / name, 0
-        pieces = []
-        while True:
-            data, offset = read_chunk(file, offset, 1 << 20)
-            if not data:
-                return b"".join(pieces)
-            pieces.append(data)
+        return whole_log(self.layout.logs / name)
 
 
 @pytest.fixture

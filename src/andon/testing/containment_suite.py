@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from andon.testing.executor_suite import Bench, asleep, plan, run, sleeper
 
@@ -21,7 +24,24 @@ for descriptor in range(3):
 os.execve("/bin/sleep", ["sleep", sys.argv[1]], {})
 """
 
+_MOST_MEMORY_BYTES = 64 << 20
+"""More than an executor may take while a job prints, whatever it prints."""
+
 _HOPPER = 'sleep 0.02; [ "$1" = 0 ] || setsid sh hop.sh $(($1 - 1)) & sleep "$2" &'
+
+
+@contextmanager
+def most_memory() -> Iterator[Callable[[], int]]:
+    """Tell by how many bytes the memory of this process grew at most meanwhile, once it is over."""
+    Path("/proc/self/clear_refs").write_text("5")  # Forget the most there was.
+    before, grown = _peak_bytes(), 0
+    yield lambda: grown
+    grown = _peak_bytes() - before
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 class ContainmentSuite:
@@ -89,8 +109,21 @@ class ContainmentSuite:
             assert (done.state, done.fault) == ("failed", "change")
         await self._nothing_is_noticed(bench)
 
+    async def test_job_that_takes_more_of_the_disk_than_it_may_has_failed_and_says_so(
+        self, bench: Bench
+    ) -> None:
+        slowly = plan('yes >"$TMPDIR/big"', disk_bytes=16 << 20)
+        at_once = plan("head -c 30000000 /dev/zero >big", disk_bytes=16 << 20)
+        for job in (slowly, at_once):
+            done = await run(bench, job)
+            assert (done.state, done.fault, done.reason) == ("failed", "change", "failure")
+            assert "its limit is 16 MiB (limits.diskBytes)" in done.message
+        within = plan("head -c 10000000 /dev/zero >big", disk_bytes=16 << 20)
+        assert (await run(bench, within)).state == "passed"
+        await self._nothing_is_noticed(bench)
+
     async def test_binary_output_is_kept_as_it_is(self, bench: Bench) -> None:
-        done = await run(bench, "head -c 100000 /dev/urandom | tee x; cksum x")
+        done = await run(bench, "head -c 100000 /dev/urandom | tee x; wc -c x")
         said = bench.log(done.log)
         assert done.state == "passed"
         assert len(said) > 100000
@@ -100,9 +133,12 @@ class ContainmentSuite:
     async def test_gigabyte_of_output_leaves_beginning_and_end_and_says_what_is_missing(
         self, bench: Bench
     ) -> None:
-        script = "echo the first; yes | head -c 1000000000; echo the last"
-        done = await run(bench, plan(script, timeout_seconds=120))
+        much = "yes | head -c 1000000; dd if=/dev/zero bs=1000000 count=1000 2>/dev/null"
+        script = f"echo the first; {much}; echo the last"
+        with most_memory() as most:
+            done = await run(bench, plan(script, timeout_seconds=120))
         assert done.state == "passed"
+        assert most() < _MOST_MEMORY_BYTES
         said = bench.log(done.log)
         assert len(said) < 400 << 20
         assert said.startswith(b"the first\ny\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from andon.adapters.container.hearing import PIPE
 from andon.adapters.container.values import NAME
 from andon.adapters.process import environment
 from andon.adapters.process.usage import Usage
@@ -23,10 +24,16 @@ WORK = "/work"
 TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 KEY = "dev.andon.key"
 USED = "andon-used"
+LOG = "/andon.log"
+_LONGEST_LOG = "8m"
+"""Of a service, at the engine: only its end is ever told."""
 _PINNED = re.compile(r"(\S+@)?sha256:[0-9a-f]{64}")
 
-# The first shell reads secrets from a pipe, passes a signal on to everything, and notes what was used.
+# The first shell prints into the log, or into a pipe to the masker; it reads secrets from another pipe,
+# passes a signal on to everything, and notes what was used.
 FIRST_SHELL = rf"""
+if [ -p "$TMPDIR/{PIPE}" ]; then exec >"$TMPDIR/{PIPE}" 2>&1; rm -f "$TMPDIR/{PIPE}"
+else exec >>{LOG} 2>&1; fi
 if [ -p "$TMPDIR/{NAME}" ]; then . "$TMPDIR/{NAME}"; rm -f "$TMPDIR/{NAME}"; fi
 trap 'kill -TERM -1' TERM
 sh -euc "$1" </dev/null & child=$!
@@ -82,6 +89,7 @@ def of_job(
     key: str,
     tree: Path,
     temporary: Path,
+    log: Path | None,
     env: Mapping[str, str],
     network: str,
     bounds: Bounds,
@@ -94,6 +102,7 @@ def of_job(
         key: Of its intent.
         tree: Its work tree.
         temporary: Its folder for temporary files and its home.
+        log: Where it prints; None: into a pipe below ``temporary``.
         env: Further environment variables.
         network: Name of its own, or ``none``.
         bounds: What it may use.
@@ -107,7 +116,12 @@ def of_job(
         "Env": _listed({**_told(action), **env}),
         "HostConfig": {
             **_host(network, bounds),
-            "Binds": [f"{tree}:{WORK}", f"{temporary}:{TEMPORARY}"],
+            "Binds": [
+                f"{tree}:{WORK}",
+                f"{temporary}:{TEMPORARY}",
+                *([f"{log}:{LOG}"] if log else []),
+            ],
+            "LogConfig": {"Type": "none", "Config": {}},
             "CapDrop": ["ALL"],
             "ReadonlyRootfs": True,
         },
@@ -141,7 +155,7 @@ def _host(network: str, bounds: Bounds) -> Json:
         "NanoCpus": int(bounds.cpus * 1e9),
         "SecurityOpt": ["no-new-privileges"],
         "Init": True,
-        "LogConfig": {"Type": "json-file", "Config": {}},
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": _LONGEST_LOG}},
     }
 
 

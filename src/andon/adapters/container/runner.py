@@ -13,9 +13,11 @@ from msgspec import Struct, structs
 from andon.adapters.apart import apart
 from andon.adapters.container import plan, values
 from andon.adapters.container.engine import Engine
+from andon.adapters.container.hearing import Hearing
 from andon.adapters.container.services import Services
 from andon.adapters.filetree import remove_tree
 from andon.adapters.process.beside import died
+from andon.adapters.process.disk import expect_room
 from andon.adapters.process.files import read_all, read_json, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import expect_values
@@ -23,6 +25,7 @@ from andon.adapters.process.prepared import prepare, step_names
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.steps import read_note, read_steps
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
+from andon.adapters.process.watching import Tenant, Watching, tenant
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.kernel.clock import Clock
 from andon.kernel.errors import NotFound, StepFailed, Unavailable
@@ -41,6 +44,7 @@ class Kept(Struct, frozen=True, kw_only=True):
         started_at: When.
         began: Its container may have run: it is not made again.
         ended_for: Why we ended it, if we did.
+        filled: That it took too much of the disk, in words.
         outcome: How it ended.
     """
 
@@ -48,6 +52,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     started_at: float
     began: bool = False
     ended_for: EndedFor = ""
+    filled: str = ""
     outcome: JobDone | None = None
 
 
@@ -77,6 +82,8 @@ class ContainerRunner:
         self._bounds = bounds or plan.Bounds(memory_bytes=_most_memory())
         self._allow_tags = allow_tags
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._watching = Watching(layout.state, self._tenants, self._make_room)
         self._swept = False
 
     async def run_job(
@@ -92,10 +99,25 @@ class ContainerRunner:
             for image in (action.job.image, *(one.image for one in action.job.services)):
                 if image and not self._allow_tags:
                     plan.expect_pinned(image)
-            task = asyncio.create_task(_Job(self, action, key, secrets).run())
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+            self._begin(_Job(self, action, key, secrets))
         return await asyncio.shield(self._tasks[key])
+
+    def _begin(self, job: _Job) -> None:
+        self._jobs[job.key] = job
+        self._tasks[job.key] = task = asyncio.create_task(job.run())
+        task.add_done_callback(lambda _: self._forget(job.key))
+        self._watching.begin()
+
+    def _forget(self, key: str) -> None:
+        del self._jobs[key], self._tasks[key]
+
+    def _tenants(self) -> list[Tenant]:
+        return [job.tenant for job in self._jobs.values()]
+
+    async def _make_room(self, key: str, filled: str) -> None:
+        kept = self._read(key)
+        if kept is not None and kept.began and kept.outcome is None:
+            await self._end(kept, "disk", filled)
 
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
         """End a job's container; one not seen yet will not start."""
@@ -105,11 +127,14 @@ class ContainerRunner:
             outcome = JobDone(state="cancelled", message="cancelled before it started")
             self._write(Kept(key=key, started_at=self._clock.now(), outcome=outcome))
         elif kept.outcome is None:
-            self._write(structs.replace(kept, ended_for="cancelled"))
-            await apart(lambda: self._engine.stop(self._name(key), _GRACE_SECONDS))
-            if key in self._tasks:
-                await asyncio.shield(self._tasks[key])
+            await self._end(kept, "cancelled")
         return Done()
+
+    async def _end(self, kept: Kept, why: EndedFor, filled: str = "") -> None:
+        self._write(structs.replace(kept, ended_for=why, filled=filled))
+        await apart(lambda: self._engine.stop(self._name(kept.key), _GRACE_SECONDS))
+        if kept.key in self._tasks:
+            await asyncio.shield(self._tasks[kept.key])
 
     def knows(self, key: str) -> bool:
         """Say whether a job was seen: its container runs or ended."""
@@ -124,9 +149,7 @@ class ContainerRunner:
         if kept is None or not kept.began:
             task.cancel()
             return
-        self._write(structs.replace(kept, ended_for="shutdown"))
-        await apart(lambda: self._engine.stop(self._name(key), _GRACE_SECONDS))
-        await asyncio.shield(task)
+        await self._end(kept, "shutdown")
 
     def _name(self, key: str) -> str:
         return plan.container_name(key, self._layout.state)
@@ -159,18 +182,24 @@ class _Job:
         self._engine = runner._engine
         self._layout = runner._layout
         self._action = action
-        self._key = key
+        self.key = key
         self._secrets = secrets
         self._name = runner._name(key)
         self._tree = self._layout.work_tree(key)
         self._temporary = self._layout.temporary(key)
         self._log = self._layout.job_log(action.run, action.job.name, key)
+        self._log_file = self._layout.log(self._log)
+        heard = self._layout.containers / f"{safe_name(key)}.heard"
+        self._hearing = Hearing(self._name, self._temporary, self._log_file, heard)
+        beside = tuple(one.name for one in action.job.services if not one.image)
+        own_logs = () if secrets else beside
+        self.tenant = tenant(self._layout, key, self._log, own_logs, action.job.disk_bytes)
         images = tuple(one for one in action.job.services if one.image)
         self._services = Services(self._engine, key, self._layout.state, images, runner._bounds)
         self._connected = bool(images) or action.job.network
 
     async def run(self) -> JobDone:
-        runner, key = self._runner, self._key
+        runner, key = self._runner, self.key
         kept = runner._read(key) or runner._write(Kept(key=key, started_at=runner._clock.now()))
         try:
             await apart(lambda: self._begin(kept))
@@ -182,19 +211,28 @@ class _Job:
         return await self._conclude(ended)
 
     async def _conclude(self, ended: Ended) -> JobDone:
-        latest = self._runner._read(self._key) or Kept(key=self._key, started_at=0)
-        ended = structs.replace(ended, ended_for=latest.ended_for)
+        latest = self._runner._read(self.key) or Kept(key=self.key, started_at=0)
+        filled = latest.filled or await apart(lambda: self._filled(ended))
+        ended = structs.replace(ended, ended_for=latest.ended_for, filled=filled)
         outcome = self._judged(ended)
         self._runner._write(structs.replace(latest, outcome=outcome))
-        await apart(self._clear)
+        await apart(lambda: self._clear(filled=bool(filled)))
         return outcome
 
-    def _clear(self) -> None:
+    def _filled(self, ended: Ended) -> str:
+        """Say that it took too much of the disk; without a limit it may, as long as it passes."""
+        if ended.exit_code == 0 and not self.tenant.limit_bytes:
+            return ""
+        return self.tenant.filled(self._layout.state)
+
+    def _clear(self, *, filled: bool) -> None:
         self._engine.remove(self._name)
         if self._connected:
             self._services.remove()
-        with contextlib.suppress(OSError):
-            remove_tree(self._temporary)
+        self._hearing.forget()
+        for folder in (self._temporary, *([self._tree] if filled else [])):
+            with contextlib.suppress(OSError):
+                remove_tree(folder)
 
     # --- beginning -------------------------------------------------------------------------------
 
@@ -206,6 +244,7 @@ class _Job:
                 f"job {self._action.job.name} of run {self._action.run}: work tree deleted",
                 hint="the next attempt checks it out again",
             )
+        expect_room(self._layout.state)
         config = self._config()
         self._ensure_image(self._action.job.image)
         if self._connected:
@@ -218,20 +257,27 @@ class _Job:
         inside = structs.replace(job, services=tuple(one for one in job.services if not one.image))
         try:
             (self._temporary / "home").mkdir(parents=True, exist_ok=True)
-            log = self._layout.logs / self._log
+            self._log_file.parent.mkdir(parents=True, exist_ok=True)
+            self._log_file.touch()
             prepared = prepare(
-                inside, self._key, temporary=self._temporary, log=log, own_network=True
+                inside,
+                self.key,
+                temporary=self._temporary,
+                log=self._log_file,
+                own_network=True,
             )
             if self._secrets:
                 values.lay(self._temporary)
+                self._hearing.lay()
         except OSError as error:
             raise unwritable(self._temporary, error) from error
         return plan.of_job(
             self._action,
             prepared.text,
-            key=self._key,
+            key=self.key,
             tree=self._tree,
             temporary=self._temporary,
+            log=None if self._secrets else self._log_file,
             env={**prepared.env, **self._services.env},
             network=self._services.network if self._connected else "none",
             bounds=self._runner._bounds,
@@ -244,34 +290,39 @@ class _Job:
     # --- its end ---------------------------------------------------------------------------------
 
     async def _end_of(self, kept: Kept) -> Ended:
+        if self._secrets:
+            self._hearing.begin(self._secrets.values())
         try:
-            await apart(lambda: self._engine.start(self._name))
+            code, timed_out, out_of_memory = await self._ran(kept)
         except NotFound:  # Somebody has removed it.
             return Ended(exit_code=None, seconds=self._seconds(kept))
-        handing = asyncio.create_task(
-            apart(lambda: values.hand_over(self._temporary, self._secrets))
-        )
-        telling = asyncio.create_task(apart(self._tell))
-        try:
-            code, timed_out = await self._wait(kept)
-            await telling
         finally:
-            handing.cancel()
-            telling.cancel()
-        try:
-            found = await apart(lambda: self._engine.inspect(self._name))
-        except NotFound:
-            return Ended(exit_code=None, seconds=self._seconds(kept))
+            self._hearing.let_go()
+        heard = await self._hearing.end()
         notes = self._temporary / FOLDER
         return Ended(
-            exit_code=code,
+            exit_code=code if heard else None,
+            heard=heard,
             seconds=self._seconds(kept),
             timeout_seconds=self._action.job.timeout_seconds if timed_out else None,
-            out_of_memory=bool(found["State"].get("OOMKilled")),
+            out_of_memory=out_of_memory,
             said=read_note(notes / "said").strip(),
             died=died(notes, [one.name for one in self._action.job.services if not one.image]),
             usage=plan.read_usage(read_note(self._temporary / plan.USED)),
         )
+
+    async def _ran(self, kept: Kept) -> tuple[int, bool, bool]:
+        """Start it and wait; return its exit code, and whether its time or its memory was over."""
+        await apart(lambda: self._engine.start(self._name))
+        handing = asyncio.create_task(
+            apart(lambda: values.hand_over(self._temporary, self._secrets))
+        )
+        try:
+            code, timed_out = await self._wait(kept)
+        finally:
+            handing.cancel()
+        found = await apart(lambda: self._engine.inspect(self._name))
+        return code, timed_out, bool(found["State"].get("OOMKilled"))
 
     async def _wait(self, kept: Kept) -> tuple[int, bool]:
         """Wait for the end, or for the end of its time; return its exit code and which it was."""
@@ -286,37 +337,16 @@ class _Job:
         return max(0, self._runner._clock.now() - kept.started_at)
 
     def _judged(self, ended: Ended) -> JobDone:
-        outcome = judge(
-            ended, log=self._log, log_file=self._layout.logs / self._log, work_tree=self._tree
-        )
+        outcome = judge(ended, log=self._log, log_file=self._log_file, work_tree=self._tree)
         names = step_names(self._action.job)
         if not names:
             return outcome
         notes = self._temporary / FOLDER / "steps"
         return structs.replace(outcome, steps=read_steps(notes, names, outcome.state))
 
-    # --- its log ---------------------------------------------------------------------------------
-
-    def _tell(self) -> None:
-        """Write what it prints into its log, masked, each byte at its place.
-
-        The engine tells it from the beginning: whoever does this again writes the same once more.
-        """
-        file = self._layout.logs / self._log
-        file.parent.mkdir(parents=True, exist_ok=True)
-        masker, at = Masker(self._secrets.values()), 0
-        log = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            for piece in self._engine.output(self._name):
-                at += os.pwrite(log, masker.feed(piece), at)
-            os.pwrite(log, masker.close(), at)
-        finally:
-            os.close(log)
-
     def _append(self, text: bytes) -> None:
-        file = self._layout.logs / self._log
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as log:
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_file.open("ab") as log:
             log.write(Masker(self._secrets.values()).feed(text))
 
 

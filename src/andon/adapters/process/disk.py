@@ -9,6 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from andon.kernel.errors import Unavailable
+
 _MOST_RESERVED_BYTES = 256 << 20
 _RESERVED_SHARE = 20
 """One part in so many is Andon's own, on small disks."""
@@ -58,16 +60,45 @@ def used_bytes(places: Iterable[Path]) -> int:
     return total
 
 
+def expect_room(folder: Path) -> None:
+    """Refuse to begin a job on a disk that is full already.
+
+    Raises:
+        Unavailable: It is.
+    """
+    now = room(folder)
+    if now.is_low:
+        raise Unavailable(
+            f"the disk of {folder} has {now.free_bytes >> 20} MiB left, and jobs need "
+            f"more than {now.reserved_bytes >> 20} MiB",
+            hint="free some space there; the next attempt goes on by itself",
+        )
+
+
+def over(used: int, limit: int) -> str:
+    """Say that a job took more than it may; empty: it did not, or may take what there is.
+
+    >>> over(900 << 20, 500 << 20)
+    'it took 900 MiB of the disk, and its limit is 500 MiB (limits.diskBytes)'
+    >>> over(900 << 20, 0)
+    ''
+    """
+    if not 0 < limit < used:
+        return ""
+    return f"it took {used >> 20} MiB of the disk, and its limit is {limit >> 20} MiB (limits.diskBytes)"
+
+
 def blame(used: int, now: Room) -> str:
     """Say that a job filled the disk; empty: others have taken more of it.
 
     >>> blame(900 << 20, Room(50 << 20, 100 << 20, 500 << 20))
-    'it filled the disk: 900 MiB are its own, and 50 MiB are left'
+    'it filled the disk: 900 MiB are its own, and 50 MiB are left of the 100 MiB that jobs leave free'
     >>> blame(20 << 20, Room(50 << 20, 100 << 20, 500 << 20))
     ''
     """
     if used < now.fair_bytes:
         return ""
     return (
-        f"it filled the disk: {used >> 20} MiB are its own, and {now.free_bytes >> 20} MiB are left"
+        f"it filled the disk: {used >> 20} MiB are its own, and {now.free_bytes >> 20} MiB are left "
+        f"of the {now.reserved_bytes >> 20} MiB that jobs leave free"
     )

@@ -44,6 +44,11 @@ class Masking:
         leader = _group_of_masker(group).find_leader()
         return cls(group, Watched(leader) if leader else None, heard)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a masker runs."""
+        return self._masker is not None and self._masker.alive
+
     async def end(self) -> bool:
         """Wait until all is told that the group, which is over, has printed.
 
@@ -168,6 +173,28 @@ def _start_masker(
     """Return a masker that appends to a log, and the descriptor that leads to it."""
     reading, writing = os.pipe()
     try:
+        return start_masker(group, log, values, heard, reading), writing
+    except Unavailable:
+        os.close(writing)
+        raise
+
+
+def start_masker(
+    group: Group, log: Path, values: Iterable[str], heard: Path | None, reading: int
+) -> Watched:
+    """Start a masker.
+
+    Args:
+        group: What the processes that print are known by.
+        log: It appends there.
+        values: What it hides.
+        heard: A file that it leaves once it has told all.
+        reading: What it listens to; closed here.
+
+    Raises:
+        Unavailable: The machine cannot start it.
+    """
+    try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output, os.fdopen(os.memfd_create("values"), "wb") as file:
             file.write(json.dumps(list(values)).encode())
@@ -183,13 +210,12 @@ def _start_masker(
                 start_new_session=True,
             )
     except OSError as error:
-        os.close(writing)
         raise Unavailable(
             f"cannot start the masker of {log}: {error.strerror}", hint="`andon doctor`"
         ) from error
     finally:
         os.close(reading)
-    return Watched(procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0), child), writing
+    return Watched(procfs.identify(child.pid) or procfs.ProcessId(child.pid, 0), child)
 
 
 def _group_of_masker(group: Group) -> Group:

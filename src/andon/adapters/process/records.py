@@ -34,6 +34,10 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     ended_for: EndedFor = ""
     steps: tuple[str, ...] = ()
     services: dict[str, int] = {}
+    disk_bytes: int = 0
+    """What it may take of the disk; 0: what there is."""
+    filled: str = ""
+    """That it took too much of the disk, in words."""
     outcome: JobDone | None = None
 
 

@@ -34,7 +34,7 @@ class Ended(Struct, frozen=True, kw_only=True):
         ended_for: Why we ended it, if we did: ``cancelled``, ``shutdown`` or ``disk`` (it was full).
         out_of_memory: The kernel killed a process of it for memory.
         said: Why its own shell ended it, if it did: a service was not ready.
-        filled: That it filled the disk, in words; empty: it did not.
+        filled: That it took too much of the disk, in words; empty: it did not.
         died: Which service of it died.
         usage: What it used.
         heard: All that it printed was taken from it.
@@ -71,7 +71,7 @@ def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone
     )
     if ended.ended_for == "cancelled":
         return _as(done, state="cancelled", message="cancelled")
-    if ended.exit_code == 0 and ended.timeout_seconds is None and not ended.died:
+    if _is_pass(ended):
         return done
     tail = _UNSEEN.sub("", last_lines(log_file))
     trouble = _machine_trouble(ended, tail, work_tree)
@@ -80,6 +80,11 @@ def judge(ended: Ended, *, log: str, log_file: Path, work_tree: Path) -> JobDone
         return _as(done, state="interrupted", fault="machine", reason="machine", message=message)
     message = _with(_reason(ended, tail), tail)
     return _as(done, state="failed", fault="change", reason=_word(ended), message=message)
+
+
+def _is_pass(ended: Ended) -> bool:
+    spoilt = ended.died or ended.filled
+    return ended.exit_code == 0 and ended.timeout_seconds is None and not spoilt
 
 
 def _word(ended: Ended) -> str:

@@ -98,6 +98,8 @@ class JobPlan(Record, kw_only=True, frozen=True):
     timeout_seconds: float = 600
     evidence: str = ""
     network: bool = False
+    disk_bytes: int = 0
+    """What its work tree and temporary files may take; 0: what the disk has."""
     irreversible: bool = False
     always: bool = False
     concurrency: str = ""

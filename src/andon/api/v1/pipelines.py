@@ -162,6 +162,22 @@ class Group(Spec, kw_only=True, frozen=True):
     ] = "queue"
 
 
+class JobLimits(Spec, kw_only=True, frozen=True):
+    """What one job may take of the machine that runs it."""
+
+    disk_bytes: (
+        Annotated[
+            int,
+            Meta(
+                ge=1 << 20,
+                description="In its work tree and temporary files; a job that takes more is ended and "
+                "has failed. Unset: what the disk has, but for what Andon keeps free.",
+            ),
+        ]
+        | None
+    ) = None
+
+
 class BasicJob(Spec, kw_only=True, frozen=True):
     """What every job says."""
 
@@ -194,6 +210,7 @@ class BasicJob(Spec, kw_only=True, frozen=True):
         ),
     ] = None
     secrets: Secrets = {}
+    limits: JobLimits = JobLimits()
 
 
 class Job(BasicJob, kw_only=True, frozen=True):

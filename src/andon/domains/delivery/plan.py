@@ -133,6 +133,7 @@ def plan_deploy_job(job: DeployJob, environment: str) -> JobPlan:
         timeout_seconds=job.timeout_seconds,
         evidence=job.evidence or job.name,
         network=job.network,
+        disk_bytes=job.limits.disk_bytes or 0,
         irreversible=job.irreversible,
         always=job.always,
         concurrency=job.concurrency or "",

@@ -196,6 +196,7 @@ class _Expansion:
             timeout_seconds=job.timeout_seconds,
             evidence=job.evidence or one.name,
             network=job.network,
+            disk_bytes=job.limits.disk_bytes or 0,
             always=job.always,
             concurrency=job.concurrency or "",
             secrets=self._secrets(job),
