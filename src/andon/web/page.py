@@ -27,6 +27,8 @@ _TYPES = {
     "traces.css": "text/css; charset=utf-8",
     "dashboards.js": "text/javascript; charset=utf-8",
     "dashboards.css": "text/css; charset=utf-8",
+    "judged.js": "text/javascript; charset=utf-8",
+    "judged.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {

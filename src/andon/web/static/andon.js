@@ -226,6 +226,7 @@ async function showSubject() {
   const name = decodeURIComponent(found[1]);
   byId("subject-title").textContent = name;
   byId("subject-runs").replaceChildren();
+  foretell(name, () => true, "subject-forecast");
   get(`/runs?change=${encodeURIComponent(name)}`).then((runs) => byId("subject-runs").replaceChildren(...runs.map((one) => make("li", {}, linkTo(one.name, "runs", one.name), ` ${one.phase}`)))).catch(() => {});
   try {
     const why = await get(`/why?subject=${encodeURIComponent(name)}`);

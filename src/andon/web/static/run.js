@@ -28,7 +28,7 @@ function lasting(seconds) {
 
 const ROUTES = [
   [/^#\/runs\/([^/]+)\/log\/([^/?]+)(?:\?(.*))?$/, "log", (run, step) => openLog(run, step, new URLSearchParams(location.hash.split("?")[1] || ""))],
-  [/^#\/runs\/([^/]+)$/, "run", (run) => showRun(run)],
+  [/^#\/runs\/([^/?]+)(?:\?.*)?$/, "run", (run) => showRun(run)],
   [/^#\/repositories\/([^/]+)$/, "repository", (name) => showRepository(name)],
 ];
 
@@ -61,6 +61,7 @@ async function showRun(name) {
   try {
     const run = await get(`/runs/${encodeURIComponent(name)}/graph`);
     drawRun(run);
+    showJudged(run);
     if (run.jobs.length > MANY_JOBS) again = 5000;
     if (OVER.has(run.phase)) again = 0;
   } catch (error) {
@@ -72,7 +73,7 @@ async function showRun(name) {
     byId("run-said").textContent = "The control plane does not answer; trying again …";
     again = 2000;
   }
-  if (again && location.hash === `#/runs/${encodeURIComponent(name)}`) runTimer = setTimeout(() => showRun(name), again);
+  if (again && location.hash.split("?")[0] === `#/runs/${encodeURIComponent(name)}`) runTimer = setTimeout(() => showRun(name), again);
 }
 
 function drawRun(run) {
