@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from andon.api.openslo.translate import translate
+from andon.api.openslo.write import write_openslo
 from andon.api.parse import Parsed, read_documents
 
 SDK = "openslo-go-sdk/pkg"
 DATA = f"{SDK}/openslosdk/test_data"
 OSLO = "openslo-oslo/test"
+GOLDEN = Path(__file__).parent / "golden" / "openslo_alerts.json"
 
 REJECTED: dict[str, tuple[str, ...]] = {
     # The specification's example has `op` beside a ratio, which the SDK forbids.
@@ -98,6 +103,42 @@ def test_references_written_out_or_not_mean_the_same(kind: str, conformance_data
     exported = read(conformance_data, f"{DATA}/export/outputs/{kind}.yaml")
     apart = translate(exported.openslo)
     assert [one.spec for one in inline.definitions] == [one.spec for one in apart.definitions]
+
+
+def alert_files(folder: Path) -> list[str]:
+    return [name for name in files(folder) if b"kind: Alert" in (folder / name).read_bytes()]
+
+
+def understood(folder: Path, name: str) -> dict[str, Any]:
+    """Return what becomes of the alert policies of a file, and what is said of the rest."""
+    told = translate(read(folder, name).openslo)
+    return {
+        "alerts": {
+            one.metadata.name: msgspec.json.decode(msgspec.json.encode(one.spec.alerts))  # type: ignore[union-attr]
+            for one in told.definitions
+        },
+        "problems": [f"{one.field}: {one.message}" for one in told.problems],
+        "warnings": [f"{one.field}: {one.message}" for one in told.warnings],
+        "notes": [f"{one.field}: {one.message}" for one in told.notes],
+    }
+
+
+def test_alert_policies_of_the_examples_are_understood_as_written_down(conformance_data: Path):
+    golden = json.loads(GOLDEN.read_text())
+    found = {name: understood(conformance_data, name) for name in alert_files(conformance_data)}
+    assert found == golden
+    assert len(found) > 10
+
+
+def test_what_was_understood_is_written_and_read_again(conformance_data: Path):
+    for name in alert_files(conformance_data):
+        for one in translate(read(conformance_data, name).openslo).definitions:
+            written = write_openslo({one.metadata.name: one.spec})  # type: ignore[dict-item]
+            again = read_documents(written.text.encode(), name)
+            assert again.problems == again.warnings == ()
+            told = translate(again.openslo)
+            assert [each.spec.alerts for each in told.definitions] == [one.spec.alerts]  # type: ignore[union-attr]
+            assert not told.notes
 
 
 def test_the_same_in_json_and_in_yaml(conformance_data: Path):

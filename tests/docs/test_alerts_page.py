@@ -9,19 +9,31 @@ from pathlib import Path
 import click
 import pytest
 
+from andon.api.alerts_check import check_pages
+from andon.api.burnrates import TIERS, length
+from andon.api.objectives_check import check_objective
+from andon.api.parse import read_documents
 from andon.api.v1.budgets import BudgetPolicySpec
+from andon.api.v1.objectives import ObjectiveSpec
 from andon.app.configuration import load_installation
 from andon.cli.root import andon
-from andon.domains.reliability.alerts import TIERS, length
 from andon.domains.reliability.routing import check_settings
 from andon.web.api import OPERATIONS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/alerts.md").read_text()
 COMMANDS = re.findall(r"^(andon .*)$", PAGE, re.MULTILINE)
 
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_an_objective_with_an_alert_of_its_own_is_accepted() -> None:
+    (document,) = read_documents(BLOCKS[0].encode(), "andon.yaml").definitions
+    assert isinstance(document.spec, ObjectiveSpec)
+    assert not [*check_objective(document.spec), *check_pages(document.spec)]
+
 
 def test_settings_are_accepted(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    _, text = BLOCKS
     (tmp_path / "andon.yaml").write_text(text)
     told = load_installation(tmp_path / "andon.yaml").telemetry.alerts
     check_settings(told)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from andon.api.problems import Path, did_you_mean
+from andon.api.alerts_check import check_alerts, check_pages, lost_alerts
+from andon.api.findings import problems_of
+from andon.api.problems import Path, Problem, did_you_mean
 from andon.api.templates import Finding
+from andon.api.v1.definitions import API_VERSION, Definition
 from andon.api.v1.objectives import (
     Exclusion,
     Indicator,
@@ -17,6 +20,29 @@ from andon.kernel.cron import time_zone, time_zones
 from andon.kernel.periods import length_seconds, parse_moment
 
 _PROMETHEUS = ("", "prometheus")
+
+
+def warn_objectives(definitions: Iterable[Definition]) -> Iterator[Problem]:
+    """Yield what documents lose, though they may: alerts that could never fire fall away.
+
+    Where that leaves nobody to be woken, a document of ours is wrong; one of OpenSLO has no field to say
+    that this is meant, so that it is a warning there, and a problem in strict mode.
+    """
+    for one in definitions:
+        if not isinstance(one.spec, ObjectiveSpec):
+            continue
+        pageless = list(check_pages(one.spec))
+        ours = one.language == API_VERSION
+        lost = list(lost_alerts(one.spec)) if not pageless else [] if ours else pageless
+        yield from problems_of(one, lost if ours else map(_as_openslo, lost))
+
+
+def _as_openslo(finding: Finding) -> Finding:
+    """Call targets what OpenSLO calls them, so that the place is found."""
+    path = tuple("objectives" if part == "targets" else part for part in finding.path)
+    hint = finding.hint.replace("`pages: false`", '`andon/pages: "false"` among its annotations')
+    hint = hint.replace("under `alerts` with a `burn`", "by an AlertPolicy with a `threshold`")
+    return finding._replace(path=path, hint=hint)
 
 
 def check_objective(spec: ObjectiveSpec) -> Iterator[Finding]:
@@ -41,6 +67,7 @@ def check_objective(spec: ObjectiveSpec) -> Iterator[Finding]:
         yield from _check_value(target, target.indicator or spec.indicator, here)
     for number, exclusion in enumerate(spec.exclusions):
         yield from _check_exclusion(exclusion, ("spec", "exclusions", number))
+    yield from check_alerts(spec)
 
 
 def _check_length(path: Path, text: str) -> Iterator[Finding]:

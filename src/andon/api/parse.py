@@ -58,7 +58,9 @@ class Parsed(Struct, frozen=True, kw_only=True):
     openslo: tuple[Document, ...] = ()
     """OpenSLO documents, as they are."""
     warnings: tuple[Problem, ...] = ()
-    """What is wrong with OpenSLO documents that are understood all the same."""
+    """What is wrong with documents that are understood all the same."""
+    notes: tuple[Problem, ...] = ()
+    """What OpenSLO documents say that has no meaning here."""
 
 
 class _Fragment(Struct, frozen=True):

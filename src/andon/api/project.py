@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from andon.api.findings import placed
+from andon.api.objectives_check import warn_objectives
 from andon.api.parse import Parsed, read_documents
 from andon.api.pipelines_check import NO_TEMPLATES, Templates
 from andon.api.problems import invalid
@@ -95,8 +96,9 @@ def check_project(files: Mapping[str, bytes], templates: Templates = NO_TEMPLATE
         openslo=tuple(document for part in read for document in part.openslo),
         warnings=(
             *(problem for part in read for problem in part.warnings),
-            *placed(openslo.warnings, files),
+            *placed((*openslo.warnings, *warn_objectives(definitions)), files),
         ),
+        notes=tuple(placed(openslo.notes, files)),
     )
 
 
@@ -107,7 +109,12 @@ def _understood(documents: list[Document]) -> Parsed:
     from andon.api.openslo.translate import translate
 
     told = translate(documents)
-    return Parsed(definitions=told.definitions, problems=told.problems, warnings=told.warnings)
+    return Parsed(
+        definitions=told.definitions,
+        problems=told.problems,
+        warnings=told.warnings,
+        notes=told.notes,
+    )
 
 
 def read_project(files: Mapping[str, bytes]) -> Definitions:

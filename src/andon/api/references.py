@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET
 
+from andon.api.alerts_check import check_pages
 from andon.api.budgets_check import check_budget_policy, default_objectives
 from andon.api.circles import circles
 from andon.api.findings import placed, problem_at, problems_of
@@ -121,6 +122,7 @@ def _check_one(definition: Definition, names: _Names) -> Iterator[Problem]:
             path = ("spec", "service")
             if definition.language == API_VERSION:
                 yield from _unknown(definition, path, "Service", service, names.of("Service"))
+                yield from problems_of(definition, check_pages(definition.spec))
             yield from problems_of(definition, check_objective(definition.spec))
             for number, environment in enumerate(definition.spec.environments):
                 path = ("spec", "environments", number)

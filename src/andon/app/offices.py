@@ -57,7 +57,12 @@ def open_offices(
         suites=Suites(store, FileBlobs(state / "blobs").get, parts.clock),
         workers=parts.desk,
         checks=telemetry.checks,
-        objectives=ObjectiveDesk(telemetry.objectives, telemetry.objectives.tallies, parts.clock),
+        objectives=ObjectiveDesk(
+            telemetry.objectives,
+            telemetry.objectives.tallies,
+            parts.clock,
+            [one.name for one in telemetry.spec.alerts.receivers],
+        ),
         metrics=telemetry.asked.service,
         logs=telemetry.logs,
         traces=Traces(telemetry.traces, store, parts.clock),

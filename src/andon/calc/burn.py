@@ -1,4 +1,4 @@
-"""Error budgets in numbers: how fast one burns, what is left of it, and which alerts could ever fire.
+"""Error budgets in numbers: how fast one burns, and what is left of it.
 
 T is the target, ``b = 1 - T`` the share that may fail, P the period the target holds for, all times in
 seconds. Everything is computed from counts: an average of ratios weighs an empty minute like a full one.
@@ -13,9 +13,8 @@ import math
 
 from msgspec import Struct
 
+from andon.api.burnrates import DAY as DAY
 from andon.calc.intervals import at_least
-
-DAY = 86400.0
 
 
 class Counts(Struct, frozen=True):
@@ -44,23 +43,6 @@ class Counts(Struct, frozen=True):
     def denominator(self) -> float:
         """What failures are divided by: events judged, or slices *expected*."""
         return self.expected or self.total
-
-
-class Tier(Struct, frozen=True):
-    """A multi-window burn-rate condition: this share of the budget within ``long_seconds``.
-
-    Args:
-        budget_ratio: Share of the period's budget.
-        long_seconds: The window that it is spent in.
-        short_seconds: The window that must burn as fast, so that the alert ends soon after the trouble.
-    """
-
-    budget_ratio: float
-    long_seconds: float
-    short_seconds: float
-
-
-THIRTY_DAYS = 30 * DAY
 
 
 def error_rate(counts: Counts) -> float | None:
@@ -133,33 +115,6 @@ def time_to_empty(left: float | None, rate: float | None, period_seconds: float)
     return left * period_seconds / rate if rate > 0 else math.inf
 
 
-def factor(budget_ratio: float, window_seconds: float, period_seconds: float) -> float:
-    """Return the burn that spends a share of the period's budget within a window: p times P / w.
-
-    >>> round(factor(0.02, 3600, 30 * DAY), 2), round(factor(0.02, 3600, 7 * DAY), 2)
-    (14.4, 3.36)
-    """
-    return _round(budget_ratio * period_seconds / window_seconds)
-
-
-def can_fire(burn_factor: float, target: float) -> bool:
-    """Say whether an alert on this burn can ever fire: not where it would take more than all to fail.
-
-    >>> can_fire(14.4, 0.999), can_fire(14.4, 0.93)
-    (True, False)
-    """
-    return burn_factor * (1 - target) < 1 - 1e-9
-
-
-def lowest_target(burn_factor: float) -> float:
-    """Return the target that an alert on this burn needs more than.
-
-    >>> round(lowest_target(14.4), 4)
-    0.9306
-    """
-    return max(0.0, 1 - 1 / burn_factor)
-
-
 def surely_above(bad: float, total: float, rate: float, alpha: float = 0.05) -> bool:
     """Say whether the true error rate exceeds ``rate``, by the one-sided Clopper-Pearson lower bound.
 
@@ -180,16 +135,6 @@ def slice_target_fits(slice_target: float, target: float) -> bool:
     (True, False)
     """
     return slice_target < target
-
-
-def scaled(tier: Tier, period_seconds: float) -> Tier:
-    """Return a tier of the 30-day table for another period: its windows shrink or grow with it.
-
-    >>> scaled(Tier(0.02, 3600, 300), 15 * DAY)
-    Tier(budget_ratio=0.02, long_seconds=1800.0, short_seconds=150.0)
-    """
-    by = period_seconds / THIRTY_DAYS
-    return Tier(tier.budget_ratio, tier.long_seconds * by, tier.short_seconds * by)
 
 
 def add(one: Counts, other: Counts) -> Counts:

@@ -6,16 +6,13 @@ import math
 
 import pytest
 
+from andon.api.burnrates import DAY, can_fire, factor, lowest_target
 from andon.calc.burn import (
-    DAY,
     Counts,
     add,
     budget_spent,
     burn,
-    can_fire,
     error_rate,
-    factor,
-    lowest_target,
     remaining,
     slice_target_fits,
     surely_above,

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from andon.api.openslo.alerts import ANDON, alerts_of, unused
 from andon.api.openslo.documents import (
     API_VERSION,
-    AlertConditionSpec,
     DataSourceSpec,
     Document,
     InlineSli,
     Metric,
-    PolicyCondition,
     SliSpec,
     SloObjective,
-    SloPolicy,
     SloSpec,
 )
+from andon.api.openslo.names import Names, Trouble
 from andon.api.openslo.rules import plain_name
-from andon.api.problems import Path, Problem, did_you_mean, field_name
+from andon.api.problems import Path, Problem, field_name
 from andon.api.v1.definitions import Definition, Metadata
 from andon.api.v1.objectives import (
+    BurnAlert,
     Calendar,
     ChecksIndicator,
     Exclusion,
@@ -38,8 +38,6 @@ from andon.api.v1.objectives import (
 )
 
 PREFIX = "andon/"
-ANDON = "andon"
-"""Type of a metric source that only Andon has."""
 _QUERIES = ("query", "promql", "expr")
 _OWN: dict[str, Any] = {
     "gateway": GatewayIndicator,
@@ -54,14 +52,8 @@ class Translated(Struct, frozen=True, kw_only=True):
     definitions: tuple[Definition, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-
-
-class _Trouble(Exception):
-    """Something that cannot be understood."""
-
-    def __init__(self, path: Path, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.path, self.message, self.hint = path, message, hint
+    notes: tuple[Problem, ...] = ()
+    """What has no meaning here."""
 
 
 def translate(documents: Iterable[Document]) -> Translated:
@@ -71,20 +63,26 @@ def translate(documents: Iterable[Document]) -> Translated:
         documents: All OpenSLO documents that are read together.
     """
     told = tuple(documents)
-    names = _Names(told)
+    names = Names(told)
     definitions: list[Definition] = []
     problems: list[Problem] = []
+    notes = [_problem(document, *one) for document in told for one in unused(document, told)]
     warnings = [_problem(document, *one) for document in told for one in names.dangling(document)]
     for document in told:
         if document.kind != "SLO":
             continue
+        alerts = alerts_of(document.spec, names)
         try:
-            definitions.append(_objective(document, names))
-        except _Trouble as trouble:
+            definitions.append(_objective(document, names, alerts.alerts))
+        except Trouble as trouble:
             problems.append(_problem(document, trouble.path, trouble.message, trouble.hint))
-        problems += [_problem(document, *one) for one in _unfireable(document.spec, names)]
+        problems += [_problem(document, *one) for one in alerts.unfireable]
+        notes += [_problem(document, *one) for one in alerts.notes]
     return Translated(
-        definitions=tuple(definitions), problems=tuple(problems), warnings=tuple(warnings)
+        definitions=tuple(definitions),
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+        notes=tuple(notes),
     )
 
 
@@ -99,52 +97,7 @@ def _problem(document: Document, path: Path, message: str, hint: str = "") -> Pr
     )
 
 
-class _Names:
-    """Documents by kind and name."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._known = {(one.kind, one.metadata.name): one for one in documents}
-
-    def find(self, kind: str, name: str) -> Any:
-        """Return what a document says; None: there is none."""
-        found = self._known.get((kind, name))
-        return found.spec if found is not None else None
-
-    def require(self, kind: str, name: str, path: Path) -> Any:
-        """Return what a document says."""
-        found = self.find(kind, name)
-        if found is None:
-            known = [one for of, one in self._known if of == kind]
-            hint = did_you_mean(name, known, f"known {kind} names")
-            raise _Trouble(path, f"no {kind} is called `{name}`", hint)
-        return found
-
-    def dangling(self, document: Document) -> Iterator[tuple[Path, str]]:
-        """Yield references to what is not there, and not needed to understand the document."""
-        here: Path = ("spec",)
-        policies: list[tuple[Path, Any]] = []
-        if document.kind == "AlertPolicy":
-            policies = [(here, document.spec)]
-        if document.kind == "SLO":
-            for number, policy in enumerate(document.spec.alert_policies):
-                path: Path = (*here, "alertPolicies", number)
-                yield from self._missing("AlertPolicy", policy.alert_policy_ref, path)
-                if policy.spec is not None:
-                    policies.append(((*path, "spec"), policy.spec))
-        for path, spec in policies:
-            for number, one in enumerate(spec.conditions):
-                where: Path = (*path, "conditions", number)
-                yield from self._missing("AlertCondition", one.condition_ref, where)
-            for number, one in enumerate(spec.notification_targets):
-                where = (*path, "notificationTargets", number)
-                yield from self._missing("AlertNotificationTarget", one.target_ref, where)
-
-    def _missing(self, kind: str, name: str | None, path: Path) -> Iterator[tuple[Path, str]]:
-        if name is not None and (kind, name) not in self._known:
-            yield path, f"no {kind} is called `{name}`"
-
-
-def _objective(document: Document, names: _Names) -> Definition:
+def _objective(document: Document, names: Names, alerts: tuple[BurnAlert, ...]) -> Definition:
     spec: SloSpec = document.spec
     annotations = document.metadata.annotations
     window = spec.time_window[0] if spec.time_window else None
@@ -164,6 +117,7 @@ def _objective(document: Document, names: _Names) -> Definition:
         targets=tuple(
             _target(one, number, indicator, names) for number, one in enumerate(spec.objectives)
         ),
+        alerts=alerts,
         **_ours(annotations),
     )
     name = plain_name(document.metadata.name) or document.metadata.name
@@ -181,7 +135,7 @@ def _objective(document: Document, names: _Names) -> Definition:
 def _service(name: str) -> str:
     plain = plain_name(name)
     if not plain:
-        raise _Trouble(("spec", "service"), f"`{name[:60]}` names no service")
+        raise Trouble(("spec", "service"), f"`{name[:60]}` names no service")
     return plain
 
 
@@ -199,6 +153,7 @@ def _ours(annotations: Mapping[str, str]) -> dict[str, Any]:
         "min-coverage": ("min_coverage", float),
         "silence-seconds": ("silence_seconds", float),
         "exclusions": ("exclusions", _exclusions),
+        "pages": ("pages", _yes_or_no),
     }
     read: dict[str, Any] = {}
     for name, (field, reader) in readers.items():
@@ -207,27 +162,33 @@ def _ours(annotations: Mapping[str, str]) -> dict[str, Any]:
                 read[field] = reader(text)
             except (ValueError, msgspec.ValidationError) as error:
                 path: Path = ("metadata", "annotations", PREFIX + name)
-                raise _Trouble(path, f"cannot be read: {error}") from None
+                raise Trouble(path, f"cannot be read: {error}") from None
     return read
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("expected `true` or `false`")
+    return text == "true"
 
 
 def _exclusions(text: str) -> tuple[Exclusion, ...]:
     return msgspec.json.decode(text, type=tuple[Exclusion, ...])
 
 
-def _target(told: SloObjective, number: int, indicator: Indicator | None, names: _Names) -> Target:
+def _target(told: SloObjective, number: int, indicator: Indicator | None, names: Names) -> Target:
     here: Path = ("spec", "objectives", number)
     share = told.target if told.target is not None else (told.target_percent or 0) / 100
     share = float(f"{share:.12g}")
     if not 0 < share < 1:
-        raise _Trouble(here, "a target of 0 promises nothing", "expected more than 0, below 1")
+        raise Trouble(here, "a target of 0 promises nothing", "expected more than 0, below 1")
     own = None
     if indicator is None:
         own = _indicator(told.indicator, told.indicator_ref, here, names)
     measured = own or indicator
     of_value = measured is not None and measured.metrics is not None and measured.metrics.value
     if of_value and (told.op is None or told.value is None):
-        raise _Trouble(here, "`op` and `value` are missing; a threshold needs them")
+        raise Trouble(here, "`op` and `value` are missing; a threshold needs them")
     return Target(
         target=share,
         name=told.display_name[:63],
@@ -240,7 +201,7 @@ def _target(told: SloObjective, number: int, indicator: Indicator | None, names:
     )
 
 
-def _indicator(inline: InlineSli | None, ref: str | None, here: Path, names: _Names) -> Indicator:
+def _indicator(inline: InlineSli | None, ref: str | None, here: Path, names: Names) -> Indicator:
     spec: SliSpec = (
         inline.spec
         if inline is not None
@@ -282,11 +243,11 @@ def _own_source(metrics: Iterable[Metric]) -> Indicator | None:
                 try:
                     return Indicator(**{name: msgspec.convert(source.spec[name], type_)})
                 except msgspec.ValidationError as error:
-                    raise _Trouble(("spec",), f"metric source of Andon: {error}") from None
+                    raise Trouble(("spec",), f"metric source of Andon: {error}") from None
     return None
 
 
-def _type_of(metric: Metric, names: _Names) -> str:
+def _type_of(metric: Metric, names: Names) -> str:
     source = metric.metric_source
     if source.type:
         return source.type
@@ -301,31 +262,5 @@ def _query(metric: Metric, path: Path) -> str:
         if isinstance(told.get(name), str) and told[name].strip():
             return str(told[name]).strip()
     if metric.metric_source.type.lower() in ("", "prometheus"):
-        raise _Trouble(path, "`metricSource.spec` has no `query`")
+        raise Trouble(path, "`metricSource.spec` has no `query`")
     return json.dumps(told, sort_keys=True)
-
-
-def _unfireable(spec: SloSpec, names: _Names) -> Iterator[tuple[Path, str, str]]:
-    """Yield conditions that would take more than all events to fail."""
-    targets = [one.target or (one.target_percent or 0) / 100 for one in spec.objectives]
-    for number, policy in enumerate(spec.alert_policies):
-        path: Path = ("spec", "alertPolicies", number)
-        for condition in _conditions(policy, names):
-            burn = condition.condition.threshold
-            for target in targets:
-                if condition.condition.op in ("gt", "gte") and burn * (1 - target) >= 1 - 1e-9:
-                    message = (
-                        f"an alert on a burn of {burn:g} can never fire at a target of {target:g}: "
-                        "more than everything would have to fail"
-                    )
-                    hint = f"expected a threshold below {1 / (1 - target):g}"
-                    yield path, message, hint
-
-
-def _conditions(policy: SloPolicy, names: _Names) -> Iterator[AlertConditionSpec]:
-    spec = policy.spec or names.find("AlertPolicy", policy.alert_policy_ref or "")
-    told: tuple[PolicyCondition, ...] = spec.conditions if spec is not None else ()
-    for one in told:
-        found = one.spec or names.find("AlertCondition", one.condition_ref or "")
-        if found is not None:
-            yield found

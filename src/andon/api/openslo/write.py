@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from andon.api.openslo.alerts import ANDON, AS_ROUTED
 from andon.api.openslo.documents import API_VERSION
-from andon.api.openslo.translate import ANDON, PREFIX
+from andon.api.openslo.translate import PREFIX
 from andon.api.v1.objectives import (
+    BurnAlert,
     GatewayIndicator,
     Indicator,
     MetricsIndicator,
@@ -92,7 +94,43 @@ def _slo(name: str, spec: ObjectiveSpec) -> Json:
     told["timeWindow"] = [_window(spec)]
     told["budgetingMethod"] = spec.budgeting
     told["objectives"] = [_objective(name, n, one) for n, one in enumerate(spec.targets, 1)]
+    if spec.alerts:
+        told["alertPolicies"] = [_policy(one) for one in spec.alerts]
     return {"apiVersion": API_VERSION, "kind": "SLO", "metadata": metadata, "spec": told}
+
+
+def _policy(alert: BurnAlert) -> Json:
+    """Write an alert as a policy of its own: OpenSLO has one condition a policy."""
+    condition: Json = {
+        "kind": "burnrate",
+        "op": "gt",
+        "threshold": alert.burn,
+        "lookbackWindow": alert.window,
+    }
+    if alert.after is not None:
+        condition["alertAfter"] = alert.after
+    told: Json = {"severity": alert.severity, "condition": condition}
+    if alert.description:
+        told = {"description": alert.description, **told}
+    return {
+        "kind": "AlertPolicy",
+        "metadata": {"name": alert.name},
+        "spec": {
+            "alertWhenBreaching": True,
+            "alertWhenResolved": True,
+            "conditions": [
+                {"kind": "AlertCondition", "metadata": {"name": alert.name}, "spec": told}
+            ],
+            "notificationTargets": [
+                {
+                    "kind": "AlertNotificationTarget",
+                    "metadata": {"name": one},
+                    "spec": {"target": ANDON},
+                }
+                for one in alert.receivers or (AS_ROUTED,)
+            ],
+        },
+    }
 
 
 def _annotations(spec: ObjectiveSpec) -> dict[str, str]:
@@ -104,6 +142,8 @@ def _annotations(spec: ObjectiveSpec) -> dict[str, str]:
         told[PREFIX + "min-coverage"] = f"{spec.min_coverage:g}"
     if spec.silence_seconds != default.silence_seconds:
         told[PREFIX + "silence-seconds"] = f"{spec.silence_seconds:g}"
+    if not spec.pages:
+        told[PREFIX + "pages"] = "false"
     if spec.exclusions:
         told[PREFIX + "exclusions"] = json.dumps(msgspec.to_builtins(spec.exclusions))
     return told

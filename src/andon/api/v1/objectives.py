@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from andon.api.v1.alerts import Severity
 from andon.api.v1.words import Name, Positive, Ratio, Record, Spec
 
 Operator = Literal["lt", "lte", "gt", "gte"]
@@ -138,6 +139,31 @@ class Exclusion(Spec, kw_only=True, frozen=True):
     time_zone: Annotated[str, Meta(min_length=1)] = "UTC"
 
 
+class BurnAlert(Spec, kw_only=True, frozen=True):
+    """An alert of its own, besides those that follow from target and window."""
+
+    name: Name
+    burn: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e6,
+            description="Fires while the budget burns more than so many times too fast.",
+        ),
+    ]
+    window: Annotated[Length, Meta(description="In which that is counted.")]
+    severity: Severity = "ticket"
+    after: Annotated[Length | None, Meta(description="For so long it must have been so.")] = None
+    receivers: Annotated[
+        tuple[Name, ...],
+        Meta(
+            max_length=20,
+            description="Receivers of the installation by name; empty, or one is not there: as routed.",
+        ),
+    ] = ()
+    description: Description = ""
+
+
 class ObjectiveSpec(Spec, kw_only=True, frozen=True):
     """What users may expect of a service (an SLO)."""
 
@@ -175,6 +201,13 @@ class ObjectiveSpec(Spec, kw_only=True, frozen=True):
         float, Meta(ge=30, le=86400, description="Nothing heard for so long: unknown, and told.")
     ] = 300
     exclusions: Annotated[tuple[Exclusion, ...], Meta(max_length=1000)] = ()
+    alerts: Annotated[
+        tuple[BurnAlert, ...],
+        Meta(max_length=20, description="Besides those that follow from target and window."),
+    ] = ()
+    pages: Annotated[
+        bool, Meta(description="Whether somebody is woken; `false`: tickets are all there is.")
+    ] = True
 
 
 class RuleStatus(Record, kw_only=True, frozen=True):

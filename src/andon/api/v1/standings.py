@@ -78,12 +78,40 @@ class CountPoint(TypedDict):
     coverage: float
 
 
+class AlertOf(TypedDict):
+    """An alert that a promise has."""
+
+    name: str
+    severity: str
+    burn: Annotated[float, Meta(description="Fires above it.")]
+    windowSeconds: float
+    shortSeconds: Annotated[float, Meta(description="It must burn as fast in these, too.")]
+    afterSeconds: Annotated[float, Meta(description="For so long it must have been so.")]
+    own: Annotated[bool, Meta(description="The document says so; the others follow from it.")]
+    receivers: Annotated[list[str], Meta(description="Who is told; empty: as routed.")]
+    unknown: Annotated[
+        list[str],
+        Meta(description="Receivers that this installation has not: it is told as routed."),
+    ]
+
+
+class AlertLost(TypedDict):
+    """An alert that a promise has not, and why."""
+
+    name: str
+    reason: str
+
+
 class Told(TypedDict):
     """A promise with its history."""
 
     standing: Standing
     history: list[HistoryPoint]
     counts: list[CountPoint]
+    alerts: list[AlertOf]
+    refused: Annotated[
+        list[AlertLost], Meta(description="Alerts that could never fire: there are none.")
+    ]
 
 
 class Objective(TypedDict):

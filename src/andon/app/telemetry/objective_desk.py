@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -13,6 +13,8 @@ from andon.api.openslo.write import Written, write_openslo
 from andon.api.v1 import standings
 from andon.api.v1.objectives import ObjectiveSpec
 from andon.app.telemetry.objectives import COMPOSITE, STALE_SECONDS, Objectives, Promise, View
+from andon.app.telemetry.watch import plan_of
+from andon.domains.reliability.alerts import Condition
 from andon.domains.reliability.goals import DEFAULT_LATENCY, Goal
 from andon.domains.reliability.objectives import Standing
 from andon.domains.reliability.report import Excused, Line, excuse, report_line
@@ -34,9 +36,17 @@ class ObjectiveDesk:
         objectives: Who evaluates.
         tallies: What was counted, and how goals stood.
         clock: The time.
+        receivers: Names of those who may be told of alerts.
     """
 
-    def __init__(self, objectives: Objectives, tallies: Tallies, clock: Clock) -> None:
+    def __init__(
+        self,
+        objectives: Objectives,
+        tallies: Tallies,
+        clock: Clock,
+        receivers: Collection[str] = (),
+    ) -> None:
+        self._receivers = frozenset(receivers)
         self._objectives = objectives
         self._tallies = tallies
         self._clock = clock
@@ -152,10 +162,28 @@ class ObjectiveDesk:
         history = self._tallies.history(promise.goal.id, round(start * 1000), round(now * 1000))
         points = _thinned(history, CHART_POINTS)
         counts = [] if promise.goal.name == COMPOSITE else self._counts(promise.goal, start, now)
+        plan = None if promise.goal.name == COMPOSITE else plan_of(promise.goal)
         return {
             "standing": standing_json(promise, _spark(history, now)),
             "history": [history_json(one) for one in points],
             "counts": counts,
+            "alerts": [self._alert(one, promise.goal) for one in plan.conditions] if plan else [],
+            "refused": [{"name": one.name, "reason": one.reason} for one in plan.refused]
+            if plan
+            else [],
+        }
+
+    def _alert(self, one: Condition, goal: Goal) -> standings.AlertOf:
+        return {
+            "name": one.name,
+            "severity": one.severity,
+            "burn": one.factor,
+            "windowSeconds": one.tier.long_seconds,
+            "shortSeconds": one.tier.short_seconds,
+            "afterSeconds": one.after_seconds,
+            "own": one.name in {alert.name for alert in goal.alerts},
+            "receivers": list(one.receivers),
+            "unknown": sorted(set(one.receivers) - self._receivers),
         }
 
     def _counts(self, goal: Goal, start: float, end: float) -> list[standings.CountPoint]:

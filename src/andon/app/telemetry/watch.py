@@ -22,6 +22,7 @@ from andon.app.telemetry.objectives import COMPOSITE, STALE_SECONDS, Objectives,
 from andon.app.telemetry.receivers import OWN, ensure_receivers, wanted
 from andon.calc.burn import Counts
 from andon.domains.reliability.alerts import (
+    AlertPlan,
     Finding,
     Refusal,
     Watched,
@@ -31,6 +32,7 @@ from andon.domains.reliability.alerts import (
 from andon.domains.reliability.budgets import Balance
 from andon.domains.reliability.goals import Goal
 from andon.domains.reliability.incoming import Incoming
+from andon.domains.reliability.routing import RECEIVERS
 from andon.kernel.clock import Clock
 from andon.kernel.errors import AndonError
 from andon.ports.store import Store, Tx
@@ -44,6 +46,11 @@ _TITLES = {"silence": "IndicatorSilent", "contradiction": "IndicatorContradicts"
 
 
 _plan = lru_cache(maxsize=10_000)(plan_alerts)
+
+
+def plan_of(goal: Goal) -> AlertPlan:
+    """Return the alerts of a goal; those of the same target and period are made once."""
+    return _plan(goal.target, goal.period_seconds, goal.alerts, pages=goal.pages)
 
 
 class Judged(Struct, frozen=True):
@@ -158,8 +165,7 @@ class Watch:
                 goal = promise.goal
                 if id != goal.id or goal.name == COMPOSITE or goal.sli.unsupported:
                     continue
-                key = (goal.target, goal.period_seconds)
-                plan = _plan(*key)
+                plan = plan_of(goal)
                 now, silence = view.at, goal.silence_seconds
                 findings = judge_objective(
                     watched(goal),
@@ -168,6 +174,13 @@ class Watch:
                     by_goal.get(goal.id, ()),
                     _heard(promise, count(goal, silence, now), silence),
                     count(goal, BEFORE_SECONDS, now - silence),
+                    {
+                        one.name: [
+                            count(goal, one.tier.long_seconds, now - ago) for ago in one.looks_back
+                        ]
+                        for one in plan.conditions
+                        if one.looks_back
+                    },
                 )
                 found.append(Judged(goal, findings, plan.refused))
         return tuple(found)
@@ -278,6 +291,8 @@ def incoming(goal: Goal, finding: Finding) -> Incoming:
         "environment": goal.environment,
         "condition": finding.name,
     }
+    if finding.receivers:
+        labels[RECEIVERS] = ",".join(finding.receivers)
     return Incoming(
         source=f"{SOURCE}{goal.objective}",
         labels=labels,

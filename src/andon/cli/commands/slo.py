@@ -118,6 +118,7 @@ def check(session: Session, files: tuple[str, ...], strict: bool) -> int:
         "objectives": len(parsed.definitions),
         "problems": to_builtins(problems),
         "warnings": [] if strict else to_builtins(parsed.warnings),
+        "notes": to_builtins(parsed.notes),
     }
     if session.json:
         show(session, answer, lambda _: [])
@@ -127,6 +128,8 @@ def check(session: Session, files: tuple[str, ...], strict: bool) -> int:
             say(session, line)
     for warning in () if strict else parsed.warnings:
         say(session, f"{click.style('warning', fg='yellow')}: {warning}")
+    for note in parsed.notes:
+        say(session, f"{faint('not taken over')}: {note}")
     say(session, f"{answer['documents']} documents, {len(problems)} problems")
     return InvalidDocument.exit_code if problems else 0
 
@@ -134,8 +137,8 @@ def check(session: Session, files: tuple[str, ...], strict: bool) -> int:
 def _check(contents: dict[str, bytes]) -> Parsed:
     from msgspec.structs import replace
 
-    from andon.api.findings import told
-    from andon.api.objectives_check import check_objective
+    from andon.api.findings import placed, told
+    from andon.api.objectives_check import check_objective, warn_objectives
     from andon.api.openslo.translate import translate
     from andon.api.parse import Parsed, read_documents
 
@@ -146,11 +149,13 @@ def _check(contents: dict[str, bytes]) -> Parsed:
         for one in openslo.definitions
         for problem in told(one, check_objective(one.spec), contents)  # type: ignore[arg-type]
     ]
+    lost = placed(warn_objectives(openslo.definitions), contents)
     return replace(
         Parsed(definitions=openslo.definitions),
         openslo=tuple(document for one in read for document in one.openslo),
         problems=(*(p for one in read for p in one.problems), *openslo.problems, *found),
-        warnings=(*(w for one in read for w in one.warnings), *openslo.warnings),
+        warnings=(*(w for one in read for w in one.warnings), *openslo.warnings, *lost),
+        notes=openslo.notes,
     )
 
 
@@ -268,6 +273,7 @@ def _tell_promise(told: dict[str, Any]) -> list[str]:
         f"  burn       {_number(one['burn'], ' times what is allowed, in the last hour')}",
         f"  empty in   {_empty(one)}",
     ]
+    lines += _tell_alerts(told)
     if left:
         lines.append(f"  history    {sparkline(left[-60:])}")
     changes = [
@@ -276,6 +282,23 @@ def _tell_promise(told: dict[str, Any]) -> list[str]:
         if before["state"] != point["state"]
     ]
     return [*lines, *changes[-8:]]
+
+
+def _tell_alerts(told: dict[str, Any]) -> list[str]:
+    """Tell which alerts a promise has, and which it has not, since they could never fire."""
+    if not told["alerts"] and not told["refused"]:
+        return []
+    named = ", ".join(_tell_alert(one) for one in told["alerts"])
+    lines = [f"  alerts     {named or 'none'}"]
+    if not any(one["severity"] == "page" for one in told["alerts"]):
+        lines.append(f"             {click.style('nobody is woken', fg='yellow')}")
+    return [*lines, *(f"  no alert   {one['name']}: {one['reason']}" for one in told["refused"])]
+
+
+def _tell_alert(one: dict[str, Any]) -> str:
+    told = f" to {', '.join(one['receivers'])}" if one["receivers"] else ""
+    unknown = f" (no receiver here: {', '.join(one['unknown'])})" if one["unknown"] else ""
+    return f"{one['name']} ({one['severity']} above {one['burn']:.3g}×{told}){unknown}"
 
 
 def _window(one: dict[str, Any]) -> str:

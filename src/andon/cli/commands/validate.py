@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from andon.cli.output import say, show, strong
+from andon.cli.output import faint, say, show, strong
 from andon.cli.root import flags
 from andon.cli.session import Session, project_root
 from andon.kernel.errors import InvalidDocument, NotFound
@@ -40,13 +40,18 @@ def command(session: Session, files: tuple[str, ...]) -> int:
         "files": list(contents),
         "documents": len(parsed.definitions),
         "problems": to_builtins(parsed.problems),
+        "warnings": to_builtins(parsed.warnings),
+        "notes": to_builtins(parsed.notes),
     }
     if session.json or not parsed.problems:
+        if not session.json:
+            _warn(session, parsed)
         show(session, answer, _tell)
     else:
         for problem in parsed.problems:
             for line in explain(problem, contents.get(problem.file, b"")):
                 say(session, line)
+        _warn(session, parsed)
         say(session, _count(len(parsed.problems)))
     return InvalidDocument.exit_code if parsed.problems else 0
 
@@ -64,7 +69,16 @@ def _check(contents: Mapping[str, bytes]) -> Parsed:
     return Parsed(
         definitions=tuple(one for part in parts for one in part.definitions),
         problems=tuple(one for part in parts for one in part.problems),
+        warnings=tuple(one for part in parts for one in part.warnings),
+        notes=tuple(one for part in parts for one in part.notes),
     )
+
+
+def _warn(session: Session, parsed: Parsed) -> None:
+    for warning in parsed.warnings:
+        say(session, f"{click.style('warning', fg='yellow')}: {warning}")
+    for note in parsed.notes:
+        say(session, f"{faint('not taken over')}: {note}")
 
 
 def explain(problem: Problem, content: bytes) -> list[str]:

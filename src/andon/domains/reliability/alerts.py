@@ -1,7 +1,7 @@
-"""Which alerts follow from an Objective, and whether they fire.
+"""Which alerts an Objective has, and whether they fire.
 
-An alert asks how fast the budget burns in a long window, and again in a twelfth of it, so that it ends
-soon after the trouble does. Its factor follows from the Objective's own period. What was not seen
+An alert that follows from its period (``andon.api.burnrates``) asks how fast the budget burns in a long
+window, and again in a twelfth of it, so that it ends soon after the trouble does. What was not seen
 neither fires nor resolves anything.
 
 Source: B. Beyer et al., *The Site Reliability Workbook* (O'Reilly 2018), chapter 5.
@@ -9,38 +9,23 @@ Source: B. Beyer et al., *The Site Reliability Workbook* (O'Reilly 2018), chapte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from andon.api.burnrates import Derived, Tier, derived_alerts, length, refuse_unfireable
 from andon.api.v1.alerts import Severity
-from andon.calc.burn import (
-    DAY,
-    Counts,
-    Tier,
-    burn,
-    can_fire,
-    factor,
-    lowest_target,
-    scaled,
-    surely_above,
-)
+from andon.api.v1.objectives import BurnAlert
+from andon.calc.burn import Counts, burn, surely_above
+from andon.kernel.periods import length_seconds
 
-HOUR = 3600.0
-TIERS: tuple[tuple[Tier, Severity], ...] = (
-    (Tier(0.02, HOUR, HOUR / 12), "page"),
-    (Tier(0.05, 6 * HOUR, HOUR / 2), "page"),
-    (Tier(0.10, DAY, 2 * HOUR), "ticket"),
-    (Tier(0.10, 3 * DAY, 6 * HOUR), "ticket"),
-)
-"""Shares of a month's budget, and the windows that they are spent in."""
-LOWEST_FACTOR = 0.9
-"""Burning slower than this is within the Objective: such a tier is scaled to the period instead."""
 ALPHA = 0.05
 """How often chance alone may look like trouble at low traffic, at most, whenever a page is judged."""
 RESET = 0.9
 """An alert that fires is over once the short window burns below this part of its factor."""
+LOOKS_BACK = 4
+"""How often it is looked, besides now, within the time that an alert must have been true for."""
 ENOUGH = 0.5
 """Share of the short window that must have been seen to call an alert over."""
 SURE_EVENTS = 20.0
@@ -59,6 +44,8 @@ class Condition(Struct, frozen=True, kw_only=True):
         factor: Burn above which it fires.
         guarded: Whether chance must be ruled out first; tickets keep the plain rule, as they lose too
             much by waiting.
+        after_seconds: For how long it must have burned so, besides.
+        receivers: Who is told, by name; empty: whom the routes say.
     """
 
     name: str
@@ -66,6 +53,15 @@ class Condition(Struct, frozen=True, kw_only=True):
     tier: Tier
     factor: float
     guarded: bool
+    after_seconds: float = 0.0
+    receivers: tuple[str, ...] = ()
+
+    @property
+    def looks_back(self) -> tuple[float, ...]:
+        """How long ago it must have burned as fast, too, in seconds."""
+        if not self.after_seconds:
+            return ()
+        return tuple(self.after_seconds * n / LOOKS_BACK for n in range(1, LOOKS_BACK + 1))
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -118,6 +114,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         summary: In one line.
         long_burn: Burn in the long window; None: not known.
         short_burn: Burn in the short one.
+        receivers: Who is told, by name; empty: whom the routes say.
     """
 
     name: str
@@ -126,17 +123,29 @@ class Finding(Struct, frozen=True, kw_only=True):
     summary: str
     long_burn: float | None = None
     short_burn: float | None = None
+    receivers: tuple[str, ...] = ()
 
 
-def plan_alerts(target: float, period_seconds: float) -> AlertPlan:
-    """Derive the alerts of a target, and refuse those that could never fire.
+def plan_alerts(
+    target: float, period_seconds: float, own: Iterable[BurnAlert] = (), *, pages: bool = True
+) -> AlertPlan:
+    """Return the alerts of a target, and refuse those that could never fire.
 
-    >>> [round(one.factor, 2) for one in plan_alerts(0.999, 30 * DAY).conditions]
+    Args:
+        target: Share that must be good.
+        period_seconds: For which that is promised.
+        own: Alerts that the Objective has besides.
+        pages: Whether it has the pages that follow from the period.
+
+    >>> [round(one.factor, 2) for one in plan_alerts(0.999, 30 * 86400.0).conditions]
     [14.4, 6.0, 3.0, 1.0]
-    >>> plan_alerts(0.93, 30 * DAY).refused[0].reason
+    >>> plan_alerts(0.93, 30 * 86400.0).refused[0].reason
     'it could never fire: even if all fails, the burn is 14.3, not above 14.4; it takes a target over 93.06 %'
     """
-    wanted = [_condition(tier, severity, period_seconds) for tier, severity in TIERS]
+    wanted = [
+        _condition(one) for one in derived_alerts(period_seconds) if pages or one.severity != "page"
+    ]
+    wanted += [_own(one, period_seconds) for one in own]
     refused = tuple(
         Refusal(name=one.name, reason=reason)
         for one in wanted
@@ -148,53 +157,52 @@ def plan_alerts(target: float, period_seconds: float) -> AlertPlan:
     )
 
 
-def refuse_unfireable(burn_factor: float, target: float) -> str:
-    """Say why an alert on this burn is of no use; empty: it can fire.
-
-    >>> refuse_unfireable(14.4, 0.999)
-    ''
-    """
-    if can_fire(burn_factor, target):
-        return ""
-    most, least = 1 / (1 - target), 100 * lowest_target(burn_factor)
-    return (
-        f"it could never fire: even if all fails, the burn is {most:.3g}, not above {burn_factor:.3g}; "
-        f"it takes a target over {least:.4g} %"
-    )
-
-
-def _condition(tier: Tier, severity: Severity, period_seconds: float) -> Condition:
-    own = factor(tier.budget_ratio, tier.long_seconds, period_seconds)
-    if own < LOWEST_FACTOR or tier.long_seconds > period_seconds:
-        tier = scaled(tier, period_seconds)
-        own = factor(tier.budget_ratio, tier.long_seconds, period_seconds)
-    name = f"{severity}-{length(tier.long_seconds)}"
+def _condition(one: Derived) -> Condition:
     return Condition(
-        name=name, severity=severity, tier=tier, factor=own, guarded=severity == "page"
+        name=one.name,
+        severity=one.severity,
+        tier=one.tier,
+        factor=one.factor,
+        guarded=one.severity == "page",
     )
 
 
-def length(seconds: float) -> str:
-    """Write a length in the largest unit that it is a whole number of.
-
-    >>> length(3600.0), length(86400.0), length(300.0), length(60480.0)
-    ('1h', '1d', '5m', '1008m')
-    """
-    for unit, size in (("d", DAY), ("h", HOUR), ("m", 60.0)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+def _own(one: BurnAlert, period_seconds: float) -> Condition:
+    window = length_seconds(one.window)
+    return Condition(
+        name=one.name,
+        severity=one.severity,
+        tier=Tier(one.burn * window / period_seconds, window, window),
+        factor=one.burn,
+        guarded=one.severity == "page",
+        after_seconds=length_seconds(one.after) if one.after else 0.0,
+        receivers=one.receivers,
+    )
 
 
 def judge_condition(
-    condition: Condition, target: float, long: Counts, short: Counts, *, firing: bool
+    condition: Condition,
+    target: float,
+    long: Counts,
+    short: Counts,
+    *,
+    firing: bool,
+    earlier: Sequence[Counts] = (),
 ) -> Finding:
     """Say how an alert stands, by what was counted.
 
     The part of a window that was not seen is taken for good when firing is asked, so that what was seen
     must suffice alone; and an alert is over only by what was seen.
 
-    >>> page = plan_alerts(0.999, 30 * DAY).conditions[0]
+    Args:
+        condition: The alert.
+        target: Share that must be good.
+        long: Counted in its long window.
+        short: Counted in its short one.
+        firing: Whether it fires already.
+        earlier: Counted in the long window as it was at each of ``looks_back``.
+
+    >>> page = plan_alerts(0.999, 30 * 86400.0).conditions[0]
     >>> bad = Counts(20, 100, 3600, 3600), Counts(8, 10, 300, 300)
     >>> judge_condition(page, 0.999, *bad, firing=False).state
     'firing'
@@ -203,6 +211,8 @@ def judge_condition(
     state = _still(condition, short, short_burn)
     if not firing:
         state = _begins(condition, target, (long, long_burn), (short, short_burn))
+    if state == "firing" and not firing and not _lasted(condition, target, earlier):
+        state = "pending"
     return Finding(
         name=condition.name,
         severity=condition.severity,
@@ -210,7 +220,13 @@ def judge_condition(
         summary=_tell(condition, long_burn, long),
         long_burn=long_burn,
         short_burn=short_burn,
+        receivers=condition.receivers,
     )
+
+
+def _lasted(condition: Condition, target: float, earlier: Sequence[Counts]) -> bool:
+    burned = (_surely(one, burn(one, target)) > condition.factor for one in earlier)
+    return len(earlier) == len(condition.looks_back) and all(burned)
 
 
 def _still(condition: Condition, short: Counts, short_burn: float | None) -> State:
@@ -266,7 +282,7 @@ def judge_silence(watched: Watched, recent: Counts, before: Counts, *, firing: b
         firing: Whether that is known already.
 
     >>> shop = Watched(objective="shop", environment="prod", service="shop", target=0.999,
-    ...                period_seconds=30 * DAY)
+    ...                period_seconds=30 * 86400.0)
     >>> judge_silence(shop, Counts(seconds=300), Counts(0, 50, 3600, 3600), firing=False).state
     'firing'
     """
@@ -311,6 +327,7 @@ def judge_objective(
     firing: Collection[str],
     recent: Counts | None = None,
     before: Counts | None = None,
+    earlier: Mapping[str, Sequence[Counts]] | None = None,
 ) -> tuple[Finding, ...]:
     """Say how all alerts of an Objective stand.
 
@@ -321,7 +338,9 @@ def judge_objective(
         firing: Names of those that fire.
         recent: Of the last ``silence_seconds``; None: silence is not judged.
         before: Of the hour before those.
+        earlier: Of alerts that must have been true for a while, what they saw at their ``looks_back``.
     """
+    held = earlier or {}
     found = [
         judge_condition(
             one,
@@ -329,6 +348,7 @@ def judge_objective(
             counts.get(one.tier.long_seconds, Counts(seconds=one.tier.long_seconds)),
             counts.get(one.tier.short_seconds, Counts(seconds=one.tier.short_seconds)),
             firing=one.name in firing,
+            earlier=held.get(one.name, ()),
         )
         for one in plan.conditions
     ]

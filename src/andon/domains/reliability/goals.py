@@ -15,6 +15,7 @@ from msgspec import Struct
 from andon.api.objectives_check import speaks_prometheus
 from andon.api.v1.objectives import (
     Budgeting,
+    BurnAlert,
     Indicator,
     LatencyObjective,
     MetricsIndicator,
@@ -100,6 +101,8 @@ class Goal(Struct, frozen=True, kw_only=True):
         min_coverage: Less of the window observed: unknown.
         silence_seconds: Nothing heard for so long: unknown.
         default: Nobody wrote it.
+        alerts: Those it has besides the ones that follow from target and window.
+        pages: Whether it has the pages that follow from them.
     """
 
     objective: str
@@ -118,6 +121,8 @@ class Goal(Struct, frozen=True, kw_only=True):
     min_coverage: float = 0.9
     silence_seconds: float = 300.0
     default: bool = False
+    alerts: tuple[BurnAlert, ...] = ()
+    pages: bool = True
 
     @property
     def id(self) -> str:
@@ -246,6 +251,8 @@ def _goals(name: str, spec: ObjectiveSpec, environment: str) -> Iterator[Goal]:
             calendar=(spec.calendar.start, spec.calendar.time_zone) if spec.calendar else None,
             min_coverage=spec.min_coverage,
             silence_seconds=spec.silence_seconds,
+            alerts=spec.alerts,
+            pages=spec.pages,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -30,6 +30,10 @@ from andon.domains.reliability.matching import all_match, parse_matcher
 from andon.kernel.errors import UsageError
 
 SEVERITY = "severity"
+RECEIVERS = "receivers"
+"""Label of an Objective's own alert: who is told of it, by name."""
+OBJECTIVE = "objective:"
+"""Beginning of the source of alerts that follow from Objectives."""
 ALWAYS = (
     Inhibition(
         source=('severity="page"', 'objective!=""'),
@@ -314,11 +318,24 @@ class _Group(Struct):
     alerts: list[Object]
 
 
-def _groups(alerts: Iterable[Object], routes: Sequence[AlertRoute]) -> dict[str, _Group]:
+def _named(labels: Mapping[str, str], receivers: Collection[str]) -> tuple[AlertRoute, ...]:
+    """Return the route to those whom an Objective's own alert names; none if one of them is not there.
+
+    What other tools send names nobody.
+    """
+    names = tuple(filter(None, labels.get(RECEIVERS, "").split(",")))
+    if not names or not labels["source"].startswith(OBJECTIVE) or set(names) - set(receivers):
+        return ()
+    return (AlertRoute(receivers=names, match=(f'{RECEIVERS}="{labels[RECEIVERS]}"',)),)
+
+
+def _groups(
+    alerts: Iterable[Object], routes: Sequence[AlertRoute], receivers: Collection[str]
+) -> dict[str, _Group]:
     found: dict[str, _Group] = {}
     for alert in alerts:
         labels = labels_of(alert)
-        for route in matching_routes(labels, routes):
+        for route in _named(labels, receivers) or matching_routes(labels, routes):
             common = {name: labels.get(name, "") for name in route.group_by}
             for receiver in route.receivers:
                 key = group_key(route, receiver, common)
@@ -358,7 +375,7 @@ def decide_notifications(
     hushed = quiet(firing, silences, spec.inhibitions, now)
     active = {alert.name for alert in firing}
     receivers = {one.name for one in spec.receivers}
-    groups = _groups((one for one in firing if one.name not in hushed), routes_of(spec))
+    groups = _groups((one for one in firing if one.name not in hushed), routes_of(spec), receivers)
     told: list[Notification] = []
     changed: dict[str, GroupMemory | None] = {}
     for key, group in groups.items():

@@ -9,6 +9,7 @@ from andon.api.openslo.write import write_openslo
 from andon.api.parse import read_documents
 from andon.api.project import check_project
 from andon.api.v1.objectives import (
+    BurnAlert,
     Calendar,
     ChecksIndicator,
     Exclusion,
@@ -120,6 +121,81 @@ def test_an_alert_that_can_never_fire_is_refused():
     ]
 
 
+POLICY = """
+  alertPolicies:
+    - kind: AlertPolicy
+      metadata: {name: policy}
+      spec:
+        alertWhenBreaching: true
+        conditions:
+          - kind: AlertCondition
+            metadata: {name: Fast One}
+            spec:
+              description: look
+              severity: critical
+              condition: {kind: burnrate, op: gt, threshold: 3, lookbackWindow: 2h, alertAfter: 10m}
+        notificationTargets:
+          - {targetRef: ops}
+"""
+OPS = """
+---
+apiVersion: openslo/v1
+kind: AlertNotificationTarget
+metadata: {name: ops}
+spec: {target: email}
+"""
+
+
+def policies(text: str) -> tuple[tuple[BurnAlert, ...], list[str]]:
+    told = translate(read_documents(text.encode(), "f").openslo)
+    assert not told.problems
+    return told.definitions[0].spec.alerts, [one.message for one in told.notes]
+
+
+def test_alert_policies_become_alerts_and_targets_receivers():
+    alerts, notes = policies(SLO + POLICY + OPS)
+    assert alerts == (
+        BurnAlert(
+            name="fast-one",
+            burn=3,
+            window="2h",
+            after="10m",
+            severity="page",
+            receivers=("ops",),
+            description="look",
+        ),
+    )
+    assert notes == ["`target: email` is not looked at: how somebody is told is said there"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "severity", "note"),
+    [
+        ("op: gt,", "op: lte,", None, "alerts on a burn of 3 or less, which is when all is well"),
+        ("threshold: 3", "threshold: 0", None, "alerts on any burn at all"),
+        ("alertWhenBreaching: true", "alertWhenNoData: true", None, "never alerts"),
+        ("op: gt,", "op: gte,", "page", "fires above 3, not at it"),
+        ("severity: critical", "severity: P7", "ticket", "severity `P7` of `fast-one` is taken"),
+    ],
+)
+def test_what_has_no_meaning_here_is_told_field_by_field(
+    before: str, after: str, severity: str | None, note: str
+):
+    alerts, notes = policies(SLO + POLICY.replace(before, after))
+    assert [one.severity for one in alerts] == ([severity] if severity else [])
+    (told,) = notes
+    assert note in told
+
+
+def test_same_condition_of_two_policies_is_one_alert_that_tells_both():
+    second = POLICY.replace("\n  alertPolicies:", "").replace("ops", "dev")
+    alerts, _ = policies(SLO + POLICY.rstrip() + second)
+    assert [(one.name, one.receivers) for one in alerts] == [("fast-one", ("ops", "dev"))]
+    other = second.replace("threshold: 3", "threshold: 4")
+    alerts, _ = policies(SLO + POLICY.rstrip() + other)
+    assert [(one.name, one.burn) for one in alerts] == [("fast-one", 3), ("fast-one-2", 4)]
+
+
 def test_everything_wrong_is_told_at_once_with_its_place():
     text = SLO.replace(
         "isRolling: true", "isRolling: true, calendar: {startTime: now, timeZone: X}"
@@ -142,6 +218,18 @@ def test_everything_wrong_is_told_at_once_with_its_place():
 
 
 ROUND = {
+    "alerts": ObjectiveSpec(
+        service="shop",
+        indicator=Indicator(gateway=GatewayIndicator()),
+        targets=(Target(target=0.99, name="most"),),
+        alerts=(
+            BurnAlert(name="fast", burn=10.5, window="1h", after="5m", severity="page"),
+            BurnAlert(
+                name="slow", burn=2, window="1d", receivers=("ann", "bob"), description="look soon"
+            ),
+        ),
+        pages=False,
+    ),
     "gateway": ObjectiveSpec(
         service="shop",
         window="1M",

@@ -23,7 +23,7 @@ from andon.api.v1.alerts import (
 from andon.api.v1.budgets import BudgetPolicySpec
 from andon.api.v1.control import NewObject, Selector
 from andon.api.v1.installation import MailSpec
-from andon.api.v1.objectives import ObjectiveSpec, RuleStatus
+from andon.api.v1.objectives import BurnAlert, ObjectiveSpec, RuleStatus
 from andon.api.v1.records import Object
 from andon.app.events.couriers import outgoing
 from andon.app.telemetry.alerting import MOST_ACTIVE
@@ -190,6 +190,25 @@ def test_budget_that_burns_fires_and_is_over_once_the_short_window_is_good(room:
     room.live(6 * HOUR + 60)
     assert room.list() == []
     assert sorted(set(room.names())) == ["fired", "resolved"]
+
+
+def test_own_alert_fires_once_it_lasted_and_tells_whom_it_names(open_room: Any):
+    receivers = tuple(ReceiverSpec(name=n, mail=(f"{n}@b.example",)) for n in ("ann", "bob"))
+    room = open_room(receivers=receivers, routes=(AlertRoute(receivers=("ann",)),))
+    own = BurnAlert(
+        name="creeping", burn=0.5, window="10m", after="20m", receivers=("bob",), severity="info"
+    )
+    spec = ObjectiveSpec(service="shop", availability=0.9, pages=False, alerts=(own,))
+    room.world.promise("slo", spec)
+    room.live(HOUR)
+    room.live(900, failed=1)
+    assert room.conditions() == {}, "it has not lasted"
+    room.live(1200, failed=1)
+    assert room.conditions() == {"creeping": "info"}
+    room.live(15, failed=1)
+    assert [one["receiver"] for one in room.routed()] == ["bob"]
+    room.live(900)
+    assert room.conditions() == {}
 
 
 def test_nothing_is_written_while_an_alert_goes_on(room: Room):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from andon.api.parse import read_documents
-from andon.api.v1.objectives import Exclusion, ObjectiveSpec
+from andon.api.v1.objectives import BurnAlert, Exclusion, ObjectiveSpec
 from andon.app.telemetry.objective_desk import ObjectiveDesk
 from andon.app.telemetry.objectives import STALE_SECONDS
 from andon.cli.commands.slo import _tell_board, _tell_objective, _tell_report
@@ -119,6 +119,29 @@ def test_an_objective_is_told_with_its_history(told: Told):
     assert [one["state"] for one in promise["history"]] == ["met", "missed", "missed"]
     assert sum(one["bad"] for one in promise["counts"]) == 5 * 240
     assert any("missed" in line for line in _tell_objective(found))
+
+
+def test_alerts_of_a_promise_are_told_and_those_that_fall_away(told: Told):
+    own = BurnAlert(name="own", burn=2, window="1h", receivers=("ann", "bob"))
+    spec = ObjectiveSpec(service="shop", availability=0.9, pages=False, alerts=(own,))
+    told.world.promise("slo", spec)
+    told.world.promise("paged", ObjectiveSpec(service="shop", availability=0.9))
+    told.live()
+    desk = ObjectiveDesk(told.world.objectives, told.world.tallies, told.world.clock, ["ann"])
+
+    def shown(name: str):
+        found = asyncio.run(desk.objective(name, days=1, sees=lambda place: True))
+        return found["promises"][0], "\n".join(_tell_objective(found))
+
+    promise, text = shown("slo")
+    assert [one["name"] for one in promise["alerts"]] == ["ticket-1d", "ticket-3d", "own"]
+    assert promise["alerts"][-1]["unknown"] == ["bob"]
+    assert "own (ticket above 2× to ann, bob) (no receiver here: bob)" in text
+    assert "nobody is woken" in text
+    promise, text = shown("paged")
+    assert [one["name"] for one in promise["refused"]] == ["page-1h"]
+    assert "no alert   page-1h: it could never fire" in text
+    assert "nobody is woken" not in text
 
 
 def test_an_unknown_name_is_answered_with_those_that_are_known(told: Told):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from andon.api.v1.objectives import BurnAlert
 from andon.calc.burn import DAY, Counts
 from andon.domains.reliability.alerts import (
     AlertPlan,
@@ -68,6 +69,17 @@ def test_alert_that_could_never_fire_is_refused(target, names):
     assert not {one.name for one in plan.conditions} & set(names)
 
 
+def test_pages_fall_away_where_nobody_is_to_be_woken():
+    plan = plan_alerts(0.999, MONTH, pages=False)
+    assert {one.severity for one in plan.conditions} == {"ticket"}
+    assert plan.refused == ()
+
+
+def test_own_alert_that_could_never_fire_is_refused():
+    plan = plan_alerts(0.9, MONTH, (BurnAlert(name="own", burn=10, window="1h"),))
+    assert [one.name for one in plan.refused] == ["page-1h", "own"]
+
+
 def test_windows_are_those_of_the_tiers():
     hour = 3600.0
     assert plan_alerts(0.999, MONTH).windows == (
@@ -123,6 +135,24 @@ def test_few_failures_at_low_traffic_are_chance_for_a_page_but_a_ticket():
     ticket = plan_alerts(0.999, MONTH).conditions[2]
     counts = seen(1, 240, DAY), seen(1, 20, 7200)
     assert judge_condition(ticket, 0.999, *counts, firing=False).state == "firing"
+
+
+def test_own_alert_fires_once_it_has_burned_so_for_as_long_as_it_says():
+    alert = BurnAlert(name="own", burn=2, window="1h", after="20m", receivers=("ann",))
+    (own,) = plan_alerts(0.99, MONTH, (alert,)).conditions[-1:]
+    burning, calm = seen(30, 1000, 3600), seen(10, 1000, 3600)
+    assert own.looks_back == (300, 600, 900, 1200)
+
+    def judged(earlier, now=burning, *, firing=False):
+        found = judge_condition(own, 0.99, now, now, firing=firing, earlier=earlier)
+        return found.state, found.receivers
+
+    assert judged([burning] * 4) == ("firing", ("ann",))
+    assert judged([burning, burning, calm, burning])[0] == "pending"
+    assert judged([burning] * 3 + [Counts(seconds=3600)])[0] == "pending", "not seen is not so"
+    assert judged([])[0] == "pending", "nobody looked"
+    assert judged([calm] * 4, firing=True)[0] == "firing", "it fires already"
+    assert judged([burning] * 4, calm, firing=True)[0] == "ok"
 
 
 def test_summary_says_how_fast_and_of_what():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from andon.api.v1.alerts import (
     AlertHold,
@@ -64,6 +65,29 @@ class Line:
         told, changed = decide_notifications(alerts, silences, self.spec, self.memory, now)
         self.memory = {k: v for k, v in (self.memory | changed).items() if v is not None}
         return [(one.occasion, sorted(one.firing), sorted(one.resolved)) for one in told]
+
+
+# --- whom an alert names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "source", "told"),
+    [
+        ("bob", "objective:slo", ["bob"]),
+        ("ann,bob", "objective:slo", ["ann", "bob"]),
+        ("bob,carol", "objective:slo", ["ann"]),
+        ("", "objective:slo", ["ann"]),
+        ("bob", "alertmanager", ["ann"]),
+    ],
+)
+def test_own_alert_tells_whom_it_names_if_all_are_there_and_what_strangers_send_names_nobody(
+    named: str, source: str, told: list[str]
+):
+    spec = AlertsSpec(receivers=(ANN, BOB), routes=(ROUTE,))
+    one = alert("a", receivers=named)
+    one = replace(one, spec=replace(one.spec, source=source))
+    found, _ = decide_notifications((one,), (), spec, {}, 10)
+    assert sorted(each.receiver for each in found) == told
 
 
 # --- grouping -------------------------------------------------------------------------------------
