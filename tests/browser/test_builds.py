@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM, served
 
 from andon.api.v1.jobs import JobPlan
 from andon.api.v1.records import StepRow
@@ -57,11 +54,6 @@ def log() -> bytes:
     return "".join(lines).encode()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("builds")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(folder: Path) -> AsyncIterator[str]:
     store = open_store(str(folder / "a.db"), source="/test")
@@ -85,21 +77,6 @@ async def url(folder: Path) -> AsyncIterator[str]:
     async with served(offices, folder) as address:
         yield address
     store.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def look(url: str, folder: Path) -> Callable[..., str]:
-    """Return what shows a page to somebody who is logged in."""
-    profile = folder / "profile"
-    await asyncio.to_thread(
-        browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
-    )
-
-    async def show(where: str, *options: str) -> str:
-        given = options or ("--dump-dom",)
-        return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
-
-    return show
 
 
 async def test_a_run_tells_every_state_by_a_mark_and_a_word(look: Callable) -> None:
@@ -171,9 +148,7 @@ async def test_a_repository_shows_its_badge_and_what_there_is_not_is_said(look: 
 
 
 @pytest.mark.parametrize("width", SIZES)
-async def test_the_pages_are_drawn_at_any_width(look: Callable, tmp_path: Path, width: int) -> None:
-    more = os.environ.get("ANDON_BROWSER_FLAGS", "").split()
+async def test_the_pages_are_drawn_at_any_width(draw: Callable, width: int) -> None:
+    size = (width, SIZES[width])
     for name, where in PAGES.items():
-        picture = Path(os.environ.get("ANDON_PICTURES", tmp_path)) / f"{name}-{width}.png"
-        await look(where, f"--window-size={width},{SIZES[width]}", f"--screenshot={picture}", *more)
-        assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, SIZES[width])
+        assert await draw(where, name, *size) == size

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM, served
 
 from andon.api.v1.telemetry import LogsSpec
 from andon.app.telemetry.logs import Logs
@@ -54,11 +51,6 @@ async def just_now(question: LogQuestion) -> AsyncIterator[list[LogLine]]:
     yield [LogLine(at_ns=7, text="just now: no card", labels=SHOP, severity=question.severity)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("logs")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(folder: Path) -> AsyncIterator[str]:
     clock: Any = SystemClock()
@@ -73,21 +65,6 @@ async def url(folder: Path) -> AsyncIterator[str]:
     async with served(offices, folder) as address:
         yield address
     logs.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def look(url: str, folder: Path) -> Callable[..., str]:
-    """Return what shows a page to somebody who is logged in."""
-    profile = folder / "profile"
-    await asyncio.to_thread(
-        browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
-    )
-
-    async def show(where: str, *options: str) -> str:
-        given = options or ("--dump-dom",)
-        return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
-
-    return show
 
 
 async def test_lines_are_found_newest_first_as_text(look: Callable) -> None:
@@ -111,11 +88,9 @@ async def test_conditions_of_the_address_are_kept(look: Callable) -> None:
 
 
 @pytest.mark.parametrize("width", SIZES)
-async def test_the_page_fits(look: Callable, folder: Path, width: int) -> None:
-    picture = Path(os.environ.get("ANDON_PICTURES", folder)) / f"logs-{width}.png"
-    await look("#/logs", f"--screenshot={picture}", f"--window-size={width},{SIZES[width]}")
-    shown, _ = struct.unpack(">II", picture.read_bytes()[16:24])
-    assert shown == width
+async def test_the_page_fits(draw: Callable, width: int) -> None:
+    size = (width, SIZES[width])
+    assert await draw("#/logs", "logs", *size) == size
 
 
 async def test_lines_that_come_are_shown_live_above_the_others(look: Callable) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM, served
 
 from andon.adapters.telemetry.tallies import Moment
 from andon.api.v1.objectives import Indicator as Measured
@@ -53,11 +51,6 @@ def lived(folder: Path) -> PromiseWorld:
     return world
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("slo")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(folder: Path) -> AsyncIterator[str]:
     world = await asyncio.to_thread(lived, folder)
@@ -68,21 +61,6 @@ async def url(folder: Path) -> AsyncIterator[str]:
     async with served(offices, folder) as address:
         yield address
     await asyncio.to_thread(world.close)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def look(url: str, folder: Path) -> Callable[..., str]:
-    """Return what shows a page to somebody who is logged in."""
-    profile = folder / "profile"
-    await asyncio.to_thread(
-        browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
-    )
-
-    async def show(where: str, *options: str) -> str:
-        given = options or ("--dump-dom",)
-        return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
-
-    return show
 
 
 async def test_states_are_words_and_budgets_are_bars(look: Callable) -> None:
@@ -110,8 +88,6 @@ async def test_an_objective_shows_its_history_and_its_gaps(look: Callable) -> No
 
 @pytest.mark.parametrize("width", SIZES)
 @pytest.mark.parametrize("page", PAGES)
-async def test_the_pages_fit(look: Callable, folder: Path, page: str, width: int) -> None:
-    picture = Path(os.environ.get("ANDON_PICTURES", folder)) / f"{page}-{width}.png"
-    await look(PAGES[page], f"--screenshot={picture}", f"--window-size={width},{SIZES[width]}")
-    shown, _ = struct.unpack(">II", picture.read_bytes()[16:24])
-    assert shown == width
+async def test_the_pages_fit(draw: Callable, page: str, width: int) -> None:
+    size = (width, SIZES[width])
+    assert await draw(PAGES[page], page, *size) == size

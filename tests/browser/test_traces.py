@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM, served
 
 from andon.adapters.telemetry.traces import SpanStore
 from andon.api.v1.spans import Edge, Span, SpanEvent
@@ -62,11 +59,6 @@ def story(now: float) -> list[Span]:
     ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("traces")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(folder: Path) -> AsyncIterator[str]:
     now = SystemClock().now()
@@ -101,21 +93,6 @@ async def url(folder: Path) -> AsyncIterator[str]:
     line.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def look(url: str, folder: Path) -> Callable[..., str]:
-    """Return what shows a page to somebody who is logged in."""
-    profile = folder / "profile"
-    await asyncio.to_thread(
-        browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
-    )
-
-    async def show(where: str, *options: str) -> str:
-        given = options or ("--dump-dom",)
-        return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
-
-    return show
-
-
 async def test_the_list_shows_what_is_kept_newest_first_and_what_failed(look: Callable) -> None:
     dom = await look("#/traces")
     assert dom.count('class="took"') == 8
@@ -145,11 +122,6 @@ async def test_the_map_draws_every_service_and_call_and_says_it_in_a_table(look:
 
 
 @pytest.mark.parametrize(("name", "width"), [("trace", 390), ("services", 390), ("services", 1280)])
-async def test_the_pages_are_drawn_at_any_width(
-    look: Callable, tmp_path: Path, name: str, width: int
-) -> None:
-    more = os.environ.get("ANDON_BROWSER_FLAGS", "").split()
-    picture = Path(os.environ.get("ANDON_PICTURES", tmp_path)) / f"{name}-{width}.png"
-    size = f"--window-size={width},{SIZES[width]}"
-    await look(PAGES[name], size, f"--screenshot={picture}", *more)
-    assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, SIZES[width])
+async def test_the_pages_are_drawn_at_any_width(draw: Callable, name: str, width: int) -> None:
+    size = (width, SIZES[width])
+    assert await draw(PAGES[name], name, *size) == size
