@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +94,13 @@ class Story:
         self.took[job.job.name] = outcome.seconds
         self.began.pop(job.job.name, None)
 
-    def stepped(self, rows: Sequence[StepRow]) -> list[StepRow]:
-        """Take rows; return those that ended with it, or that the machine interrupted."""
-        ended = []
+    def stepped(self, rows: Iterable[StepRow]) -> Iterator[StepRow]:
+        """Take rows; yield those that ended with it, or that the machine interrupted."""
         for row in rows:
             before = self.states.get(row.name)
             self.states[row.name] = row.state
             if row.state in ENDED_STEP and before not in ENDED_STEP:
-                ended.append(row)
-        return ended
+                yield row
 
     def state(self, name: str) -> str:
         """Say how a job stands; one that waits for a free place waits."""
@@ -115,8 +113,12 @@ class Story:
             return time.monotonic() - self.began[name]
         return self.took.get(name)
 
-    def depth(self, name: str, known: dict[str, int]) -> int:
+    def depth(self, name: str, known: dict[str, float]) -> int:
         """Return how many jobs at most come before one, along its needs."""
+        return round(self._longest(name, known, lambda _: 1)) - 1
+
+    def _longest(self, name: str, known: dict[str, float], cost: Callable[[str], float]) -> float:
+        """Return the greatest sum of costs along the needs of a job, with its own."""
         ahead = [name]
         while ahead:
             one = ahead[-1]
@@ -124,30 +126,26 @@ class Story:
             if open_needs and len(ahead) <= len(self.needs):
                 ahead += open_needs
                 continue
-            known[one] = 1 + max(
-                (known.get(need, 0) for need in self.needs.get(one, ())), default=-1
-            )
+            before = (known.get(need, 0) for need in self.needs.get(one, ()))
+            known[one] = cost(one) + max(before, default=0)
             ahead.pop()
         return known[name]
 
     def critical_path(self) -> list[tuple[str, float]]:
         """Return the jobs that the run could not have been faster without, with their seconds."""
         until: dict[str, float] = {}
-        before: dict[str, str] = {}
-        order: dict[str, int] = {}
         for name in self.needs:
-            self.depth(name, order)
-        for name in sorted(self.needs, key=order.__getitem__):
-            needs = [need for need in self.needs[name] if need in until]
-            last = max(needs, key=until.__getitem__, default="")
-            before[name] = last
-            until[name] = until.get(last, 0.0) + self.took.get(name, 0.0)
-        name = max(until, key=until.__getitem__, default="")
-        path = []
-        while name:
-            path.append((name, self.took.get(name, 0.0)))
-            name = before[name]
+            self._longest(name, until, self._took)
+        name = max(self.needs, key=until.__getitem__, default="")
+        path: list[tuple[str, float]] = []
+        while name and len(path) < len(self.needs):
+            path.append((name, self._took(name)))
+            needs = [need for need in self.needs[name] if need in self.needs]
+            name = max(needs, key=until.__getitem__, default="")
         return path[::-1]
+
+    def _took(self, name: str) -> float:
+        return self.took.get(name, 0.0)
 
     def tail(self, row: StepRow) -> list[str]:
         """Return the end of a step's log, safe for a terminal."""
@@ -197,7 +195,7 @@ class Lines:
         if outcome.state == "interrupted":
             self._write(self.line(job.job.name, "interrupted", outcome.message))
 
-    def stepped(self, run: str, rows: Sequence[StepRow]) -> None:
+    def stepped(self, run: str, rows: Iterable[StepRow]) -> None:
         """Show what ended."""
         for row in self.story.stepped(rows):
             self.show(row)
@@ -227,10 +225,8 @@ class Lines:
         """Colour a text, where colours are wanted."""
         return click.style(text, fg=color) if self._colors else text
 
-    def ended(self, run: str, status: RunStatus, rows: Sequence[StepRow]) -> None:
+    def ended(self, run: str, status: RunStatus, rows: Iterable[StepRow]) -> None:
         """Sum up."""
-        for row in self.story.stepped(rows):
-            self.show(row)
         for line in self.summary(status):
             self._write(line)
 
@@ -268,7 +264,7 @@ class Tree(Lines):
         if time.monotonic() - self._drawn_at >= REDRAW_SECONDS:
             self._redraw()
 
-    def ended(self, run: str, status: RunStatus, rows: Sequence[StepRow]) -> None:
+    def ended(self, run: str, status: RunStatus, rows: Iterable[StepRow]) -> None:
         """Take away what was redrawn, and sum up."""
         self._clear()
         self._write = click.echo
@@ -294,7 +290,7 @@ class Tree(Lines):
 
     def _open_jobs(self, most: int, width: int) -> Iterator[str]:
         """Yield lines for what runs, then for what waits, indented by what it waits for."""
-        known: dict[str, int] = {}
+        known: dict[str, float] = {}
         running = [name for name in self.story.needs if self.story.state(name) == "running"]
         waiting = [name for name in self.story.needs if self.story.state(name) == "waiting"]
         shown = [*running, *waiting][:most]
@@ -336,27 +332,26 @@ class JsonLines:
         if outcome.state == "interrupted":
             _emit({"event": "interrupted", "job": job.job.name, "message": outcome.message})
 
-    def stepped(self, run: str, rows: Sequence[StepRow]) -> None:
+    def stepped(self, run: str, rows: Iterable[StepRow]) -> None:
         """Tell what ended."""
         for row in self.story.stepped(rows):
             _emit({"event": "ended", **self._step(row)})
 
-    def ended(self, run: str, status: RunStatus, rows: Sequence[StepRow]) -> None:
-        """Sum up."""
-        for row in self.story.stepped(rows):
-            _emit({"event": "ended", **self._step(row)})
+    def ended(self, run: str, status: RunStatus, rows: Iterable[StepRow]) -> None:
+        """Sum up, in one line that is written step by step."""
         path = self.story.critical_path()
-        _emit(
-            {
-                "event": "run",
-                "run": run,
-                "phase": status.phase,
-                "message": status.message,
-                "seconds": round(max(0.0, status.finished_at - status.started_at), 3),
-                "criticalPath": [{"job": name, "seconds": round(took, 3)} for name, took in path],
-                "steps": [self._step(row) for row in rows],
-            }
-        )
+        summary = {
+            "event": "run",
+            "run": run,
+            "phase": status.phase,
+            "message": status.message,
+            "seconds": round(max(0.0, status.finished_at - status.started_at), 3),
+            "criticalPath": [{"job": name, "seconds": round(took, 3)} for name, took in path],
+        }
+        click.echo(f'{_json(summary)[:-1]}, "steps": [', nl=False)
+        for number, row in enumerate(rows):
+            click.echo(f"{', ' if number else ''}{_json(self._step(row))}", nl=False)
+        click.echo("]}")
 
     def _step(self, row: StepRow) -> dict[str, Any]:
         seconds = self.story.seconds(row.name)
@@ -372,4 +367,8 @@ class JsonLines:
 
 
 def _emit(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(_json(value))
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -26,8 +26,7 @@ from andon.store.tail import Tail
 from andon.store.tasks import Tasks
 
 _HEAD = "o.uid, o.kind, o.name, o.generation, o.version, o.status, o.labels, o.created_at"
-_OBJECT = f"{_HEAD}, o.spec"
-_COLUMNS = _HEAD.split(", ")
+_SPECS_AT_ONCE = 200
 _step = msgspec.json.Decoder(StepRow)
 _labels = msgspec.json.Decoder(dict[str, str])
 
@@ -126,30 +125,40 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             parameters.append(after)
         order = "DESC" if newest_first else "ASC"
         rows = self._db.run(
-            f"SELECT {_OBJECT} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"  # noqa: S608
+            f"SELECT {_HEAD} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"  # noqa: S608
             f" ORDER BY {uid} {order} LIMIT ?",
             (*parameters, limit),
         )
-        return [self._object(row) for row in rows]
-
-    def _object(self, row: Row) -> Object:
-        seen = self._memo.seen
-        if seen is None:
-            return self._decoded(row)
-        texts = tuple(row[: len(_COLUMNS)])
-        found = seen.get(row[0], texts)
-        if found is None:
-            found = self._decoded(row)
-            seen.keep(row[0], texts, found)
+        found: builtins.list[Object] = []
+        for start in range(0, len(rows), _SPECS_AT_ONCE):
+            page = rows[start : start + _SPECS_AT_ONCE]
+            texts = self._unknown_specs(page)
+            found += [self._object(row, texts.get(row[0], "")) for row in page]
         return found
 
-    def _decoded(self, row: Row) -> Object:
-        uid, kind, name, generation, version, status, labels, created_at, *spec = row
+    def _unknown_specs(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Load the texts of the specs, which may be long, that are not known yet."""
+        new = [row[0] for row in rows if self._memo.specs.get(row[0], row[3]) is None]
+        if not new:
+            return {}
+        places = ", ".join("?" * len(new))
+        return dict(self._db.run(f"SELECT uid, spec FROM object WHERE uid IN ({places})", new))  # noqa: S608
+
+    def _object(self, row: Row, spec: str = "") -> Object:
+        seen = self._memo.seen
+        if seen is None:
+            return self._decoded(row, spec)
+        found = seen.get(row[0], tuple(row))
+        if found is None:
+            found = self._decoded(row, spec)
+            seen.keep(row[0], tuple(row), found)
+        return found
+
+    def _decoded(self, row: Row, spec: str) -> Object:
+        uid, kind, name, generation, version, status, labels, created_at = row
         known = self._memo.specs.get(uid, generation)
         if known is None:
-            ((text,),) = (
-                (spec,) if spec else self._db.run("SELECT spec FROM object WHERE uid = ?", (uid,))
-            )
+            text = spec or self._db.run("SELECT spec FROM object WHERE uid = ?", (uid,))[0][0]
             known = _spec_of(kind).decode(text)
             self._memo.specs.keep(uid, generation, known, len(text))
         return Object(
@@ -239,8 +248,17 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         for body, written in rows:
             steps.put(_step.decode(body))
             seen = max(seen, written)
+        steps.lean_on(partial(self._steps_named, uid))
         self._memo.keep_book(uid, steps, seen)
         return steps
+
+    def _steps_named(self, uid: str, names: Sequence[str]) -> Iterator[StepRow]:
+        places = ", ".join("?" * len(names))
+        rows = self._db.run(
+            f"SELECT body FROM step WHERE uid = ? AND name IN ({places})",  # noqa: S608
+            (uid, *names),
+        )
+        return (_step.decode(body) for (body,) in rows)
 
     def put_step(self, uid: str, row: StepRow) -> None:
         """Write a step."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import gc
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from andon.api.v1.control import NewObject
 from andon.api.v1.definitions import EnvironmentSpec
@@ -82,6 +85,37 @@ def test_spec_seen_in_what_was_rolled_back_is_forgotten(store: Store):
     asyncio.run(store.transact(lambda tx: change(tx, "dev")))
     found = asyncio.run(store.read(lambda tx: tx.require("Environment", "e")))
     assert (found.spec.after, found.generation) == ("dev", 2)
+
+
+def test_what_is_held_of_a_run_does_not_grow_as_its_steps_end(store: Store):
+    """Ended steps say as much as they like: 4 KB each, of which nearly nothing stays."""
+    begun = [StepRow(name=f"j{number}", position=number) for number in range(2_000)]
+
+    def end(tx: Tx, rows: Iterable[StepRow]) -> None:
+        for row in rows:
+            tx.put_step("u", replace(row, state="passed", message=f"{row.name:x<4000}"))
+
+    def look(tx: Tx) -> int:
+        tx.steps_by_name("u")
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async def growth() -> int:
+        await store.transact(lambda tx: [tx.put_step("u", row) for row in begun])
+        await store.transact(lambda tx: end(tx, begun[:500]))
+        before = await store.transact(look)
+        await store.transact(lambda tx: end(tx, begun[500:]))
+        return await store.transact(look) - before
+
+    tracemalloc.start()
+    try:
+        grown = asyncio.run(growth())
+    finally:
+        tracemalloc.stop()
+    assert grown < 0  # One that waits is held whole.
+    assert [row.message[:5] for row in steps(store).values()] == [
+        f"{row.name:x<4000}"[:5] for row in begun
+    ]
 
 
 def test_memory_is_bounded_by_what_is_remembered(monkeypatch: pytest.MonkeyPatch):

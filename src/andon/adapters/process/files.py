@@ -17,7 +17,7 @@ T = TypeVar("T")
 _SPARE_HOMES = 16
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def safe_name(key: str) -> str:
     """Turn a key into a file name.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from andon.adapters.process.files import safe_name
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _below(folder: Path, name: str) -> Path:
     """Return a path that is asked for again and again: to join one takes long."""
     return folder / name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from andon.adapters.filetree import remove_abandoned, remove_tree
 from andon.adapters.git.working import WorkingTree
@@ -16,9 +18,21 @@ from andon.ports.store import Tx
 KEPT_RUNS = 20
 _LAST = 5
 """The last Run, the one of its jobs that nothing waits for, and what was left over before it."""
-_SLACK = 10
-"""So many more there may be before they are looked through."""
+_EVERY = 10
+"""At every tenth Run they are looked through."""
 _BELONGS = ("Evidence", "Artifact", "Cancellation")
+
+
+class Forgotten(NamedTuple):
+    """What was forgotten.
+
+    Args:
+        needed: Commits of Runs that stay.
+        runs: Names of those that do not.
+    """
+
+    needed: set[str]
+    runs: list[str]
 
 
 def left_over(tx: Tx) -> Object | None:
@@ -44,32 +58,44 @@ def forget_results(tx: Tx, plan: BuildPlan) -> None:
                 tx.forget(found)
 
 
-def forget_old(tx: Tx) -> tuple[list[Object], list[Object]]:
+def forget_old(tx: Tx) -> Forgotten:
     """Forget Runs that ended long ago, with what they made but the results that still count.
 
-    Returns:
-        Those that stay and those that were forgotten; nothing, while there are few.
+    Looked for at every tenth Run only, and at one Run at a time: each has its whole plan.
     """
-    runs = tx.list(Selector(kind="Run"), newest_first=True)
-    if len(runs) <= KEPT_RUNS + _SLACK:
-        return [], []
-    stay = runs[:KEPT_RUNS]
-    gone = [run for run in runs[KEPT_RUNS:] if run.status.phase in TERMINAL]
-    for run in gone:
-        labels = {"change": run.spec.change}
-        for kind in _BELONGS:
-            for found in tx.list(Selector(kind=kind, labels=labels)):
-                tx.forget(found)
-        tx.forget(run)
-    return stay, gone
+    forgotten = Forgotten(set(), [])
+    if int(tx.get_setting("sequence") or "0") % _EVERY:
+        return forgotten
+    for number, run in enumerate(_newest_first(tx)):
+        if number < KEPT_RUNS or run.status.phase not in TERMINAL:
+            forgotten.needed.add(run.spec.build.sha)
+        else:
+            forgotten.runs.append(run.name)
+            _forget(tx, run)
+    return forgotten
 
 
-def clear(state: Path, tree: WorkingTree, stay: list[Object], gone: list[Object]) -> None:
+def _newest_first(tx: Tx) -> Iterator[Object]:
+    selector, after = Selector(kind="Run"), ""
+    while found := tx.list(selector, limit=1, after=after, newest_first=True):
+        yield found[0]
+        after = found[0].uid
+
+
+def _forget(tx: Tx, run: Object) -> None:
+    labels = {"change": run.spec.change}
+    for kind in _BELONGS:
+        for found in tx.list(Selector(kind=kind, labels=labels)):
+            tx.forget(found)
+    tx.forget(run)
+
+
+def clear(state: Path, tree: WorkingTree, forgotten: Forgotten) -> None:
     """Remove what forgotten Runs left in the state folder."""
-    for run in gone:
-        shutil.rmtree(state / "logs" / safe_name(run.name), ignore_errors=True)
-    if gone:
-        tree.sweep({run.spec.build.sha for run in stay})
+    for name in forgotten.runs:
+        shutil.rmtree(state / "logs" / safe_name(name), ignore_errors=True)
+    if forgotten.runs:
+        tree.sweep(forgotten.needed)
 
 
 def clear_work(work: Path, keep: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,8 +21,7 @@ from andon.adapters.process.layout import Layout
 from andon.adapters.process.records import Journal
 from andon.api.v1 import actions
 from andon.api.v1.control import Decision
-from andon.api.v1.jobs import BuildPlan
-from andon.api.v1.records import TERMINAL, CancellationSpec, Object, RunStatus, StepRow
+from andon.api.v1.records import TERMINAL, CancellationSpec, Object, RunStatus
 from andon.app.local.containing import WithContainers, expect_offered
 from andon.app.local.keeping import (
     clear,
@@ -89,9 +89,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     """How a local run ended."""
 
     run: str
-    plan: BuildPlan
     status: RunStatus
-    rows: tuple[StepRow, ...]
 
 
 async def run_here(wish: Wish, onlooker: Onlooker) -> Ended:
@@ -154,13 +152,7 @@ class _Here:
 
     async def _carry_out(self, runner: JobRunner) -> Ended:
         self._loop = asyncio.get_running_loop()
-        left = await self._store.read(left_over) if self._wish.resume else None
-        if self._wish.resume and left is None:
-            raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
-        planned = None if left else self._plan()
-        if left is not None:
-            expect_offered(left.spec.build)
-        run = await self._store.transact(lambda tx: self._begin(tx, left, planned))
+        run = await self._begun()
         clear_work(self._layout.work, run.uid)
         runs = WithContainers(runner, self._layout, self._clock)
         engine = self._engine(runs, run)
@@ -179,12 +171,29 @@ class _Here:
             unsubscribe()
             await end(working)
             await engine.leave()
-        ended = await self._store.read(lambda tx: _ended(tx, run.name))
-        self._onlooker.ended(ended.run, ended.status, ended.rows)
+        ended = await self._store.transact(lambda tx: self._end_well(tx, run.name))
         self._drop_all(self._dropped)
-        stay, gone = await self._store.transact(forget_old)
-        clear(self._wish.state, self._tree, stay, gone)
+        clear(self._wish.state, self._tree, await self._store.transact(forget_old))
         return ended
+
+    def _end_well(self, tx: Tx, name: str) -> Ended:
+        """Tell the end, with the steps as the writer knows them: it does not hold them all at once."""
+        run = tx.require("Run", name)
+        runs = [run, tx.get("Run", f"{name}-later")]
+        steps = [tx.steps_by_name(one.uid).values() for one in runs if one is not None]
+        for rows in steps:
+            self._onlooker.stepped(name, rows)
+        self._onlooker.ended(name, run.status, itertools.chain(*steps))
+        return Ended(run=name, status=run.status)
+
+    async def _begun(self) -> Object:
+        left = await self._store.read(left_over) if self._wish.resume else None
+        if self._wish.resume and left is None:
+            raise NotFound("no Run was interrupted here", hint="`andon run` begins one")
+        planned = None if left else self._plan()
+        if left is not None:
+            expect_offered(left.spec.build)
+        return await self._store.transact(lambda tx: self._begin(tx, left, planned))
 
     def _plan(self) -> Planned:
         taken = self._tree.take()
@@ -212,7 +221,7 @@ class _Here:
         self._turns.create(tx, Decision(create=(new,)), tx.now())
         run = tx.require("Run", new.name)
         self._run = run.name
-        self._soon(self._onlooker.begun, run.name, planned.plan, ())
+        self._soon(self._onlooker.begun, run.name, run.spec.build, ())
         return run
 
     def _announce(self, tx: Tx, run: Object) -> None:
@@ -224,7 +233,8 @@ class _Here:
         self._soon(self._onlooker.begun, run.name, run.spec.build, rows)
 
     def _end_in(self, tx: Tx, run: Object, why: str) -> None:
-        wish = CancellationSpec(run=run.name, by=_me(), reason=why, asked_at=tx.now())
+        me = f"person:{os.environ.get('USER') or os.getuid()}"
+        wish = CancellationSpec(run=run.name, by=me, reason=why, asked_at=tx.now())
         events = (cancellation.asked(wish, run),)
         decision = Decision(create=(cancellation.record(wish),), events=events)
         self._turns.create(tx, decision, tx.now())
@@ -234,16 +244,16 @@ class _Here:
     def _engine(self, runner: WithContainers, run: Object) -> Engine:
         self._slots = asyncio.Semaphore(self._wish.jobs_at_once)
         self._packed = {pack.job for pack in run.spec.build.packs}
+        artifacts = LazyArtifacts(self._wish.state, self._tree)
         self._executor = LocalExecutor(
             runner,
             self._tree,
-            LazyArtifacts(self._wish.state, self._tree),
+            artifacts,
             self._layout.work,
             secrets=GivenSecrets(self._wish.secrets),
             small=self._tree.is_small(run.spec.build.sha),
         )
         self._handing = handing(self._executor, self._store, self._wish.state, self._clock)
-        artifacts = LazyArtifacts(self._wish.state, self._tree)
         performers: dict[type[actions.Action], Perform] = {
             actions.RunJob: self._run_job,
             actions.CancelJob: self._executor.cancel_job,
@@ -382,17 +392,6 @@ class LazyArtifacts:
         from andon.adapters.oci import OciArtifactStore
 
         return OciArtifactStore(self._state / "oci", self._source, self._state / "work")
-
-
-def _ended(tx: Tx, name: str) -> Ended:
-    run = tx.require("Run", name)
-    later = tx.get("Run", f"{name}-later")
-    rows = [*tx.steps(run.uid), *(tx.steps(later.uid) if later else ())]
-    return Ended(run=name, plan=run.spec.build, status=run.status, rows=tuple(rows))
-
-
-def _me() -> str:
-    return f"person:{os.environ.get('USER') or os.getuid()}"
 
 
 def _no_gateway(environment: str, name: str) -> int:

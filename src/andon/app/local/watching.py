@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from andon.api.v1.actions import JobDone, RunJob
@@ -31,12 +31,12 @@ class Onlooker(Protocol):
         """A job's command has ended."""
         ...
 
-    def stepped(self, run: str, rows: Sequence[StepRow]) -> None:
+    def stepped(self, run: str, rows: Iterable[StepRow]) -> None:
         """Steps are now so."""
         ...
 
-    def ended(self, run: str, status: RunStatus, rows: Sequence[StepRow]) -> None:
-        """The Run is over."""
+    def ended(self, run: str, status: RunStatus, rows: Iterable[StepRow]) -> None:
+        """The Run is over; its steps come one by one, as there may be thousands."""
         ...
 
 

@@ -22,7 +22,7 @@ from andon.api.v1.actions import (
 )
 from andon.api.v1.control import ActionRow, Ask, Decision, Event, NewObject, View
 from andon.api.v1.records import ENDED_STEP, Fault, RunStatus, StepRow, StepState
-from andon.api.v1.steps import Steps
+from andon.api.v1.steps import OPEN, Steps
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 30.0
@@ -124,8 +124,7 @@ class Turn:
 
     def ended(self, name: str) -> bool:
         """Say whether a step has ended."""
-        row = self._rows.get(name)
-        return row is not None and row.state in ENDED_STEP
+        return name in self._rows and self._rows.state(name) in ENDED_STEP
 
     def close_open_steps(
         self,
@@ -143,10 +142,10 @@ class Turn:
             waiting: What those that never began become.
             spare: Steps that go on.
         """
-        for row in [row for row in self._rows.values() if row.name not in spare]:
+        for row in [row for row in self._rows.among(*OPEN) if row.name not in spare]:
             if row.state == "running":
                 self.end(row.name, state, message)
-            elif row.state == "waiting":
+            else:
                 self.put(replace(row, state=waiting, message=message))
 
     # --- actions ---------------------------------------------------------------------------------

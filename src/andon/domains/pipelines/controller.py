@@ -115,14 +115,14 @@ class _Build(Jobs):
         rows, jobs = self.rows(), self.layout.jobs
         if rows.count(*WELL) < len(jobs) or not self._something_passed():
             return False
-        return all(rows[job.name].state in WELL for job in jobs)
+        return all(rows.state(job.name) in WELL for job in jobs)
 
     def _something_passed(self) -> bool:
         """Say whether anything was done at all, besides cleaning up."""
         ordinary = self.layout.ordinary
         if not ordinary:
             return bool(self.plan.packs)
-        return any(self.rows()[name].state in LETS_ON for name in ordinary)
+        return any(self.rows().state(name) in LETS_ON for name in ordinary)
 
     # --- artifacts -------------------------------------------------------------------------------
 

@@ -55,15 +55,11 @@ class Jobs(Taking):
 
     def state(self, name: str) -> StepState:
         """Return the state of a job, also of one that the Run before this one ran."""
-        return "passed" if name in self.plan.given else self.rows()[name].state
+        return "passed" if name in self.plan.given else self.rows().state(name)
 
     def broken(self) -> StepRow | None:
         """Return the first step that did not pass, by its own fault or the machine's."""
-        return next(self._failed(), None)
-
-    def _failed(self) -> Iterator[StepRow]:
-        if self.rows().count(*FAILED):
-            yield from (row for row in self.rows().values() if row.state in FAILED)
+        return next(self.rows().among(*FAILED), None)
 
     # --- without running -------------------------------------------------------------------------
 
@@ -132,12 +128,12 @@ class Jobs(Taking):
 
     def _close_what_will_not_run(self) -> bool:
         """Close what needs a job that did not pass; all else goes on. Say whether anything was."""
-        failed = list(self._failed())
+        failed = list(self.rows().names(*FAILED))
         if not failed:
             return False
         ended = self._ended_groups(failed)
         self._end_running(ended)
-        doomed = self._doomed(failed[0].name, ended)
+        doomed = self._doomed(failed[0], ended)
         for name, broken in doomed.items():
             self._close(name, ended, broken)
         return bool(doomed)
@@ -148,7 +144,7 @@ class Jobs(Taking):
         What needs a job that did not pass, what a lost Run would only pack or ask people for, what is
         of a matrix that was ended; and what needs one of those.
         """
-        lost = (row.name for row in self.rows().values() if row.state in (*FAILED, "cancelled"))
+        lost = self.rows().names(*FAILED, "cancelled")
         reached = deque(
             (job.name, name) for name in lost for job in self.layout.needed_by.get(name, ())
         )
@@ -177,13 +173,13 @@ class Jobs(Taking):
         else:
             self.put(replace(self.rows()[name], state="not-run", message=f"{broken} did not pass"))
 
-    def _ended_groups(self, failed: Iterable[StepRow]) -> dict[str, str]:
+    def _ended_groups(self, failed: Iterable[str]) -> dict[str, str]:
         """Return why the jobs of a group are ended, by group: one of them failed."""
         jobs = self.layout.by_name
         return {
-            jobs[row.name].group: f"{row.name} did not pass, and the others of its matrix are ended"
-            for row in failed
-            if row.name in jobs and jobs[row.name].group and jobs[row.name].fail_fast
+            jobs[name].group: f"{name} did not pass, and the others of its matrix are ended"
+            for name in failed
+            if name in jobs and jobs[name].group and jobs[name].fail_fast
         }
 
     def _end_running(self, ended: dict[str, str]) -> None:

@@ -35,7 +35,7 @@ def plan_later(run: Object, layout: Layout, rows: Steps) -> NewObject:
     """
     spec: RunSpec = run.spec
     assert spec.build is not None
-    done = {row.name: row.artifact for row in rows.values() if row.state in WELL}
+    done = {row.name: row.artifact for row in rows.among(*WELL)}
     plan = replace(
         spec.build,
         jobs=layout.later,

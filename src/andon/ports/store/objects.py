@@ -76,7 +76,8 @@ class Objects(Protocol):
     def steps_by_name(self, uid: str) -> Steps:
         """Return the steps of a Run, for the turn of its controller.
 
-        They are the store's own, and good until this transaction writes a step.
+        They are the store's own, and good until this transaction writes a step. Of many that are over
+        most are looked up when they are asked for: what is held does not grow as steps end.
         """
         ...
 
