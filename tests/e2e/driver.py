@@ -52,11 +52,11 @@ class Person:
 
     def __init__(self, url: str, token: str, folder: Path) -> None:
         self.folder = folder
-        self.client = Client(Server(url, token), timeout_seconds=20)
+        self.client = Client(Server(url, token), timeout_seconds=DEADLINE_SECONDS)
         theirs = {"ANDON_SERVER": url, "ANDON_TOKEN": token, "HOME": str(folder)}
         self.environ = {**os.environ, **theirs}
 
-    def andon(self, *arguments: str, seconds: float = 60) -> Said:
+    def andon(self, *arguments: str, seconds: float = DEADLINE_SECONDS) -> Said:
         """Run a command as this person would."""
         done = subprocess.run(
             [sys.executable, "-m", "andon", *arguments],
@@ -82,7 +82,7 @@ class Installation:
     def __init__(self, state: Path, *options: str) -> None:
         self.state = state
         self.options = options
-        self.client = Client(state, timeout_seconds=20)
+        self.client = Client(state, timeout_seconds=DEADLINE_SECONDS)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -120,7 +120,9 @@ class Installation:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "andon", "--state", str(self.state), *arguments]
 
-    def andon(self, *arguments: str, cwd: Path | None = None, seconds: float = 60) -> Said:
+    def andon(
+        self, *arguments: str, cwd: Path | None = None, seconds: float = DEADLINE_SECONDS
+    ) -> Said:
         """Run a command as a user would."""
         done = subprocess.run(
             self._command(*arguments),
@@ -245,7 +247,7 @@ class Installation:
         """End everything as a user would."""
         said = self.andon("down")
         if self.process is not None:
-            self.process.wait(20)
+            self.process.wait(DEADLINE_SECONDS)
             self.process = None
         return said
 

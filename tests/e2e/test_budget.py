@@ -58,7 +58,7 @@ def buy(andon: Installation, times: int) -> int:
     address = f"{andon.service()['address']}/buy"
     told = (
         exchange(
-            "GET", web_address(address), b"", {}, guard=LOCAL, timeout_seconds=5, most_bytes=999
+            "GET", web_address(address), b"", {}, guard=LOCAL, timeout_seconds=60, most_bytes=999
         )
         for _ in range(times)
     )

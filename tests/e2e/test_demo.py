@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 MOST_FAILED_REQUESTS = 25
-DEADLINE_SECONDS = 300
+DEADLINE_SECONDS = 600
 
 
 @pytest.fixture

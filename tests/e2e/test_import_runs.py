@@ -99,7 +99,7 @@ def test_what_was_imported_runs_as_it_did_where_it_came_from(tmp_path, engine, t
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -107,14 +108,22 @@ def test_no_value_is_anywhere_but_where_it_is_used(andon: Installation, shipped:
     ]
     assert "it is ***" in told[0], told[0]
     exempt = {andon.state / "secrets.key"}
-    files = [one for one in andon.state.rglob("*") if one.is_file() and one not in exempt]
+    files = [Path(place, name) for place, _, names in os.walk(andon.state) for name in names]
     assert andon.state / "control.db" in files
-    kept = {str(one): one.read_bytes() for one in files} | {
+    kept = {str(one): content(one) for one in files if one not in exempt} | {
         f"answer {number}": text.encode() for number, text in enumerate(told)
     }
     for value in (FIRST, SECOND, TOKEN):
         for trace in traces(value):
             assert [name for name, text in kept.items() if trace in text] == []
+
+
+def content(file: Path) -> bytes:
+    """Return what a file holds, if it is one that is still there: Andon goes on meanwhile."""
+    try:
+        return file.read_bytes() if file.is_file() else b""
+    except FileNotFoundError:
+        return b""
 
 
 def traces(value: str) -> set[bytes]:

@@ -81,7 +81,7 @@ def promised(andon: Installation) -> dict[str, Any]:
 def visit(andon: Installation, path: str, times: int) -> None:
     address = web_address(f"{andon.service()['address']}{path}")
     for _ in range(times):
-        exchange("GET", address, b"", {}, guard=LOCAL, timeout_seconds=5, most_bytes=999)
+        exchange("GET", address, b"", {}, guard=LOCAL, timeout_seconds=60, most_bytes=999)
 
 
 def test_a_gate_on_a_promise_opens_while_it_is_kept(andon: Installation, tmp_path: Path) -> None:

@@ -88,8 +88,8 @@ def test_missing_artifact_folder_is_named(line: Line) -> None:
         (
             "sick",
             {"app/server.py": SERVER.replace("do_GET", "do_not_GET")},
-            {"health": {"path": "/", "intervalSeconds": 0.1, "readyWithinSeconds": 1}},
-            "not ready within 1 s; GET /: HTTP 501",
+            {"health": {"path": "/", "intervalSeconds": 0.1, "readyWithinSeconds": 4}},
+            "not ready within 4 s; GET /: HTTP 501",
         ),
         (
             "crash",

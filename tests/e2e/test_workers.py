@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from driver import Installation, installation
 from project import Project, Shape
-from traffic import until
+from traffic import DEADLINE_SECONDS, until
 
 from andon.testing.postgres import PostgresServer
 
@@ -23,6 +23,7 @@ COUNTED = "echo once; sleep 3"
 @contextmanager
 def worker(andon: Installation, url: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Have another worker of an installation, which is awake in the end."""
+    before = set(alive(andon))
     with andon.log.open("ab") as log:
         process = subprocess.Popen(
             andon._command("worker", "--lease", LEASE, *options),
@@ -31,14 +32,13 @@ def worker(andon: Installation, url: str, *options: str) -> Iterator[subprocess.
             stderr=log,
         )
     try:
-        before = len(alive(andon))
-        until(lambda: len(alive(andon)) > before or process.poll(), "a worker more")
+        until(lambda: set(alive(andon)) - before or process.poll() is not None, "a worker more")
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(DEADLINE_SECONDS)
 
 
 def alive(andon: Installation) -> list[str]:
@@ -63,7 +63,7 @@ def test_another_worker_goes_on_with_what_one_left(
         worker(andon, url) as first,
         worker(andon, url) as second,
     ):
-        assert len(alive(andon)) == 3
+        until(lambda: len(alive(andon)) == 3, "all of them are awake")
         change = andon.begin(project)
         name = until(lambda: owner(andon, "RunJob"), "somebody runs the job")
         assert andon.process is not None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 POLL_SECONDS = 0.05
-DEADLINE_SECONDS = 40.0
+DEADLINE_SECONDS = 120.0
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ def until(look: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS) -
 def request(address: str) -> tuple[int, str]:
     """GET once; status 0 where there was no answer."""
     place = urlsplit(address)
-    connection = HTTPConnection(place.hostname or "", place.port, timeout=10)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE_SECONDS)
     try:
         connection.request("GET", "/")
         answer = connection.getresponse()
@@ -82,7 +82,7 @@ class Traffic:
 
     def _ask(self, number: int) -> None:
         place = urlsplit(self._address)
-        connection = HTTPConnection(place.hostname or "", place.port, timeout=10)
+        connection = HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE_SECONDS)
         count = 0
         while not self._over.wait(self._pause_seconds):
             count += 1
