@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from andon.adapters.process import cgroups
+from andon.adapters.process.cgroups import Limits
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.remote import RemoteExecutor
@@ -28,8 +29,9 @@ from andon.ports.offices import Offices
 from andon.ports.workers import Hand
 from andon.runtime.system import SystemClock
 from andon.store import open_store
+from andon.testing.containment_suite import ContainmentSuite
 from andon.testing.door import FixedDoor
-from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, plan
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, plan, whole_log
 from andon.testing.files_suite import FilesSuite
 from andon.testing.line import StillLine
 from andon.testing.secrets import FixedSecrets
@@ -58,13 +60,18 @@ class Far:
         self.files.checkout(action.repository, action.sha, into)
 
     def log(self, name: str) -> bytes:
-        return (self.here.logs / name).read_bytes()
+        return whole_log(self.here.logs / name)
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         groups = cgroups.detect(f"andon-far-{os.getpid()}")
         runner = JobRunner(
-            self.there, SystemClock(), groups, sandboxed=False, port_of=lambda *_: 4000
+            self.there,
+            SystemClock(),
+            groups,
+            sandboxed=False,
+            port_of=lambda *_: 4000,
+            limits=Limits(processes=200, memory_bytes=256 << 20),
         )
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         line: Any = StillLine()
@@ -90,7 +97,7 @@ class Far:
             self.store.close()
 
 
-class TestElsewhere(ExecutorSuite, FilesSuite):
+class TestElsewhere(ExecutorSuite, FilesSuite, ContainmentSuite):
     @pytest.fixture
     async def bench(self, tmp_path: Path) -> AsyncIterator[Far]:
         far = Far(tmp_path)

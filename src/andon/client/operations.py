@@ -1738,7 +1738,14 @@ class Operations(Asking):
         )
 
     def work_log(
-        self, name: str, content: bytes, headers: Mapping[str, str], *, lease: int, offset: int = 0
+        self,
+        name: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        lease: int,
+        offset: int = 0,
+        left_out_bytes: int = 0,
     ) -> Written:
         """Add to the log of a leased job; secrets are masked already.
 
@@ -1748,12 +1755,13 @@ class Operations(Asking):
             headers: Its headers, with the signature.
             lease: Number of the lease.
             offset: Bytes from the beginning.
+            left_out_bytes: So many before it are missing, as the log is too long.
         """
         return self._ask(
             Written,
             "POST",
             f"/work/{part(name)}/log",
-            query={"lease": lease, "offset": offset},
+            query={"lease": lease, "offset": offset, "leftOutBytes": left_out_bytes},
             content=content,
             headers=headers,
         )

@@ -104,8 +104,13 @@ class WorkerService(Protocol):
         """Keep a lease; says at once when its job is to end, else after that time."""
         ...
 
-    async def write_log(self, hand: Hand, offset: int, data: bytes) -> answers.Written:
-        """Add to a job's log; says how much of it there is, which is where to go on."""
+    async def write_log(
+        self, hand: Hand, offset: int, data: bytes, *, left_out_bytes: int = 0
+    ) -> answers.Written:
+        """Add to a job's log; says how much of it there is, which is where to go on.
+
+        So many bytes before the offset may be missing, as the log is too long.
+        """
         ...
 
     async def write_blob(

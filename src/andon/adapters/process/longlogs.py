@@ -41,12 +41,43 @@ def shorten(log: Path, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTE
         return 0
 
 
+def add(log: Path, offset: int, data: bytes, left_out_bytes: int = 0) -> int:
+    """Add to a copy of a log what it does not have yet; return how long it is then.
+
+    What would leave a gap that is none in the original is not taken.
+
+    Args:
+        log: The copy; it is shortened as the original is.
+        offset: Where the bytes begin in the original.
+        data: The bytes.
+        left_out_bytes: So many before them are missing in the original.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        if offset - left_out_bytes <= size < offset:
+            _note(descriptor, size, offset - size)
+            size = offset
+        new = data[size - offset :] if offset <= size else b""
+        os.pwrite(descriptor, new, size)
+    finally:
+        os.close(descriptor)
+    shorten(log)
+    return size + len(new)
+
+
+def _note(descriptor: int, end: int, missing: int) -> None:
+    """Say at the end of what is there how many bytes are missing behind it."""
+    said = f"\n[andon: {missing} bytes were left out here, as the log is too long]"
+    os.pwrite(descriptor, said.encode().ljust(_NOTE_BYTES - 1) + b"\n", max(0, end - _NOTE_BYTES))
+
+
 def _punch(descriptor: int, size_bytes: int, head_bytes: int, tail_bytes: int) -> int:
     start = head_bytes // _ALIGNED_BYTES * _ALIGNED_BYTES
     end = (size_bytes - tail_bytes) // _ALIGNED_BYTES * _ALIGNED_BYTES
     _fallocate(descriptor, start, end - start)
-    said = f"\n[andon: {end - start} bytes were left out here, as the log is too long]"
-    os.pwrite(descriptor, said.encode().ljust(_NOTE_BYTES - 1) + b"\n", start - _NOTE_BYTES)
+    _note(descriptor, start, end - start)
     return end - start
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from andon.adapters.apart import apart
+from andon.adapters.process.logs import read_chunk
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
 from andon.api.v1.answers import Beat, CheckOrder, Kit, Offer, Package
 from andon.api.v1.checks import CheckResult, CheckSpec
@@ -119,7 +121,7 @@ class ControlPlane:
         path = f"/work/{job.job}/blobs/{quote(package['digest'], safe='')}"
         with into.open("ab") as file:
             while (size := file.tell()) < package["sizeBytes"]:
-                piece = await self._patiently(lambda at=size: self._piece(path, job.lease, at))  # type: ignore[misc]
+                piece = await self._patiently(partial(self._piece, path, job.lease, size))
                 file.write(piece)
                 if not piece or file.tell() > package["sizeBytes"]:
                     into.unlink()
@@ -129,8 +131,16 @@ class ControlPlane:
         return b"".join(self._client.lines(path, {"lease": lease, "offset": offset or None}))
 
     async def send_log(self, job: Leased, file: Path, offset: int) -> int:
-        """Send what a log has beyond an offset; returns how much of it is there by now."""
-        return await self._send(f"/work/{job.job}/log", {"lease": job.lease}, file, offset)
+        """Send what a log has beyond an offset; returns how much of it is there by now.
+
+        What was left out of its middle is not sent, but told.
+        """
+        data, following = read_chunk(file, offset, LARGEST_PIECE_BYTES)
+        begin = following - len(data)
+        asked = {"lease": job.lease, "offset": begin, "leftOutBytes": begin - offset}
+        if not data or begin < offset:
+            return offset
+        return await self._send(f"/work/{job.job}/log", asked, data)
 
     async def send_blob(self, job: Leased, file: Path, digest: str) -> None:
         """Send a file that a job left."""
@@ -139,15 +149,10 @@ class ControlPlane:
         path = f"/work/{job.job}/blobs/{quote(digest, safe='')}"
         offset = 0
         while offset < size:
-            offset = await self._send(path, query, file, offset)
+            data = _read(file, offset)
+            offset = await self._send(path, {**query, "offset": offset}, data)
 
-    async def _send(self, path: str, query: Mapping[str, Any], file: Path, offset: int) -> int:
-        with file.open("rb") as opened:
-            opened.seek(offset)
-            data = opened.read(LARGEST_PIECE_BYTES)
-        if not data:
-            return offset
-        asked = {**query, "offset": offset}
+    async def _send(self, path: str, asked: Mapping[str, Any], data: bytes) -> int:
         written = await self._patiently(
             lambda: self._client.ask("POST", path, query=asked, body=data, headers=_BYTES)
         )
@@ -177,3 +182,9 @@ class ControlPlane:
                 return answer
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _read(file: Path, offset: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(LARGEST_PIECE_BYTES)

@@ -16,6 +16,7 @@ from andon.adapters.filetree import remove_tree
 from andon.adapters.local.leavings import REPORTS_KEPT_SECONDS
 from andon.adapters.oci.pack import members, write_tar
 from andon.adapters.process.layout import Layout
+from andon.adapters.process.longlogs import add
 from andon.api.v1 import answers
 from andon.api.v1.access import Identity
 from andon.api.v1.actions import ActionFailed, JobDone, RunJob
@@ -251,16 +252,17 @@ class Desk:
             job = await self._store.read(lambda tx: leases.held(tx, hand))
         return {"cancelled": job.status.cancelled}
 
-    async def write_log(self, hand: Hand, offset: int, data: bytes) -> answers.Written:
+    async def write_log(
+        self, hand: Hand, offset: int, data: bytes, *, left_out_bytes: int = 0
+    ) -> answers.Written:
         """Add to a job's log."""
         job = await self._store.read(lambda tx: leases.held(tx, hand))
         file = self._layout.logs / self._log(job)
-        return await self._append(file, offset, data)
+        return await self._write(file, lambda: add(file, offset, data, left_out_bytes))
 
-    async def _append(self, file: Path, offset: int, data: bytes) -> answers.Written:
+    async def _write(self, file: Path, write: Callable[[], int]) -> answers.Written:
         async with self._writing.setdefault(str(file), asyncio.Lock()):
-            size = await asyncio.to_thread(_append, file, offset, data)
-        return {"sizeBytes": size}
+            return {"sizeBytes": await asyncio.to_thread(write)}
 
     def _log(self, job: Object) -> str:
         return self._layout.job_log(job.spec.run, job.spec.job, job.spec.key)
@@ -273,7 +275,7 @@ class Desk:
         if self._blobs.has(digest):
             return {"sizeBytes": size_bytes}
         part = self._on_its_way / job.name / f"{digest.removeprefix('sha256:')}.part"
-        written = await self._append(part, offset, data)
+        written = await self._write(part, lambda: _append(part, offset, data))
         if written["sizeBytes"] >= size_bytes:
             await asyncio.to_thread(self._blobs.adopt, part, digest)
         return written

@@ -66,6 +66,15 @@ class WhichBytes(Page, kw_only=True, frozen=True):
     offset: _Offset = 0
 
 
+class WhichLog(WhichBytes, kw_only=True, frozen=True):
+    """A place in a log."""
+
+    left_out_bytes: Annotated[
+        int,
+        Meta(ge=0, le=2**50, description="So many before it are missing, as the log is too long."),
+    ] = 0
+
+
 class WhichBlob(WhichBytes, kw_only=True, frozen=True):
     """A place in a blob of known size."""
 
@@ -126,7 +135,10 @@ async def _beat(call: Call) -> Any:
 async def _log(call: Call) -> Any:
     """Add to the log of a leased job; secrets are masked already."""
     data = await read_bytes(call.request)
-    return await call.workers.write_log(_hand(call, call.query.lease), call.query.offset, data)
+    query: WhichLog = call.query
+    return await call.workers.write_log(
+        _hand(call, query.lease), query.offset, data, left_out_bytes=query.left_out_bytes
+    )
 
 
 async def _blob(call: Call) -> Any:
@@ -252,7 +264,7 @@ OPERATIONS = (
         rule=_WORK,
         handler=_log,
         answer=Written,
-        query=WhichBytes,
+        query=WhichLog,
         takes=(OCTETS,),
         refuses=(Fenced,),
     ),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from andon.adapters.process.logs import read_chunk
-from andon.adapters.process.longlogs import shorten
+from andon.adapters.process.longlogs import add, shorten
 
 HEAD, TAIL = 1 << 20, 1 << 20
 MORE = 100 << 20
@@ -64,3 +64,52 @@ def test_reader_that_was_in_what_is_gone_goes_on_behind_it(long_log: Path) -> No
     gone = shorten(long_log, HEAD, TAIL)
     said, _ = read_from(long_log, 50 << 20)
     assert len(said) == long_log.stat().st_size - gone - HEAD
+
+
+def copied(log: Path, copy: Path, piece_bytes: int = 1 << 20) -> None:
+    """Copy a log as a worker sends it."""
+    offset = 0
+    while True:
+        data, following = read_chunk(log, offset, piece_bytes)
+        if not data:
+            return
+        begin = following - len(data)
+        offset = add(copy, begin, data, begin - offset)
+
+
+def test_copy_of_a_shortened_log_has_its_beginning_and_end_at_the_same_offsets(
+    long_log: Path, tmp_path: Path
+) -> None:
+    gone = shorten(long_log, HEAD, TAIL)
+    copy = tmp_path / "copies" / "log"
+    copied(long_log, copy)
+    assert copy.stat().st_size == long_log.stat().st_size
+    assert copy.stat().st_blocks * 512 < 2 * (HEAD + TAIL)
+    assert read_from(copy, 0) == read_from(long_log, 0)
+    assert f"{gone} bytes were left out here".encode() in read_from(copy, 0)[0]
+
+
+def test_log_that_was_shortened_while_it_was_copied_says_what_the_copy_misses(
+    long_log: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    first, _ = read_chunk(long_log, 0, 3 * HEAD)
+    at = add(copy, 0, first)
+    shorten(long_log, HEAD, TAIL)
+    data, following = read_chunk(long_log, at, 2 * TAIL)
+    begin = following - len(data)
+    assert add(copy, begin, data, begin - at) == following
+    said, _ = read_from(copy, 0)
+    assert f"{begin - at} bytes were left out here".encode() in said
+    assert said.endswith(b"the last\n")
+
+
+def test_gap_that_is_none_in_the_original_is_not_taken_and_nothing_is_taken_twice(
+    tmp_path: Path,
+) -> None:
+    copy = tmp_path / "copy"
+    assert add(copy, 0, b"one ") == 4
+    assert add(copy, 9, b"three") == 4
+    assert add(copy, 9, b"three", left_out_bytes=2) == 4
+    assert add(copy, 2, b"e two ") == 8
+    assert copy.read_bytes() == b"one two "
