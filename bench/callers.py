@@ -66,7 +66,8 @@ class Ear(asyncio.Protocol):
         self.heard: list[int] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(self._ask)  # type: ignore[attr-defined]
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(self._ask)
 
     def data_received(self, data: bytes) -> None:
         self.heard += [int(line[4:]) for line in data.split(b"\n") if line.startswith(b"id: ")]

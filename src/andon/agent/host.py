@@ -23,6 +23,7 @@ from andon.api.v1.actions import Done, Intent
 from andon.kernel.clock import Clock
 from andon.kernel.errors import NotFound
 
+Method = Callable[[Any, Intent], Awaitable[Any]]
 _SHUTDOWN_DRAIN_SECONDS = 5.0
 
 
@@ -73,16 +74,16 @@ class Host:
         self._telling.close()
         await self._gateway.close(stop=False)
 
-    def method(self, name: str) -> Callable[[Any, Intent], Awaitable[Any]]:
+    def method(self, name: str) -> Method:
         """Return what carries out a method.
 
         Raises:
             NotFound: There is no such method.
         """
         for owner in (self, self._jobs, self._replicas, self._gateway):
-            found = getattr(owner, name, None)
+            found: Method | None = getattr(owner, name, None)
             if name in wire.METHODS and found is not None:
-                return found  # type: ignore[no-any-return]
+                return found
         raise NotFound(
             f"the agent knows no method {name!r}", hint=f"it knows {', '.join(wire.METHODS)}"
         )

@@ -225,7 +225,7 @@ def _read_fragment(fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
         problems = _syntax_problems("recursion limit exceeded", fragment, file)
         return Parsed(complete=False, problems=problems)
     try:
-        values = ryaml.loads_all(fragment.text) or []  # type: ignore[attr-defined]
+        values = ryaml.loads_all(fragment.text) or []  # type: ignore[attr-defined]  # its own types lack it
     except Exception as error:  # whatever the reader says, the author needs it as a problem
         return Parsed(complete=False, problems=_syntax_problems(str(error), fragment, file))
     read = [_read_document(value, fragment, file, kinds) for value in values if value is not None]

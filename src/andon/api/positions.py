@@ -193,7 +193,7 @@ class _Index:
             self.found.compound_keys.append(place)
             path, compound = (*level.path, ""), True
         elif level:
-            path = (*level.path, level.key if level.mapping else level.count)  # type: ignore[arg-type]
+            path = (*level.path, level.count if level.key is None else level.key)
             level.key, level.count = None, level.count + 1
         if not compound:
             self.found.values.setdefault(path, place)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from andon.api.v1 import answers
 from andon.api.v1.control import Selector
 from andon.api.v1.definitions import RolloutPolicy
 from andon.api.v1.objectives import ObjectiveSpec
@@ -119,11 +119,11 @@ class Foresight:
     """Forecasts, of which the last are remembered: a rare service's takes a second to work out."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, dict[str, Any]] = {}
+        self._known: dict[bytes, answers.JudgeOutlook] = {}
 
     def forecast(
         self, policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load
-    ) -> dict[str, Any]:
+    ) -> answers.JudgeOutlook:
         """Say what is seen at about this load."""
         about = Load(
             requests_per_second=_about(load.requests_per_second),
@@ -146,7 +146,9 @@ def _about(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def forecast(policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load) -> dict[str, Any]:
+def forecast(
+    policy: RolloutPolicy, objective: ObjectiveSpec | None, load: Load
+) -> answers.JudgeOutlook:
     """Say which rise of errors a plan shows, when, and what would help."""
     seen = foresee(OwnJudge, policy, objective, load)
     good = expected_way(OwnJudge, policy, objective, load, 1.0)

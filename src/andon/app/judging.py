@@ -65,7 +65,7 @@ class Judging:
         policy, objective = await self._store.read(lambda tx: last_plan(tx, service, environment))
         load = await self._load(service, environment, requests_per_second, error_share)
         told = await asyncio.to_thread(forecast, policy, objective, load)
-        return {"service": service, "environment": environment, **told}  # type: ignore[typeddict-item]
+        return {"service": service, "environment": environment, **told}
 
     async def foresee(self, change: str) -> answers.ChangeForecast:
         """Say what the judge would see in the rollouts that are still before a Change."""
@@ -74,15 +74,15 @@ class Judging:
         return {"change": name, "rollouts": rows}
 
     async def _foreseen(self, one: Coming, at: int) -> answers.RolloutForecast:
-        place = {"service": one.service, "environment": one.environment}
+        place: answers.JudgedPlace = {"service": one.service, "environment": one.environment}
         try:
             if at >= MOST_FORESEEN:
                 raise NotFound(f"only {MOST_FORESEEN} rollouts are looked ahead at once")
             load = await self._load(one.service, one.environment, None, None)
         except NotFound as error:
-            return {**place, "forecast": None, "unknown": error.message}  # type: ignore[typeddict-item]
+            return {**place, "forecast": None, "unknown": error.message}
         told = await asyncio.to_thread(self._foresight.forecast, one.policy, one.objective, load)
-        return {**place, "forecast": {**place, **told}, "unknown": ""}  # type: ignore[typeddict-item]
+        return {**place, "forecast": {**place, **told}, "unknown": ""}
 
     async def rounds(self, name: str) -> answers.JudgeRounds:
         """Say what the judge saw and said of a rollout, look by look, so far or to its end."""

@@ -19,7 +19,7 @@ def whole(pattern: str) -> Any:
     >>> bool(whole("a.*").fullmatch("abc")), bool(whole("a").fullmatch("abc"))
     (True, False)
     """
-    import re2  # type: ignore[import-untyped]
+    import re2
 
     options = re2.Options()
     options.log_errors = False

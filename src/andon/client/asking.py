@@ -80,7 +80,7 @@ class Asking:
         while wanted is not None:
             ask = partial(self._client.ask_in_full, "GET", path, query=wanted)
             rows, headers = self._try(ask, again=True)
-            yield from decode(list[answer], rows, f"GET {path}")  # type: ignore[valid-type]
+            yield from decode(list[answer], rows, f"GET {path}")  # type: ignore[valid-type]  # known by the caller
             wanted = next_page(headers.get("link", ""))
 
     def _do(self, method: str, path: str, **more: Any) -> None:

@@ -109,11 +109,13 @@ class Performing:
             try:
                 return token, await self._perform(pending, token)
             except Fenced:
-                old = token
-                token = await self._store.beside(lambda tx, old=old: tx.retake(key, old))  # type: ignore[misc]
+                token = await self._retaken(key, token)
         return token, failure(
             InternalError(f"{key} was refused as too old {FENCED_TRIES} times, though it is ours")
         )
+
+    async def _retaken(self, key: str, token: int) -> int:
+        return await self._store.beside(lambda tx: tx.retake(key, token))
 
     async def _perform(self, pending: PendingAction, token: int) -> AnyOutcome:
         action = pending.row.action

@@ -11,7 +11,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -61,9 +61,9 @@ class Files:
             (into / name).write_text(text)
 
 
-def plan(run: str = "", **fields: object) -> JobPlan:
+def plan(run: str = "", **fields: Any) -> JobPlan:
     """Describe a job called ``unit``."""
-    return JobPlan(**{"name": "unit", "run": run, "timeout_seconds": 60, **fields})  # type: ignore[arg-type]
+    return JobPlan(**{"name": "unit", "run": run, "timeout_seconds": 60, **fields})
 
 
 def fresh_key() -> str:
@@ -77,7 +77,7 @@ async def run(
     files: Mapping[str, str] | None = None,
     *,
     key: str = "",
-    **fields: object,
+    **fields: Any,
 ) -> JobDone:
     """Run a job on a commit with these files."""
     repository, sha = bench.provide(files or {"README": "shop\n"})
@@ -88,7 +88,7 @@ async def run(
         repository=repository,
         sha=sha,
         job=made,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
     return await bench.executor.run_job(action, intent)
 

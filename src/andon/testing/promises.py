@@ -61,8 +61,7 @@ class Gateway:
 
     def __init__(self, service: str = "shop", environment: str = "prod") -> None:
         self.service, self.environment = service, environment
-        self.counts = dict.fromkeys(CLASSES, 0.0)
-        self.slow = 0.0
+        self.restart()
 
     def serve(self, requests: float, failed: float = 0.0, slow: float = 0.0) -> None:
         """Answer requests, some of them badly, some late."""
@@ -72,7 +71,8 @@ class Gateway:
 
     def restart(self) -> None:
         """Begin again with nothing."""
-        self.__init__(self.service, self.environment)  # type: ignore[misc]
+        self.counts = dict.fromkeys(CLASSES, 0.0)
+        self.slow = 0.0
 
     def rows(self) -> list[tuple[Labels, float]]:
         """Tell what was counted."""

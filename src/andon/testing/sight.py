@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from andon.api.v1 import actions
 from andon.api.v1.control import Selector
 from andon.api.v1.jobs import SecretRef
-from andon.api.v1.records import Object
+from andon.api.v1.records import Object, StepRow
 from andon.app import queries, why
 from andon.domains.line.gate import is_active
+from andon.ports.store import Tx
 from andon.testing.simulated_line import SimulatedLine
 
 Item = Mapping[str, Any]
@@ -131,7 +133,7 @@ class Sight:
             "said": {
                 f"{name} {row.name}": row.message
                 for name, one in runs.items()
-                for row in self.line.look(lambda tx, one=one: tx.steps(one.uid))  # type: ignore[misc]
+                for row in self.line.look(partial(_rows, run=one))
             },
             "holds": sorted(name for name, one in holds.items() if is_active(one, now)),
             "incidents": {name: one.status.phase for name, one in self._all("Incident").items()},
@@ -157,7 +159,7 @@ class Sight:
         }
 
     def _steps(self, run: Object) -> dict[str, str]:
-        return {row.name: row.state for row in self.line.look(lambda tx: tx.steps(run.uid))}
+        return {row.name: row.state for row in self.line.look(partial(_rows, run=run))}
 
     # --- expecting -------------------------------------------------------------------------------
 
@@ -222,6 +224,10 @@ class Sight:
         opens = [one["opens"] for one in (*answer["holds"], *answer["missing"])]
         text = self.told(" | ".join([said, *opens]))
         return [] if wanted in text else [f"why {place}: {text}"]
+
+
+def _rows(tx: Tx, run: Object) -> list[StepRow]:
+    return tx.steps(run.uid)
 
 
 def _phase(run: Object) -> str:

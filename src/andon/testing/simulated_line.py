@@ -262,6 +262,9 @@ class SimulatedLine:
         finally:
             self._following.ended(pending)
 
+    def _retaken(self, key: str, token: int) -> int:
+        return self.tx(lambda tx: tx.retake(key, token), "retake")
+
     def _outcome(self, pending: PendingAction) -> tuple[int, Any]:
         """Perform; when the world has seen something newer, with a newer token if it is still ours."""
         action, key, token = pending.row.action, pending.row.key, pending.token
@@ -271,8 +274,7 @@ class SimulatedLine:
             try:
                 outcome: Any = self.world.perform(action, key, token)
             except Fenced:
-                old = token
-                token = self.tx(lambda tx, old=old: tx.retake(key, old), "retake")  # type: ignore[misc]
+                token = self._retaken(key, token)
                 continue
             except AndonError as error:
                 outcome = failure(error)

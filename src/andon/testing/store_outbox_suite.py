@@ -15,13 +15,21 @@ ONE = Subscriber(
 )
 
 
+async def _put(store: Store, one: Subscriber) -> None:
+    await store.transact(lambda tx: tx.put_subscriber(one))
+
+
+async def _bury(store: Store, letter: DeadLetter) -> None:
+    await store.transact(lambda tx: tx.bury(letter))
+
+
 class OutboxOfStore:
     """Fixture to provide: ``store``, open and empty."""
 
     async def test_subscribers_are_kept_as_written_and_listed_by_name(self, store: Store) -> None:
         other = replace(ONE, spec=replace(ONE.spec, name="another"), cursor=0)
         for one in (ONE, other, replace(ONE, cursor=8)):
-            await store.transact(lambda tx, one=one: tx.put_subscriber(one))  # type: ignore[misc]
+            await _put(store, one)
         assert await store.read(lambda tx: tx.subscribers()) == [other, replace(ONE, cursor=8)]
         assert await store.read(lambda tx: tx.subscriber("nobody")) is None
 
@@ -30,9 +38,9 @@ class OutboxOfStore:
             DeadLetter(queue=f"subscription/{name}", subject="e", error="no", attempts=1, at=1.0)
             for name in ("one", "two")
         ]
-        await store.transact(lambda tx: tx.put_subscriber(ONE))
+        await _put(store, ONE)
         for letter in letters:
-            await store.transact(lambda tx, letter=letter: tx.bury(letter))  # type: ignore[misc]
+            await _bury(store, letter)
         await store.transact(lambda tx: tx.remove_subscriber("one"))
         assert await store.read(lambda tx: tx.subscribers()) == []
         assert await store.read(lambda tx: tx.dead_letters()) == letters[1:]

@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         self._partial_bytes = 0
         self._body_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Note who called."""
         super().connection_made(transport)
         self.transport = _Joining(transport, self.loop)  # type: ignore[assignment]

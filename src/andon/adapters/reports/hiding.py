@@ -25,7 +25,7 @@ class _Hidden(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer is one
         while not self._ready and not self._over:
             chunk = self._file.read(_CHUNK_BYTES)
             self._over = not chunk

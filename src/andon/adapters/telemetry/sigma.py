@@ -10,6 +10,7 @@ import ipaddress
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,8 @@ def read_rules(folder: Path) -> Rules:
     Raises:
         UsageError: There is no such folder, or pySigma is not installed.
     """
-    try:
-        import sigma.collection  # noqa: F401
-    except ImportError:
-        raise UsageError("Sigma rules need pySigma", hint="pip install 'andon[security]'") from None
+    if find_spec("sigma") is None:
+        raise UsageError("Sigma rules need pySigma", hint="pip install 'andon[security]'")
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder of Sigma rules", hint="telemetry.logs.sigma")
     files = sorted(one for one in folder.rglob("*") if one.suffix in (".yml", ".yaml"))

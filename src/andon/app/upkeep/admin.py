@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -129,7 +130,7 @@ class Admin:
             desired = seen[place].desired
             if desired is None or desired.key != version.key:
                 lease = f"resume/{'/'.join(place)}"
-                token = await self._store.transact(lambda tx, lease=lease: _token(tx, lease))  # type: ignore[misc]
+                token = await self._store.transact(partial(_token, lease=lease))
                 action = WriteDesired(
                     environment=place[0],
                     service=place[1],

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import GenericAlias
 from typing import IO, Any, BinaryIO
 
 import msgspec
@@ -197,8 +198,8 @@ class Reader:
             Untrusted: They are not what the manifest says, or are no rows of that table.
         """
         name = f"database/{table.name}.jsonl"
-        kind: Any = tuple[tuple(_TYPES[type] for _, type in table.columns)]  # type: ignore[misc]
-        decoder = msgspec.json.Decoder(kind)
+        kinds = tuple(_TYPES[type] for _, type in table.columns)
+        decoder = msgspec.json.Decoder[tuple[Any, ...]](GenericAlias(tuple, kinds))
         digest = hashlib.sha256()
         with self._open(name) as file:
             while line := file.readline(MOST_ROW_BYTES):

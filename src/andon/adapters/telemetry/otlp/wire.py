@@ -11,12 +11,8 @@ import binascii
 import json
 from typing import Any
 
-from google.protobuf.json_format import (  # type: ignore[import-untyped]
-    MessageToJson,
-    ParseDict,
-    ParseError,
-)
-from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces

@@ -56,11 +56,16 @@ class JudgeSight(TypedDict):
     failedRequests: int
 
 
-class JudgeForecast(TypedDict):
-    """What the judge will be able to see in the next rollout of a service."""
+class JudgedPlace(TypedDict):
+    """Where a service is rolled out."""
 
     service: str
     environment: str
+
+
+class JudgeOutlook(TypedDict):
+    """What the judge will be able to see by a plan, at a load."""
+
     requestsPerSecond: float
     errorShare: float
     goodSeconds: Annotated[
@@ -75,11 +80,13 @@ class JudgeForecast(TypedDict):
     advice: list[str]
 
 
-class RolloutForecast(TypedDict):
+class JudgeForecast(JudgedPlace, JudgeOutlook):
+    """What the judge will be able to see in the next rollout of a service."""
+
+
+class RolloutForecast(JudgedPlace):
     """What the judge will be able to see in one of the rollouts that a Change brings."""
 
-    service: str
-    environment: str
     forecast: Annotated[
         JudgeForecast | None, Meta(description="At the traffic of the last hour; null: unknown.")
     ]
