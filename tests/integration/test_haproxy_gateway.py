@@ -18,6 +18,7 @@ from andon.adapters.haproxy.binary import probe
 from andon.api.v1.actions import ObserveTraffic, RemoveBackend
 from andon.api.v1.definitions import ClientKey
 from andon.api.v1.requests import RecentRequests
+from andon.calc.paths import LONGEST_PATH
 from andon.kernel.errors import NotFound, Unavailable, UsageError
 
 
@@ -160,6 +161,24 @@ async def test_each_request_can_be_traced_from_the_span_it_was_passed_on_with(ga
     assert {(one.environment, one.service, one.status, one.failed) for one in seen} == {
         ("prod", "shop", 200, False)
     }
+
+
+async def test_endpoints_are_told_without_queries_and_hostile_ones_cannot_write_into_the_counts(
+    gateway, server
+):
+    _, _, port = await two_versions(gateway, server)
+    begun = await gateway.recent_requests(RecentRequests(), w.INTENT)
+    asked = ("/.env?card=4111", '/"},{"b":"prod.shop.x","s":"500', "/" + "a/" * 2000, "/ann%40b.c")
+    for path in asked:
+        assert (await w.get(port, path))[0] == 200
+    seen = await w.counts(gateway, "a")
+    assert (seen.requests, seen.errors, seen.table_requests) == (4, 0, 4)
+    asked = RecentRequests(source=begun.source, after=begun.upto)
+    requests = (await gateway.recent_requests(asked, w.INTENT)).requests
+    env, forged, long, person = (one.path for one in requests)
+    assert (env, forged, person) == ("/.env", '/"},{"b":"prod.shop.x","s":"500', "/*")
+    assert long.startswith("/a/a/")
+    assert len(long) <= LONGEST_PATH
 
 
 async def test_hostile_headers_cannot_write_into_the_counts(gateway, server):

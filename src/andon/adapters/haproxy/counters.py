@@ -25,7 +25,7 @@ MAX_CLIENTS = 100_000
 class Line(Struct, frozen=True):
     """A log line: backend, status, ms, client's hash, trace id, state, worker's pid, end.
 
-    And the span's id in ``traceparent``, and whether the gateway made that.
+    And the span's id in ``traceparent``, whether the gateway made that, and the path's bytes in hex.
     """
 
     b: str
@@ -38,6 +38,7 @@ class Line(Struct, frozen=True):
     d: int
     x: str = ""
     y: str = ""
+    u: str = ""
 
     @property
     def started_ms(self) -> int:

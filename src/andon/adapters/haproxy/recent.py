@@ -9,6 +9,7 @@ from collections import deque
 
 from andon.adapters.haproxy.counters import Line
 from andon.api.v1.requests import GatewayRequest, RequestsSeen
+from andon.calc.paths import told_path
 
 MOST_FAILED, MOST_OTHERS = 1000, 3000
 _PARTS = 3
@@ -68,4 +69,13 @@ def request_of(number: int, line: Line) -> GatewayRequest | None:
         made=line.y == "1",
         start_ms=line.started_ms,
         duration_ms=max(line.t, 0),
+        path=_path(line.u),
     )
+
+
+def _path(digits: str) -> str:
+    """Return what may be told of a path; empty: the line has none."""
+    try:
+        return told_path(bytes.fromhex(digits).decode("latin-1"))
+    except ValueError:
+        return ""

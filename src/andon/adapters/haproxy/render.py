@@ -12,11 +12,14 @@ from collections.abc import Container
 from andon.adapters.haproxy.model import UNROUTED, Backend, Front, Model
 from andon.adapters.haproxy.slots import weights_of
 from andon.api.v1.definitions import ClientKey
+from andon.calc.paths import LONGEST_PATH
 
 KEEP_ALIVE_SECONDS = 10
 """A worker that was replaced lasts as long as its clients' idle connections."""
-LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","x":"%[var(txn.span)]","y":"%[var(txn.made)]","e":"%ts","p":"%pid","d":"%[date(0,ms)]"}'
+LINE = '{"b":"%b","s":"%ST","t":"%Ta","c":"%[var(txn.client)]","i":"%[var(txn.trace)]","x":"%[var(txn.span)]","y":"%[var(txn.made)]","u":"%[var(txn.path)]","e":"%ts","p":"%pid","d":"%[date(0,ms)]"}'
 """Log line: only names we chose, numbers and hex, so that no client can write into it."""
+PATH_BYTES = LONGEST_PATH + 1
+"""One more than is told, so that it is known that there was more."""
 
 
 def render_config(model: Model) -> str:
@@ -126,6 +129,7 @@ frontend {front.name}
     http-request set-header traceparent 00-%[uuid,regsub(-,,g)]-%[uuid,regsub(-,,g),bytes(0,16)]-01 if !traced || hollow || !alone
     http-request set-var(txn.trace) req.fhdr(traceparent),field(2,-)
     http-request set-var(txn.span) req.fhdr(traceparent),field(3,-)
+    http-request set-var(txn.path) path,bytes(0,{PATH_BYTES}),hex
 {key}
     http-request set-var(txn.client) var(txn.key),xxh64(1)
     use_backend %[{slot},map_int({map_path(front)},{UNROUTED})]

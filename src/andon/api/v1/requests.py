@@ -20,6 +20,7 @@ class GatewayRequest(Struct, frozen=True, kw_only=True):
         made: The gateway made that ``traceparent``, as there was none.
         start_ms: When it came, milliseconds since the Unix epoch.
         duration_ms: How long it took.
+        path: Which endpoint it asked for: without query, without what tells people apart; empty: not known.
     """
 
     number: int
@@ -33,6 +34,7 @@ class GatewayRequest(Struct, frozen=True, kw_only=True):
     made: bool
     start_ms: int
     duration_ms: int
+    path: str = ""
 
 
 class RecentRequests(Struct, frozen=True, kw_only=True):

@@ -66,11 +66,15 @@ def line_of(request: GatewayRequest) -> LogLine:
     ...     failed=True, trace="", span="", made=True, start_ms=5, duration_ms=31)
     >>> line_of(request).text
     'status 502 after 31 ms from version 1a'
+    >>> from msgspec.structs import replace
+    >>> line_of(replace(request, path="/orders/*")).text
+    'status 502 after 31 ms from version 1a: /orders/*'
     """
+    where = f": {request.path}" if request.path else ""
     said = f"status {request.status}" if request.status > 0 else "no answer"
     return LogLine(
         at_ns=request.start_ms * _MILLI,
-        text=f"{said} after {request.duration_ms} ms from version {request.version}",
+        text=f"{said} after {request.duration_ms} ms from version {request.version}{where}",
         labels={
             "source": "gateway",
             "environment": request.environment,

@@ -98,12 +98,21 @@ class Security:
                     self._examine(line, now_ns)
 
     def hear_requests(self, requests: Iterable[GatewayRequest]) -> None:
-        """Count requests that services refused, as the gateway saw them."""
+        """Look at what the gateway saw: requests that were refused, and odd endpoints asked for."""
         now_ns = int(self._clock.now() * NS)
         with self._turn:
             for one in requests:
                 if one.status in REFUSED_STATUSES:
                     self._refused.add(one.service, one.environment, now_ns)
+                odd = suspicious_request(
+                    {"c-uri": one.path, "sc-status": str(one.status)},
+                    one.service,
+                    one.environment,
+                    one.start_ms * (NS // 1000),
+                    f"status {one.status}: {one.path}",
+                )
+                if odd is not None:
+                    self._book.note(odd, now_ns)
 
     def _examine(self, line: LogLine, now_ns: int) -> None:
         labels = line.labels

@@ -157,6 +157,7 @@ def gateway_span(one: GatewayRequest, source: str) -> Span:
                 ENVIRONMENT: one.environment,
                 "service.version": one.version,
                 "http.response.status_code": str(one.status) if one.status > 0 else "",
+                "url.path": one.path,
             }
         ),
     )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from andon.adapters.haproxy.counters import Line
 from andon.adapters.haproxy.recent import MOST_FAILED, MOST_OTHERS, Recent
 from andon.domains.observability.own import gateway_span
@@ -48,6 +50,33 @@ def test_of_very_many_the_failed_ones_stay_longest() -> None:
     seen = recent.since(begun.source, begun.upto).requests
     assert len(seen) == MOST_OTHERS + 1 <= MOST_FAILED + MOST_OTHERS
     assert seen[0].failed
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (b"/orders/4711/items", "/orders/4711/items"),
+        (b"/users/ann%40example.com", "/users/*"),
+        (b'/a"},{"b":"\xff\n', '/a"},{"b":"??'),
+        (b"/" + b"x" * 160, "/*"),
+    ],
+)
+def test_path_is_told_without_who_asked(asked: bytes, told: str) -> None:
+    recent = Recent()
+    begun = recent.since("", 0)
+    recent.add(line(u=asked.hex().upper()))
+    (one,) = recent.since(begun.source, begun.upto).requests
+    assert one.path == told
+    assert gateway_span(one, "s").attributes["url.path"] == told
+
+
+@pytest.mark.parametrize("odd", ["", "-", "xyz", "abc"])
+def test_line_without_a_path_is_a_request_all_the_same(odd: str) -> None:
+    recent = Recent()
+    begun = recent.since("", 0)
+    recent.add(line(u=odd))
+    (one,) = recent.since(begun.source, begun.upto).requests
+    assert one.path == ""
 
 
 def test_lines_without_a_version_or_an_id_are_no_requests() -> None:

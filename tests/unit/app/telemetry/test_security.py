@@ -129,6 +129,24 @@ async def test_requests_that_the_gateway_saw_refused_are_counted(store: Store) -
     assert (one.rule, one.service) == ("andon-refused-requests", "shop")
 
 
+async def test_odd_endpoints_are_seen_at_the_gateway_though_the_service_logs_nothing(
+    store: Store,
+) -> None:
+    world = World(store, None)
+    seen = GatewayRequest(
+        number=1, environment="prod", service="shop", version="1a", status=404, failed=False,
+        trace="", span="", made=True, start_ms=1, duration_ms=1, path="/.env",
+    )  # fmt: skip
+    world.security.hear_requests([seen, replace(seen, path="/orders"), replace(seen, path="")])
+    (one,) = world.security.signals()
+    assert (one.rule, one.service, one.count) == ("andon-suspicious-endpoint", "shop", 1)
+    assert one.example == "status 404: /.env"
+    world.security.hear_requests([replace(seen, status=200)])
+    assert {one.rule for one in world.security.signals()} == {
+        "andon-suspicious-endpoint", "andon-suspicious-endpoint-answered",
+    }  # fmt: skip
+
+
 async def test_what_jobs_print_is_theirs(store: Store) -> None:
     world = World(store, None)
     world.say(request("/.env", 200), labels={"source": "job", "run": "r"})
