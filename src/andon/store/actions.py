@@ -60,7 +60,7 @@ class Actions(Buckets):
     def actions(self, uid: str) -> builtins.list[ActionRow]:
         """Return an object's actions that were not consumed."""
         rows = self._db.run(
-            f"SELECT {_ACTION} FROM action a WHERE a.uid = ? AND a.consumed = 0 ORDER BY a.asked",  # noqa: S608
+            f"SELECT {_ACTION} FROM action a WHERE a.uid = ? AND a.consumed = 0 ORDER BY a.asked",
             (uid,),
         )
         return [_action_row(row) for row in rows]
@@ -92,7 +92,7 @@ class Actions(Buckets):
         room = self._allowance(queue, most, now)
         if most.at_once:
             ((busy,),) = self._db.run(
-                f"SELECT COUNT(*) FROM action a WHERE a.queue = ? AND {_OPEN}"  # noqa: S608
+                f"SELECT COUNT(*) FROM action a WHERE a.queue = ? AND {_OPEN}"
                 f" AND a.owner IN ({_ALIVE})",
                 (queue, now),
             )
@@ -104,7 +104,7 @@ class Actions(Buckets):
     ) -> builtins.list[PendingAction]:
         names = ", ".join("?" * len(queues))
         keys = self._db.run(
-            f"SELECT a.key FROM action a WHERE a.queue IN ({names}) AND {_FREE} AND {_FIRST}"  # noqa: S608
+            f"SELECT a.key FROM action a WHERE a.queue IN ({names}) AND {_FREE} AND {_FIRST}"
             " ORDER BY a.rank, a.asked, a.key LIMIT ?",
             (*queues, now, limit),
         )
@@ -114,7 +114,7 @@ class Actions(Buckets):
         token, drawn = self._db.token()
         found = [key for (key,) in keys]
         self._db.change(
-            f"UPDATE action SET owner = ?, token = {token} WHERE key IN ({chosen})",  # noqa: S608
+            f"UPDATE action SET owner = ?, token = {token} WHERE key IN ({chosen})",
             (owner, *drawn, *found),
         )
         pending = {one.row.key: one for one in self._pending(f"a.key IN ({chosen})", found)}
@@ -125,7 +125,7 @@ class Actions(Buckets):
         names = ", ".join("?" * len(queues))
         return bool(
             self._db.run(
-                f"SELECT 1 FROM action a WHERE a.queue IN ({names}) AND {_FREE} LIMIT 1",  # noqa: S608
+                f"SELECT 1 FROM action a WHERE a.queue IN ({names}) AND {_FREE} LIMIT 1",
                 (*queues, now),
             )
         )
@@ -134,7 +134,7 @@ class Actions(Buckets):
         """Draw a newer token for an action one performs."""
         newer, drawn = self._db.token()
         rows = self._db.run(
-            f"UPDATE action SET token = {newer} WHERE key = ? AND token = ? AND outcome IS NULL"  # noqa: S608
+            f"UPDATE action SET token = {newer} WHERE key = ? AND token = ? AND outcome IS NULL"
             " RETURNING token",
             (*drawn, key, token),
         )
@@ -158,7 +158,7 @@ class Actions(Buckets):
         if not keys:
             return
         names = ", ".join("?" * len(keys))
-        found = self._db.run(f"SELECT key, body FROM action WHERE key IN ({names})", keys)  # noqa: S608
+        found = self._db.run(f"SELECT key, body FROM action WHERE key IN ({names})", keys)
         seen = [key for key, body in found if _action.type_of(body) in OBSERVATIONS]
         used = [key for key, _ in found if key not in seen]
         for statement, some in (
@@ -180,7 +180,7 @@ class Actions(Buckets):
 
     def _pending(self, where: str, parameters: Sequence[Any]) -> builtins.list[PendingAction]:
         rows = self._db.run(
-            f"SELECT {_ACTION}, a.uid, o.kind, o.name, a.token, a.created_at, a.owner, a.queue"  # noqa: S608
+            f"SELECT {_ACTION}, a.uid, o.kind, o.name, a.token, a.created_at, a.owner, a.queue"
             f" FROM action a JOIN object o ON o.uid = a.uid WHERE {where}"
             " ORDER BY a.created_at, a.key",
             parameters,

@@ -24,7 +24,7 @@ PAGE = 500
 def rows_between(db: Connection, after: int, upto: int) -> Iterator[Raw]:
     """Yield rows as they are, behind ``after`` up to ``upto``, without holding them all."""
     while rows := db.run(
-        f"SELECT {EVENT} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",  # noqa: S608
+        f"SELECT {EVENT} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
         (after, upto, PAGE),
     ):
         yield from rows
@@ -74,14 +74,14 @@ class Events:
             where.append("type = ?")
             parameters.append(type)
         rows = self._written().run(
-            f"SELECT {EVENT} FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",  # noqa: S608
+            f"SELECT {EVENT} FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",
             (*parameters, limit),
         )
         return [LedgerRow(*row) for row in rows]
 
     def event(self, id: str) -> LedgerRow | None:
         """Return one event."""
-        rows = self._written().run(f"SELECT {EVENT} FROM event WHERE id = ?", (id,))  # noqa: S608
+        rows = self._written().run(f"SELECT {EVENT} FROM event WHERE id = ?", (id,))
         return LedgerRow(*rows[0]) if rows else None
 
     def linked(self, id: str) -> tuple[builtins.list[str], builtins.list[str]]:
@@ -147,7 +147,7 @@ class Events:
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a signed checkpoint."""
         self._db.change(
-            f"INSERT INTO checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
+            f"INSERT INTO checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (seq) DO NOTHING",
             astuple(checkpoint),
         )
@@ -155,7 +155,7 @@ class Events:
     def checkpoints(self, *, newest: int = 0) -> builtins.list[Checkpoint]:
         """Return the checkpoints by ``seq``."""
         rows = self._db.run(
-            f"SELECT {_CHECKPOINT} FROM checkpoint ORDER BY seq DESC LIMIT ?",  # noqa: S608
+            f"SELECT {_CHECKPOINT} FROM checkpoint ORDER BY seq DESC LIMIT ?",
             (newest or 2**62,),
         )
         return [Checkpoint(*row) for row in reversed(rows)]
@@ -164,7 +164,7 @@ class Events:
 
     def segments(self) -> builtins.list[Segment]:
         """Return what was archived."""
-        rows = self._db.run(f"SELECT {_SEGMENT} FROM segment ORDER BY stream, first_n")  # noqa: S608
+        rows = self._db.run(f"SELECT {_SEGMENT} FROM segment ORDER BY stream, first_n")
         return [Segment(*row) for row in rows]
 
     def replace_blob(self, old: str, new: str, erased: str) -> None:
@@ -177,7 +177,7 @@ class Events:
     def archived_in(self, id: str) -> Segment | None:
         """Return the segment that an archived event is in."""
         rows = self._db.run(
-            f"SELECT {', '.join(f's.{name}' for name in _SEGMENT.split(', '))} FROM archived a"  # noqa: S608
+            f"SELECT {', '.join(f's.{name}' for name in _SEGMENT.split(', '))} FROM archived a"
             " JOIN segment s ON s.stream = a.stream AND s.first_n <= a.n AND s.last_n >= a.n"
             " WHERE a.id = ?",
             (id,),
@@ -190,13 +190,13 @@ class Events:
         for segment in segments:
             self._expect_same(segment)
             db.change(
-                f"INSERT INTO segment ({_SEGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO segment ({_SEGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 astuple(segment),
             )
             mine = (segment.stream, segment.first_n, segment.last_n)
             rows = "FROM event WHERE stream = ? AND n >= ? AND n <= ?"
             db.change(f"INSERT INTO archived (id, stream, n) SELECT id, stream, n {rows}", mine)
-            db.change(f"DELETE FROM link WHERE source IN (SELECT id {rows})", mine)  # noqa: S608
+            db.change(f"DELETE FROM link WHERE source IN (SELECT id {rows})", mine)
             db.change(f"DELETE {rows}", mine)
 
     def _expect_same(self, segment: Segment) -> None:

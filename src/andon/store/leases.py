@@ -19,7 +19,7 @@ class Leases:
         """Take a lease under a new token."""
         token, drawn = self._db.token()
         rows = self._db.run(
-            f"INSERT INTO lease (name, owner, token, until) VALUES (?, ?, {token}, ?)"  # noqa: S608
+            f"INSERT INTO lease (name, owner, token, until) VALUES (?, ?, {token}, ?)"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, token = excluded.token,"
             " until = excluded.until WHERE lease.owner = excluded.owner OR lease.until <= ?"
             " RETURNING token",

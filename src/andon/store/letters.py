@@ -18,14 +18,14 @@ class Letters:
         """Keep a dead letter."""
         self._forget_letter(letter.queue, letter.subject)
         self._db.change(
-            f"INSERT INTO dead_letter ({_LETTER}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO dead_letter ({_LETTER}) VALUES (?, ?, ?, ?, ?)",
             (letter.queue, letter.subject, letter.error, letter.attempts, letter.at),
         )
 
     def dead_letters(self, queue: str = "") -> list[DeadLetter]:
         """Return dead letters, the oldest first."""
         rows = self._db.run(
-            f"SELECT {_LETTER} FROM dead_letter WHERE queue = ? OR ? = '' ORDER BY at, subject",  # noqa: S608
+            f"SELECT {_LETTER} FROM dead_letter WHERE queue = ? OR ? = '' ORDER BY at, subject",
             (queue, queue),
         )
         return [_letter(*row) for row in rows]
@@ -33,7 +33,7 @@ class Letters:
     def unbury(self, queue: str, subject: str) -> DeadLetter:
         """Take a dead letter away."""
         rows = self._db.run(
-            f"SELECT {_LETTER} FROM dead_letter WHERE queue = ? AND subject = ?",  # noqa: S608
+            f"SELECT {_LETTER} FROM dead_letter WHERE queue = ? AND subject = ?",
             (queue, subject),
         )
         if not rows:

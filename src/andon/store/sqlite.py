@@ -63,7 +63,7 @@ class SqliteConnection:
         """Write many rows into a table."""
         marks = ", ".join("?" * len(columns))
         names = ", ".join(columns)
-        self._connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+        self._connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
 
     def token(self) -> tuple[str, tuple[Any, ...]]:
         """Draw a token."""

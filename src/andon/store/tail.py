@@ -14,7 +14,7 @@ from andon.store.ledger import EVENT, FIRST, Draft, Raw, sealed
 ALL = ""
 """In place of a stream: the whole ledger, whose last position is the last ``seq``."""
 
-_INSERT_EVENT = f"INSERT INTO event ({EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_INSERT_EVENT = f"INSERT INTO event ({EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_LINK = "INSERT INTO link (source, target, kind) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _MOVE_HEAD = (
     "INSERT INTO head (stream, n, hash) VALUES (?, ?, ?)"
@@ -133,7 +133,7 @@ def _known(db: Connection, ids: list[str]) -> Iterable[str]:
         yield from (
             id
             for (id,) in db.run(
-                f"SELECT id FROM event WHERE id IN ({places}) UNION ALL"  # noqa: S608
+                f"SELECT id FROM event WHERE id IN ({places}) UNION ALL"
                 f" SELECT id FROM archived WHERE id IN ({places})",
                 (*some, *some),
             )

@@ -32,7 +32,7 @@ class Tasks(Letters):
         """Take tasks that are due and free, or whose lease is over; nothing while paused."""
         token, drawn = self._db.token()
         rows = self._db.run(
-            "UPDATE task SET claimed_due = CASE WHEN lease_until > 0 THEN claimed_due ELSE due END,"  # noqa: S608
+            "UPDATE task SET claimed_due = CASE WHEN lease_until > 0 THEN claimed_due ELSE due END,"
             f" due = CASE WHEN lease_until > 0 THEN due ELSE ? END, owner = ?, lease_until = ?,"
             f" token = {token}, attempts = attempts + 1 WHERE (kind, name) IN (SELECT kind, name"
             " FROM task WHERE ((lease_until = 0 AND due <= ?) OR (lease_until > 0 AND"
@@ -49,7 +49,7 @@ class Tasks(Letters):
         """Take one task, due or not, whose turn ends with this transaction."""
         token, drawn = self._db.token()
         rows = self._db.run(
-            f"UPDATE task SET claimed_due = ?, due = ?, owner = ?, lease_until = ?, token = {token},"  # noqa: S608
+            f"UPDATE task SET claimed_due = ?, due = ?, owner = ?, lease_until = ?, token = {token},"
             " attempts = attempts + 1 WHERE kind = ? AND name = ? AND lease_until = 0 AND NOT EXISTS"
             " (SELECT 1 FROM setting WHERE key = 'paused') RETURNING token, attempts",
             (now, NEVER, owner, now, *drawn, kind, name),
@@ -75,7 +75,7 @@ class Tasks(Letters):
     def _give_back(self, task: TaskRow, next_due: float | None, more: str) -> None:
         due = NEVER if next_due is None else next_due
         changed = self._db.change(
-            f"UPDATE task SET due = CASE WHEN due < ? THEN due ELSE ? END, owner = '',"  # noqa: S608
+            f"UPDATE task SET due = CASE WHEN due < ? THEN due ELSE ? END, owner = '',"
             f" lease_until = 0{more} WHERE kind = ? AND name = ? AND token = ? AND lease_until > 0",
             (due, due, task.kind, task.name, task.token),
         )

@@ -82,7 +82,7 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
     def get(self, kind: str, name: str) -> Object | None:
         """Return an object, or None."""
         rows = self._db.run(
-            f"SELECT {_HEAD} FROM object o WHERE o.kind = ? AND o.name = ?",  # noqa: S608
+            f"SELECT {_HEAD} FROM object o WHERE o.kind = ? AND o.name = ?",
             (kind, name),
         )
         return self._object(rows[0]) if rows else None
@@ -125,7 +125,7 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
             parameters.append(after)
         order = "DESC" if newest_first else "ASC"
         rows = self._db.run(
-            f"SELECT {_HEAD} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"  # noqa: S608
+            f"SELECT {_HEAD} FROM object o {' '.join(joins)} WHERE {' AND '.join(where)}"
             f" ORDER BY {uid} {order} LIMIT ?",
             (*parameters, limit),
         )
@@ -142,7 +142,7 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
         if not new:
             return {}
         places = ", ".join("?" * len(new))
-        return dict(self._db.run(f"SELECT uid, spec FROM object WHERE uid IN ({places})", new))  # noqa: S608
+        return dict(self._db.run(f"SELECT uid, spec FROM object WHERE uid IN ({places})", new))
 
     def _object(self, row: Row, spec: str = "") -> Object:
         seen = self._memo.seen
@@ -224,7 +224,7 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
     def forget(self, obj: Object) -> None:
         """Delete an object with all that belongs to it."""
         for table in ("label", "step", "action", "sample", "object"):
-            self._db.change(f"DELETE FROM {table} WHERE uid = ?", (obj.uid,))  # noqa: S608
+            self._db.change(f"DELETE FROM {table} WHERE uid = ?", (obj.uid,))
         self._db.change("DELETE FROM task WHERE kind = ? AND name = ?", obj.key)
 
     def _expect(self, changed: int, obj: Object) -> None:
@@ -255,7 +255,7 @@ class Transaction(Tasks, Actions, Leases, Subscribers, Events):
     def _steps_named(self, uid: str, names: Sequence[str]) -> Iterator[StepRow]:
         places = ", ".join("?" * len(names))
         rows = self._db.run(
-            f"SELECT body FROM step WHERE uid = ? AND name IN ({places})",  # noqa: S608
+            f"SELECT body FROM step WHERE uid = ? AND name IN ({places})",
             (uid, *names),
         )
         return (_step.decode(body) for (body,) in rows)

@@ -28,9 +28,9 @@ from andon.ports.telemetry import Window
 MOST_REMEMBERED = 4096
 """Chunks of 480 samples: some 80 MB at most, and only while thousands of series are asked for."""
 
-_BEFORE = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"  # noqa: S608
-_AFTER = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"  # noqa: S608
-_RANGE = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id"  # noqa: S608
+_BEFORE = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+_AFTER = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"
+_RANGE = f"SELECT {COLUMNS} FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id"
 _log = logging.getLogger("andon.telemetry")
 
 

@@ -41,7 +41,7 @@ MANY_SERIES = 20_000
 BATCH = 500
 """Series of one transaction: appends get their turn in between."""
 
-_PUT = f"INSERT OR REPLACE INTO chunks ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608
+_PUT = f"INSERT OR REPLACE INTO chunks ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 _CARRIED = "UPDATE series SET first_ms = ?, carry = ? WHERE id = ?"
 _log = logging.getLogger("andon.telemetry")
 
@@ -292,7 +292,7 @@ class Upkeep:
             gone = [line for line in batch if line.last_ms < start_ms and not line.times]
             for table, column in (("series", "id"), ("exemplars", "series")):
                 db.executemany(
-                    f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
+                    f"DELETE FROM {table} WHERE {column} = ?",
                     [(line.id,) for line in gone],
                 )
             left = [(start_ms, line.id) for line in batch]

@@ -187,7 +187,7 @@ class SpanStore:
         conditions = ["start_ns>=?", "start_ns<?", "end_ns-start_ns>=?"]
         if question.failed:
             conditions.append("failed=1")
-        wanted = f"SELECT trace, {_ROW} FROM traces WHERE {' AND '.join(conditions)} ORDER BY start_ns DESC"  # noqa: S608
+        wanted = f"SELECT trace, {_ROW} FROM traces WHERE {' AND '.join(conditions)} ORDER BY start_ns DESC"
         given = (question.start_ns, question.end_ns, int(question.min_seconds * 1e9))
         with self._db.read() as db:
             fits = _fitting(db, question)
@@ -246,7 +246,7 @@ def _operation(db: sqlite3.Connection, span: Span, known: dict[tuple[str, str], 
 
 
 def _note(db: sqlite3.Connection, trace: bytes, summary: Summary) -> None:
-    row = db.execute(f"SELECT {_ROW} FROM traces WHERE trace=?", (trace,)).fetchone()  # noqa: S608
+    row = db.execute(f"SELECT {_ROW} FROM traces WHERE trace=?", (trace,)).fetchone()
     told = _summary(row).with_more(summary) if row else summary
     db.execute(
         "INSERT OR REPLACE INTO traces VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -280,7 +280,7 @@ def _drop(db: sqlite3.Connection, ids: Iterable[int]) -> int:
     for id in ids:
         (traces,) = db.execute("SELECT traces FROM chunks WHERE id=?", (id,)).fetchone()
         keys = [(one,) for one in split(traces)]
-        db.executemany(f"DELETE FROM pieces WHERE trace=? AND chunk={int(id)}", keys)  # noqa: S608
+        db.executemany(f"DELETE FROM pieces WHERE trace=? AND chunk={int(id)}", keys)
         db.executemany(
             "DELETE FROM traces WHERE trace=?1 AND NOT EXISTS(SELECT 1 FROM pieces WHERE trace=?1)",
             keys,
