@@ -11,7 +11,7 @@ from andon.api.v1.answers import (
     AdminState,
     Alert,
     AlertInFull,
-    Alerts,
+    AlertsForAll,
     AlertsTaken,
     Approval,
     Archival,
@@ -472,14 +472,14 @@ class Operations(Asking):
             CheckTaken, "POST", f"/workers/{part(name)}/checks", body={"results": results}
         )
 
-    def alerts_list(self, *, all: bool = False, limit: int = 200) -> Alerts:
+    def alerts_list(self, *, all: bool = False, limit: int = 200) -> AlertsForAll:
         """List alerts that fire, those that may yet, and those that were refused as they never could.
 
         Args:
             all: Those that are over, too.
             limit: At most so many.
         """
-        return self._ask(Alerts, "GET", "/alerts", query={"all": all, "limit": limit})
+        return self._ask(AlertsForAll, "GET", "/alerts", query={"all": all, "limit": limit})
 
     def alerts_alertmanager(self, content: bytes, headers: Mapping[str, str]) -> AlertsTaken:
         """Take a webhook of Alertmanager, version 4; its `authorization` has a token that may tell.
@@ -953,37 +953,39 @@ class Operations(Asking):
         return self._ask(OtlpTaken, "POST", "/otlp/v1/logs", content=content, headers=headers)
 
     def prometheus_query(
-        self, *, query: str = "", time: str = "", lookback_delta: str = ""
+        self, *, query: str = "", time: str = "", limit: str = "", lookback_delta: str = ""
     ) -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
+            limit: At most so many; empty or 0: all.
             lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
             Prometheus,
             "GET",
             "/query",
-            query={"query": query, "time": time, "lookback_delta": lookback_delta},
+            query={"query": query, "time": time, "limit": limit, "lookback_delta": lookback_delta},
         )
 
     def prometheus_query_form(
-        self, *, query: str = "", time: str = "", lookback_delta: str = ""
+        self, *, query: str = "", time: str = "", limit: str = "", lookback_delta: str = ""
     ) -> Prometheus:
         """Answer a query at one moment.
 
         Args:
             query: PromQL.
             time: Seconds since the epoch, or RFC 3339; empty: now.
+            limit: At most so many; empty or 0: all.
             lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
             Prometheus,
             "POST",
             "/query",
-            query={"query": query, "time": time, "lookback_delta": lookback_delta},
+            query={"query": query, "time": time, "limit": limit, "lookback_delta": lookback_delta},
         )
 
     def prometheus_query_range(
@@ -993,6 +995,7 @@ class Operations(Asking):
         start: str = "",
         end: str = "",
         step: str = "",
+        limit: str = "",
         lookback_delta: str = "",
     ) -> Prometheus:
         """Answer a query at every step of a time.
@@ -1002,6 +1005,7 @@ class Operations(Asking):
             start: The first step.
             end: No step is later.
             step: Seconds, or a duration such as `15s`.
+            limit: At most so many; empty or 0: all.
             lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
@@ -1013,6 +1017,7 @@ class Operations(Asking):
                 "start": start,
                 "end": end,
                 "step": step,
+                "limit": limit,
                 "lookback_delta": lookback_delta,
             },
         )
@@ -1024,6 +1029,7 @@ class Operations(Asking):
         start: str = "",
         end: str = "",
         step: str = "",
+        limit: str = "",
         lookback_delta: str = "",
     ) -> Prometheus:
         """Answer a query at every step of a time.
@@ -1033,6 +1039,7 @@ class Operations(Asking):
             start: The first step.
             end: No step is later.
             step: Seconds, or a duration such as `15s`.
+            limit: At most so many; empty or 0: all.
             lookback_delta: Refused: a sample counts for five minutes.
         """
         return self._ask(
@@ -1044,6 +1051,7 @@ class Operations(Asking):
                 "start": start,
                 "end": end,
                 "step": step,
+                "limit": limit,
                 "lookback_delta": lookback_delta,
             },
         )
@@ -1057,7 +1065,7 @@ class Operations(Asking):
             match: Selectors of series.
             start: The first moment; empty: as long ago as anything is known.
             end: The last moment; empty: now.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
         """
         return self._ask(
             Prometheus,
@@ -1075,7 +1083,7 @@ class Operations(Asking):
             match: Selectors of series.
             start: The first moment; empty: as long ago as anything is known.
             end: The last moment; empty: now.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
         """
         return self._ask(
             Prometheus,
@@ -1093,7 +1101,7 @@ class Operations(Asking):
             match: Selectors of series.
             start: The first moment; empty: as long ago as anything is known.
             end: The last moment; empty: now.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
         """
         return self._ask(
             Prometheus,
@@ -1111,7 +1119,7 @@ class Operations(Asking):
             match: Selectors of series.
             start: The first moment; empty: as long ago as anything is known.
             end: The last moment; empty: now.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
         """
         return self._ask(
             Prometheus,
@@ -1136,7 +1144,7 @@ class Operations(Asking):
             match: Selectors of series.
             start: The first moment; empty: as long ago as anything is known.
             end: The last moment; empty: now.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
         """
         return self._ask(
             Prometheus,
@@ -1145,14 +1153,22 @@ class Operations(Asking):
             query={"match[]": match, "start": start, "end": end, "limit": limit},
         )
 
-    def prometheus_metadata(self, *, metric: str = "", limit: str = "") -> Prometheus:
+    def prometheus_metadata(
+        self, *, metric: str = "", limit: str = "", limit_per_metric: str = ""
+    ) -> Prometheus:
         """Say what metrics are.
 
         Args:
             metric: Its name; empty: all.
-            limit: At most so many; empty: all.
+            limit: At most so many; empty or 0: all.
+            limit_per_metric: At most so many; empty or 0: all.
         """
-        return self._ask(Prometheus, "GET", "/metadata", query={"metric": metric, "limit": limit})
+        return self._ask(
+            Prometheus,
+            "GET",
+            "/metadata",
+            query={"metric": metric, "limit": limit, "limit_per_metric": limit_per_metric},
+        )
 
     def prometheus_exemplars(
         self, *, query: str = "", start: str = "", end: str = ""
@@ -1204,13 +1220,58 @@ class Operations(Asking):
         """
         return self._ask(Prometheus, "POST", "/format_query", query={"query": query})
 
-    def prometheus_targets(self) -> Prometheus:
-        """List what is scraped."""
-        return self._ask(Prometheus, "GET", "/targets")
+    def prometheus_parse(self, *, query: str = "") -> Prometheus:
+        """Say what a query says, as a tree.
 
-    def prometheus_rules(self) -> Prometheus:
-        """List recording rules and how they do."""
-        return self._ask(Prometheus, "GET", "/rules")
+        Args:
+            query: PromQL.
+        """
+        return self._ask(Prometheus, "GET", "/parse_query", query={"query": query})
+
+    def prometheus_parse_form(self, *, query: str = "") -> Prometheus:
+        """Say what a query says, as a tree.
+
+        Args:
+            query: PromQL.
+        """
+        return self._ask(Prometheus, "POST", "/parse_query", query={"query": query})
+
+    def prometheus_targets(self, *, state: str = "", pool: str = "") -> Prometheus:
+        """List what is scraped.
+
+        Args:
+            state: `active` or `dropped`; anything else: both.
+            pool: A job; empty: all.
+        """
+        return self._ask(Prometheus, "GET", "/targets", query={"state": state, "scrapePool": pool})
+
+    def prometheus_rules(
+        self,
+        *,
+        type: str = "",
+        rule_name: Sequence[str] = (),
+        rule_group: Sequence[str] = (),
+        file: Sequence[str] = (),
+    ) -> Prometheus:
+        """List recording rules and how they do.
+
+        Args:
+            type: `record` or `alert`; empty: both.
+            rule_name:
+            rule_group:
+            file:
+        """
+        return self._ask(
+            Prometheus,
+            "GET",
+            "/rules",
+            query={
+                "type": type,
+                "rule_name[]": rule_name,
+                "rule_group[]": rule_group,
+                "file[]": file,
+            },
+        )
 
     def prometheus_build(self) -> Prometheus:
         """Say which Prometheus this is like."""

@@ -84,3 +84,7 @@ class MetricService(Protocol):
     async def format(self, text: str) -> Told:
         """Write a query as it is usually written."""
         ...
+
+    async def parse(self, text: str) -> Told:
+        """Say what a query says, as a tree."""
+        ...

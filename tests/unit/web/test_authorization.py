@@ -128,6 +128,8 @@ TABLE: dict[str, tuple[str, str, Any]] = {
     "prometheus_exemplars_form": ("view", EVERYWHERE, None),
     "prometheus_format": ("view", EVERYWHERE, None),
     "prometheus_format_form": ("view", EVERYWHERE, None),
+    "prometheus_parse": ("view", EVERYWHERE, None),
+    "prometheus_parse_form": ("view", EVERYWHERE, None),
     "prometheus_targets": ("view", EVERYWHERE, None),
     "prometheus_rules": ("view", EVERYWHERE, None),
     "prometheus_build": ("view", EVERYWHERE, None),

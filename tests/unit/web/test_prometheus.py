@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from asgi import Answered, ask
@@ -116,6 +117,119 @@ async def test_names_values_and_metadata(app: Any) -> None:
     assert await data(app, "/rules") == {"groups": []}
     assert (await data(app, "/status/buildinfo"))["version"]
     assert await data(app, "/format_query?query=sum(up)by(job)") == "sum by (job) (up)"
+
+
+async def test_answers_are_cut_at_a_limit_and_say_so(app: Any) -> None:
+    cut = ["results truncated due to limit"]
+    for path in (
+        "/query?query={job!=%22%22}%20or%20vector(1)&limit=1",
+        f"/query_range?query=up%20or%20vector(1)&start={NOW - 30}&end={NOW}&step=15&limit=1",
+    ):
+        said = (await get(app, path)).json
+        assert len(said["data"]["result"]) == 1
+        assert said["warnings"] == cut
+        assert "warnings" not in (await get(app, path.replace("limit=1", "limit=0"))).json
+    assert (await get(app, "/query?query=1&limit=1")).json == {
+        "status": "success",
+        "data": {"resultType": "scalar", "result": [NOW, "1"]},
+    }
+    assert (await get(app, "/labels?limit=2")).json["data"] == ["__name__", "instance"]
+    assert (await get(app, "/labels?limit=2")).json["warnings"] == cut
+    assert (await get(app, "/label/job/values?limit=one")).status == 400
+    assert (await data(app, "/metadata?limit_per_metric=1"))["up"][0]["type"] == "gauge"
+
+
+async def test_values_of_a_label_are_those_of_chosen_series(app: Any) -> None:
+    assert await data(app, "/label/job/values?match[]=up&match[]=none") == ["api"]
+    assert await data(app, '/label/__name__/values?match[]={job="api"}&limit=40000') == ["up"]
+    assert await data(app, '/label/job/values?match[]={job="other"}') == []
+    assert await data(app, f"/label/job/values?match[]=up&start={NOW - 9}&end={NOW}") == ["api"]
+    assert await data(app, "/label/U__job/values") == ["api"]
+    assert await data(app, "/label/U___5f__5f_name_5f__5f_/values") == ["up"]
+    assert (await get(app, "/label/U___110000_/values")).status == 400
+    assert (await get(app, "/label/job/values?match[]=up{")).status == 400
+
+
+TREE = {
+    "type": "binaryExpr",
+    "op": "/",
+    "bool": False,
+    "matching": {"card": "many-to-one", "labels": ["job"], "on": True, "include": ["a"]},
+    "lhs": {
+        "type": "aggregation",
+        "op": "sum",
+        "grouping": ["job"],
+        "without": False,
+        "param": None,
+        "expr": {
+            "type": "call",
+            "func": {
+                "name": "rate",
+                "argTypes": ["matrix"],
+                "variadic": 0,
+                "returnType": "vector",
+            },
+            "args": [
+                {
+                    "type": "matrixSelector",
+                    "range": 300000,
+                    "name": "up",
+                    "matchers": [{"name": "__name__", "type": "=", "value": "up"}],
+                    "offset": 60000,
+                    "timestamp": None,
+                    "startOrEnd": "end",
+                }
+            ],
+        },
+    },
+    "rhs": {
+        "type": "vectorSelector",
+        "name": "",
+        "matchers": [{"name": "job", "type": "=~", "value": "a.*"}],
+        "offset": 0,
+        "timestamp": 1000,
+        "startOrEnd": None,
+    },
+}
+
+
+async def test_a_query_is_told_as_a_tree(app: Any) -> None:
+    text = (
+        'sum by (job) (rate(up[5m] @ end() offset 1m)) / on (job) group_left (a) {job=~"a.*"} @ 1'
+    )
+    said = await post(app, "/parse_query", urlencode({"query": text}))
+    assert said["data"] == TREE
+    assert await data(app, "/parse_query?query=topk(2,-up)") == {
+        "type": "aggregation",
+        "op": "topk",
+        "grouping": [],
+        "without": False,
+        "param": {"type": "numberLiteral", "val": "2"},
+        "expr": {
+            "type": "unaryExpr",
+            "op": "-",
+            "expr": {
+                "type": "vectorSelector",
+                "name": "up",
+                "matchers": [{"name": "__name__", "type": "=", "value": "up"}],
+                "offset": 0,
+                "timestamp": None,
+                "startOrEnd": None,
+            },
+        },
+    }
+    subquery = await data(app, "/parse_query?query=max_over_time(up[1h:1m])%20>%20bool%201")
+    assert (subquery["bool"], subquery["matching"]) == (True, None)
+    assert subquery["lhs"]["args"][0] | {"expr": None} == {
+        "type": "subquery",
+        "range": 3600000,
+        "step": 60000,
+        "offset": 0,
+        "timestamp": None,
+        "startOrEnd": None,
+        "expr": None,
+    }
+    assert (await get(app, "/parse_query?query=up{")).status == 400
 
 
 WRONG = {

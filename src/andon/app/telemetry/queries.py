@@ -141,6 +141,10 @@ class Metrics:
         """Write a query as it is usually written."""
         return Told(await asyncio.to_thread(_formatted, text))
 
+    async def parse(self, text: str) -> Told:
+        """Say what a query says, as a tree."""
+        return Told(await asyncio.to_thread(_parsed, text))
+
     async def _names(
         self, selectors: Sequence[str], start: float | None, end: float | None
     ) -> list[Labels]:
@@ -262,6 +266,13 @@ def _formatted(text: str) -> str:
     from andon.domains.observability.promql.reading import formatted
 
     return formatted(text)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    from andon.app.telemetry.prometheus_tree import tree_json
+    from andon.domains.observability.promql.reading import read
+
+    return tree_json(read(text))
 
 
 def _ms(moment: float) -> int:

@@ -81,6 +81,10 @@ class RemoteMetrics:
         """Write a query as it is usually written."""
         return await self._ask("/format_query", [("query", text)])
 
+    async def parse(self, text: str) -> Told:
+        """Say what a query says, as a tree."""
+        return await self._ask("/parse_query", [("query", text)])
+
     async def _ask(self, path: str, pairs: Pairs = (), post: bool = True) -> Told:
         said = await asyncio.to_thread(self._peer.ask, path, pairs, post=post)
         return Told(said.get("data"), said.get("warnings") or [], said.get("infos") or [])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +26,7 @@ from andon.web.operations import (
     somewhere,
 )
 
+_NAMED = ("severity", "service", "environment")
 MOST_BYTES = 4 << 20
 MOST_EVENT_BYTES = 512 << 10
 """PagerDuty itself takes as much."""
@@ -70,9 +72,34 @@ class OverrideAsk(Ask, kw_only=True, frozen=True):
     reason: Reason
 
 
+def active(told: answers.Alerts) -> list[answers.ActiveAlert]:
+    """Write alerts as Prometheus does."""
+    rows: list[tuple[Any, Literal["firing", "pending"], float]] = [
+        *((one, "firing", one["startsAt"]) for one in told["alerts"] if one["state"] == "firing"),
+        *((one, "pending", 0.0) for one in told["pending"]),
+    ]
+    return [_active(one, state, since) for one, state, since in rows]
+
+
+def _active(
+    one: dict[str, Any], state: Literal["firing", "pending"], since: float
+) -> answers.ActiveAlert:
+    named = {"alertname": one["name"], **{key: str(one[key]) for key in _NAMED if one[key]}}
+    at = datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z") if since else ""
+    return {
+        "labels": {**named, **one.get("labels", {})},
+        "annotations": {"summary": one["summary"]},
+        "state": state,
+        "activeAt": at,
+        "value": "1e+00",
+        "environment": one["environment"],
+    }
+
+
 async def _list(call: Call) -> Any:
     """List alerts that fire, those that may yet, and those that were refused as they never could."""
-    return await call.alerts.list(all=call.query.all, limit=call.query.limit)
+    told = await call.alerts.list(all=call.query.all, limit=call.query.limit)
+    return {"status": "success", "data": {"alerts": active(told)}, **told}
 
 
 async def _show(call: Call) -> Any:
@@ -158,8 +185,9 @@ OPERATIONS = (
         path="/alerts",
         rule=somewhere("view"),
         handler=_list,
-        answer=answers.Alerts,
+        answer=answers.AlertsForAll,
         query=WhichAlerts,
+        basic=True,
     ),
     Operation(
         name="alerts_alertmanager",

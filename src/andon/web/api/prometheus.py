@@ -26,7 +26,10 @@ End = Annotated[str, Meta(description="The last moment; empty: now.")]
 Query = Annotated[str, Meta(description="PromQL.")]
 Selectors = Annotated[tuple[str, ...], Meta(description="Selectors of series.", max_length=1000)]
 Lookback = Annotated[str, Meta(description="Refused: a sample counts for five minutes.")]
-Limit = Annotated[str, Meta(description="At most so many; empty: all.")]
+Limit = Annotated[str, Meta(description="At most so many; empty or 0: all.")]
+Names = Annotated[tuple[str, ...], Meta(max_length=1000)]
+CUT = "results truncated due to limit"
+_ESCAPED = re.compile(r"__|_([0-9a-fA-F]{1,6})_|_")
 
 
 class PromQuery(Struct, frozen=True, kw_only=True):
@@ -34,6 +37,7 @@ class PromQuery(Struct, frozen=True, kw_only=True):
 
     query: Query = ""
     time: Moment = ""
+    limit: Limit = ""
     lookback_delta: Lookback = ""
 
 
@@ -44,6 +48,7 @@ class PromRange(Struct, frozen=True, kw_only=True):
     start: Annotated[str, Meta(description="The first step.")] = ""
     end: Annotated[str, Meta(description="No step is later.")] = ""
     step: Annotated[str, Meta(description="Seconds, or a duration such as `15s`.")] = ""
+    limit: Limit = ""
     lookback_delta: Lookback = ""
 
 
@@ -69,6 +74,25 @@ class PromMetadata(Struct, frozen=True, kw_only=True):
 
     metric: Annotated[str, Meta(description="Its name; empty: all.")] = ""
     limit: Limit = ""
+    limit_per_metric: Limit = ""
+
+
+class PromRules(Struct, frozen=True, kw_only=True):
+    """Some rules."""
+
+    type: Annotated[str, Meta(description="`record` or `alert`; empty: both.")] = ""
+    rule_name: Names = field(default=(), name="rule_name[]")
+    rule_group: Names = field(default=(), name="rule_group[]")
+    file: Names = field(default=(), name="file[]")
+
+
+class PromTargets(Struct, frozen=True, kw_only=True):
+    """Some targets."""
+
+    state: Annotated[str, Meta(description="`active` or `dropped`; anything else: both.")] = ""
+    pool: Annotated[str, Meta(description="A job; empty: all.")] = field(
+        default="", name="scrapePool"
+    )
 
 
 class PromText(Struct, frozen=True, kw_only=True):
@@ -127,15 +151,65 @@ def _refuse_lookback(asked: Any) -> None:
 def _cut(told: Told, text: str) -> dict[str, Any]:
     most = _limit(text)
     if most and len(told.data) > most:
-        return _envelope(Told(told.data[:most], ["results truncated due to limit"]))
+        return _envelope(Told(told.data[:most], [*told.warnings, CUT], told.infos))
     return _envelope(told)
+
+
+def _cut_series(told: Told, text: str) -> dict[str, Any]:
+    """Leave out series beyond the limit; scalars and strings are none."""
+    most = _limit(text)
+    series = told.data["result"] if told.data["resultType"] in ("vector", "matrix") else ()
+    if not most or len(series) <= most:
+        return _envelope(told)
+    data = {**told.data, "result": series[:most]}
+    return _envelope(Told(data, [*told.warnings, CUT], told.infos))
+
+
+def label_name(text: str) -> str:
+    """Read a label's name as it may be written in a path: ``U__`` and other characters as ``_HEX_``.
+
+    Source: Prometheus, "UTF-8 in label names", values escaping.
+
+    >>> label_name("U__http_2e_method"), label_name("U__snake__case"), label_name("job")
+    ('http.method', 'snake_case', 'job')
+    """
+    if not text.startswith("U__"):
+        return text
+    return _ESCAPED.sub(_unescaped, text.removeprefix("U__"))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = int(found[1], 16) if found[1] else 0x5F
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+        raise UsageError(f'invalid label name: "{found[0]}" is no character')
+    return chr(code)
+
+
+def _chosen_rules(groups: list[dict[str, Any]], asked: PromRules) -> list[dict[str, Any]]:
+    """Leave out rules that are not asked for, and groups without any."""
+    kinds = {"record": "recording", "alert": "alerting"}
+    if asked.type and asked.type not in kinds:
+        raise UsageError(f'invalid parameter "type": "{asked.type}" is neither record nor alert')
+
+    def wanted(rule: dict[str, Any]) -> bool:
+        kind, name = kinds.get(asked.type), rule.get("name")
+        return kind in (None, rule.get("type")) and (not asked.rule_name or name in asked.rule_name)
+
+    found = [
+        {**group, "rules": [rule for rule in group["rules"] if wanted(rule)]}
+        for group in groups
+        if (not asked.rule_group or group.get("name") in asked.rule_group)
+        and (not asked.file or group.get("file") in asked.file)
+    ]
+    return [group for group in found if group["rules"]]
 
 
 async def _query(call: Call) -> Any:
     """Answer a query at one moment."""
     asked = _asked(call)
     _refuse_lookback(asked)
-    return _envelope(await call.metrics.query(asked.query, read_moment("time", asked.time)))
+    told = await call.metrics.query(asked.query, read_moment("time", asked.time))
+    return _cut_series(told, asked.limit)
 
 
 async def _query_range(call: Call) -> Any:
@@ -143,7 +217,8 @@ async def _query_range(call: Call) -> Any:
     asked = _asked(call)
     _refuse_lookback(asked)
     times = _needed("start", asked.start), _needed("end", asked.end)
-    return _envelope(await call.metrics.query_range(asked.query, *times, read_step(asked.step)))
+    told = await call.metrics.query_range(asked.query, *times, read_step(asked.step))
+    return _cut_series(told, asked.limit)
 
 
 def _times(asked: Any) -> tuple[float | None, float | None]:
@@ -165,14 +240,17 @@ async def _labels(call: Call) -> Any:
 async def _label_values(call: Call) -> Any:
     """List the values of a label."""
     asked = _asked(call)
-    told = await call.metrics.label_values(call.path("name"), asked.match, *_times(asked))
+    name = label_name(call.path("name"))
+    told = await call.metrics.label_values(name, asked.match, *_times(asked))
     return _cut(told, asked.limit)
 
 
 async def _metadata(call: Call) -> Any:
     """Say what metrics are."""
     asked = _asked(call)
-    return _envelope(await call.metrics.metadata(asked.metric, _limit(asked.limit)))
+    told = await call.metrics.metadata(asked.metric, _limit(asked.limit))
+    each = _limit(asked.limit_per_metric) or None
+    return _envelope(Told({name: known[:each] for name, known in told.data.items()}))
 
 
 async def _exemplars(call: Call) -> Any:
@@ -186,14 +264,27 @@ async def _format(call: Call) -> Any:
     return _envelope(await call.metrics.format(_asked(call).query))
 
 
+async def _parse(call: Call) -> Any:
+    """Say what a query says, as a tree."""
+    return _envelope(await call.metrics.parse(_asked(call).query))
+
+
 async def _targets(call: Call) -> Any:
     """List what is scraped."""
-    return _envelope(await call.metrics.targets())
+    told = (await call.metrics.targets()).data
+    active, dropped = told["activeTargets"], told["droppedTargets"]
+    asked: PromTargets = call.query
+    if asked.pool:
+        active = [one for one in active if one.get("scrapePool") == asked.pool]
+    if asked.state in ("active", "dropped"):
+        active, dropped = (active, []) if asked.state == "active" else ([], dropped)
+    return _envelope(Told({"activeTargets": active, "droppedTargets": dropped}))
 
 
 async def _rules(call: Call) -> Any:
     """List recording rules and how they do."""
-    return _envelope(await call.metrics.rules())
+    told = (await call.metrics.rules()).data
+    return _envelope(Told({**told, "groups": _chosen_rules(told["groups"], call.query)}))
 
 
 async def _build(call: Call) -> Any:
@@ -248,7 +339,8 @@ OPERATIONS = (
     *_read("metadata", "/metadata", _metadata, PromMetadata),
     *_read("exemplars", "/query_exemplars", _exemplars, PromExemplars, posted=True),
     *_read("format", "/format_query", _format, PromText, posted=True),
-    *_read("targets", "/targets", _targets),
-    *_read("rules", "/rules", _rules),
+    *_read("parse", "/parse_query", _parse, PromText, posted=True),
+    *_read("targets", "/targets", _targets, PromTargets),
+    *_read("rules", "/rules", _rules, PromRules),
     *_read("build", "/status/buildinfo", _build),
 )

@@ -23,9 +23,12 @@ from andon.api.v1.answers.access import (
     User,
 )
 from andon.api.v1.answers.alerts import (
+    ActiveAlert,
+    ActiveAlerts,
     Alert,
     AlertInFull,
     Alerts,
+    AlertsForAll,
     AlertsTaken,
     Budget,
     BudgetPolicy,
@@ -163,10 +166,13 @@ from andon.api.v1.answers.traces import (
 from andon.api.v1.answers.workers import Beat, Ended, Kit, Offer, Package, RemoteWorker, Written
 
 __all__ = [
+    "ActiveAlert",
+    "ActiveAlerts",
     "AdminState",
     "Alert",
     "AlertInFull",
     "Alerts",
+    "AlertsForAll",
     "AlertsTaken",
     "Approval",
     "Archival",

@@ -60,6 +60,23 @@ class RefusedAlert(TypedDict):
     reason: str
 
 
+class ActiveAlert(TypedDict):
+    """An alert in the words of Prometheus's HTTP API."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: Literal["firing", "pending"]
+    activeAt: Annotated[str, Meta(description="RFC 3339; empty: not known.")]
+    value: str
+    environment: str
+
+
+class ActiveAlerts(TypedDict):
+    """What Prometheus's `/alerts` answers with."""
+
+    alerts: list[ActiveAlert]
+
+
 class Alerts(TypedDict):
     """What fires, what may yet, and what was refused."""
 
@@ -69,6 +86,13 @@ class Alerts(TypedDict):
     evaluatedAt: Annotated[
         float, Meta(description="When Objectives were last looked at; 0: never.")
     ]
+
+
+class AlertsForAll(Alerts):
+    """The same, where tools of Prometheus find theirs in `data`."""
+
+    status: Literal["success"]
+    data: ActiveAlerts
 
 
 class AlertInFull(Alert):
