@@ -58,7 +58,7 @@ async def url(folder: Path) -> AsyncIterator[str]:
     logs = Logs(folder, folder, LogsSpec(), nobody, nobody, clock)
     logs.lines.append(story(clock.now()))
     # Time stands still in the browser as long as an answer goes on.
-    logs.tail = just_now  # type: ignore[method-assign]
+    logs.tail = just_now
     offices = Offices(
         line=StillLine(endless=False), access=FixedDoor({"guest": ADMINISTRATOR}), logs=logs
     )

@@ -114,7 +114,7 @@ def understood(folder: Path, name: str) -> dict[str, Any]:
     told = translate(read(folder, name).openslo)
     return {
         "alerts": {
-            one.metadata.name: msgspec.json.decode(msgspec.json.encode(one.spec.alerts))  # type: ignore[union-attr]
+            one.metadata.name: msgspec.json.decode(msgspec.json.encode(one.spec.alerts))
             for one in told.definitions
         },
         "problems": [f"{one.field}: {one.message}" for one in told.problems],
@@ -133,11 +133,11 @@ def test_alert_policies_of_the_examples_are_understood_as_written_down(conforman
 def test_what_was_understood_is_written_and_read_again(conformance_data: Path):
     for name in alert_files(conformance_data):
         for one in translate(read(conformance_data, name).openslo).definitions:
-            written = write_openslo({one.metadata.name: one.spec})  # type: ignore[dict-item]
+            written = write_openslo({one.metadata.name: one.spec})
             again = read_documents(written.text.encode(), name)
             assert again.problems == again.warnings == ()
             told = translate(again.openslo)
-            assert [each.spec.alerts for each in told.definitions] == [one.spec.alerts]  # type: ignore[union-attr]
+            assert [each.spec.alerts for each in told.definitions] == [one.spec.alerts]
             assert not told.notes
 
 
@@ -153,4 +153,4 @@ def test_a_repository_takes_openslo_documents_as_they_are(conformance_data: Path
     name = f"{DATA}/export/inputs/v1_slo.yaml"
     (definition,) = translate(read(conformance_data, name).openslo).definitions
     assert definition.kind == "Objective"
-    assert definition.spec.budgeting == "Timeslices"  # type: ignore[union-attr]
+    assert definition.spec.budgeting == "Timeslices"

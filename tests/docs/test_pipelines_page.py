@@ -22,7 +22,7 @@ ORDER, MATRIX, RULES, USE, TEMPLATE = BLOCKS
 
 def jobs(block: str, **facts: object) -> dict[str, str]:
     read = read_project({"andon.yaml": block.encode()})
-    change = ChangeFacts(**facts)  # type: ignore[arg-type]
+    change = ChangeFacts(**facts)
     return {job.name: job.skip for job in expand(read.pipeline, change, read.templates)}
 
 
@@ -60,6 +60,6 @@ def test_the_page_names_commands_there_are() -> None:
     (shell,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     for line in textwrap.dedent(shell).splitlines():
         _, group, name, *_ = line.split("#")[0].split()
-        command = andon.get_command(None, group)  # type: ignore[arg-type]
+        command = andon.get_command(None, group)
         assert command is not None
-        assert name in command.commands  # type: ignore[attr-defined]
+        assert name in command.commands

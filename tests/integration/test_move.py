@@ -176,8 +176,8 @@ async def test_what_is_under_way_is_waited_for_but_not_for_ever(
     store: Store, tmp_path: Path, url: str
 ) -> None:
     def busy(tx: object) -> None:
-        tx.acquire("worker/w", "w", tx.now(), 1000)  # type: ignore[attr-defined]
-        tx._db.change("UPDATE action SET owner = 'w' WHERE outcome IS NULL")  # type: ignore[attr-defined]
+        tx.acquire("worker/w", "w", tx.now(), 1000)
+        tx._db.change("UPDATE action SET owner = 'w' WHERE outcome IS NULL")
 
     await store.transact(busy)
     said: list[str] = []

@@ -63,7 +63,7 @@ def test_every_shard_alone_comes_to_the_same_split_in_any_order(
 ) -> None:
     found: list[str] = []
     for shard in range(1, shards + 1):
-        chance.shuffle(tests)  # type: ignore[attr-defined]
+        chance.shuffle(tests)
         found += share(tests, recorded, shard, shards)
     assert sorted(found) == sorted(set(tests))
 

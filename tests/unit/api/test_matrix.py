@@ -7,7 +7,7 @@ from andon.api.v1.pipelines import Job, Matrix
 
 
 def named(*values: object, shards: int = 1) -> list[str]:
-    job = Job(run=":", matrix=Matrix(axes={"a": values}), shards=shards)  # type: ignore[dict-item]
+    job = Job(run=":", matrix=Matrix(axes={"a": values}), shards=shards)
     return [name for name, _, _ in members("unit", job)]
 
 

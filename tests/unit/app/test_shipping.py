@@ -159,7 +159,7 @@ async def test_the_last_good_commit_of_a_branch_is_the_newest_that_was_built_wel
                 kind="Run",
                 name=f"build-{change.name}",
                 spec=RunSpec(type="build", change=change.name),
-                status=RunStatus(phase=phase),  # type: ignore[arg-type]
+                status=RunStatus(phase=phase),
             )
             turns.create(tx, Decision(create=(run,)), 1.0)
 

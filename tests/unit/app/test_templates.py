@@ -66,7 +66,7 @@ def uses(*fields: str) -> str:
 
 
 def jobs(source: GitSource, shop: Repository, **said: bool) -> dict[str, dict[str, str]]:
-    loaded = load(source, str(shop.path), "main", None, "main", **said)  # type: ignore[arg-type]
+    loaded = load(source, str(shop.path), "main", None, "main", **said)
     plan = plan_build(change_spec(loaded, until="", notify=(), sequence=1))
     return {job.name: {**job.env, "origin": job.origin} for job in plan.jobs}
 

@@ -191,7 +191,7 @@ def test_a_stream_that_is_cut_goes_on_where_it_was(
         stream(told(6), told(7)),
     ]
     heard = andon.events()
-    assert [next(heard)["seq"] for _ in range(3)] == [5, 6, 7]  # type: ignore[typeddict-item]
+    assert [next(heard)["seq"] for _ in range(3)] == [5, 6, 7]
     asked = [one.path.partition("?")[2] for one in server.asked]
     assert asked == ["after=-1", "after=5", "after=5", "after=5"]
 
@@ -200,7 +200,7 @@ def test_who_is_cut_off_before_anything_happens_misses_nothing(
     server: Server, andon: Andon
 ) -> None:
     server.answers = [stream("id: 4\n\n"), stream(told(5))]
-    assert next(andon.events())["seq"] == 5  # type: ignore[typeddict-item]
+    assert next(andon.events())["seq"] == 5
     assert server.asked[1].path.endswith("after=4")
 
 

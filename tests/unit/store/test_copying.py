@@ -61,7 +61,7 @@ class Lossy:
             kept = list(rows)
             load(table, columns, kept[:-1] if table == "step" else kept)
 
-        connection.load = lose  # type: ignore[method-assign]
+        connection.load = lose
         return connection
 
 

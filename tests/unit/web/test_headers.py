@@ -40,7 +40,7 @@ async def started(scheme: str, response: Response, path: str = "/") -> dict[str,
         messages.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "scheme": scheme, "headers": []}
-    await SecurityHeaders(response)(scope, None, send)  # type: ignore[arg-type]
+    await SecurityHeaders(response)(scope, None, send)
     return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
 
 

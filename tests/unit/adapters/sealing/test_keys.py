@@ -20,7 +20,7 @@ RANDOMNESS = SystemRandomness()
 
 
 def source(state: Path, **spec: object):
-    return key_source(SecretsKeySpec(**spec), state, RANDOMNESS)  # type: ignore[arg-type]
+    return key_source(SecretsKeySpec(**spec), state, RANDOMNESS)
 
 
 def test_the_first_key_is_made_in_a_file_nobody_else_reads(tmp_path: Path):

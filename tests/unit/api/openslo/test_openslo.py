@@ -93,7 +93,7 @@ def test_a_service_that_runs_elsewhere_may_have_objectives():
     text = PROJECT + SLO.replace("service: shop", "service: Mainframe 2").encode()
     parsed = check_project({"andon.yaml": text})
     assert not parsed.problems
-    assert parsed.definitions[-1].spec.service == "mainframe-2"  # type: ignore[union-attr]
+    assert parsed.definitions[-1].spec.service == "mainframe-2"
 
 
 def test_an_alert_that_can_never_fire_is_refused():

@@ -256,7 +256,7 @@ async def test_programs_within_hear_plain_json(news: Newsroom, store: Counting) 
     await store.append(1, 2)
     items = news.items(0)
     assert [(await anext(items))["seq"] for _ in range(2)] == [1, 2]
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()
     assert store.subscribed == 0
 
 

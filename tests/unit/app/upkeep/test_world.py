@@ -127,16 +127,14 @@ def test_kept_world_is_what_the_line_goes_on_from(copied: Copied) -> None:
     assert "environment.adopted web" in copied.scenario.ledger()
     # What the copy was about to do to production is not done any more.
     weights = copied.later(SetWeights)
-    assert all(one.weights == {copied.v2.version.key: 100.0} for one in weights)  # type: ignore[attr-defined]
+    assert all(one.weights == {copied.v2.version.key: 100.0} for one in weights)
     assert copied.later(WriteDesired) == []
 
 
 def test_canary_that_nobody_judges_any_more_loses_its_traffic(copied: Copied) -> None:
     copied.keep({PROD: seen(copied.v1, copied.v2, old=60, new=40)})
     assert copied.recorded == copied.v1.version
-    assert [one.weights for one in copied.later(SetWeights)] == [  # type: ignore[attr-defined]
-        {copied.v1.version.key: 100.0}
-    ]
+    assert [one.weights for one in copied.later(SetWeights)] == [{copied.v1.version.key: 100.0}]
 
 
 def test_version_that_the_copy_never_knew_is_kept_and_can_be_gone_back_from(copied: Copied) -> None:

@@ -15,7 +15,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def at(*parts: int, micro: int = 0) -> int:
-    return int(datetime(*parts, tzinfo=UTC).timestamp()) * 10**9 + micro * 1000  # type: ignore[misc,arg-type]
+    return int(datetime(*parts, tzinfo=UTC).timestamp()) * 10**9 + micro * 1000
 
 
 @pytest.mark.parametrize(

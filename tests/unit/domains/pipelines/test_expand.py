@@ -35,7 +35,7 @@ def plans(
 
 
 def job(*needs: str, **said: object) -> Job:
-    return Job(run=":", needs=needs, **said)  # type: ignore[arg-type]
+    return Job(run=":", needs=needs, **said)
 
 
 def test_needing_a_matrix_means_all_its_members() -> None:

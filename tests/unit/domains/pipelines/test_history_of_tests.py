@@ -38,7 +38,7 @@ def report(at: int, cases: str, *, commit: str = "", name: str = "unit", **other
     known = {"run": f"run-{at}", "change": f"c{at}", "job": name, "level": "unit"} | other
     return Suite(
         name=name, commit=commit or f"c{at}", at=float(at), cases=lambda: iter(found), **known
-    )  # type: ignore[arg-type]
+    )
 
 
 def of(history: History, id: str, name: str = "unit") -> tuple[str, int, int, int]:

@@ -25,7 +25,7 @@ def change(pipeline: PipelineSpec, **said: object) -> ChangeSpec:
         services={},
         environments={},
     )
-    return replace(spec, **said)  # type: ignore[arg-type]
+    return replace(spec, **said)
 
 
 def test_the_group_trust_and_quarantine_of_a_build() -> None:
