@@ -12,6 +12,7 @@ from andon.adapters.process.cgroups import Cgroups, Limits
 from andon.adapters.process.jobs import JobRunner
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.records import Journal
+from andon.adapters.process.usage import all_memory
 from andon.kernel.errors import Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containment_suite import ContainmentSuite
@@ -89,6 +90,13 @@ class TestSandbox(ExecutorSuite, FilesSuite, ContainmentSuite, IsolationSuite):
         yield local
         await local.runner.close()
         groups.close()
+
+    async def test_what_is_no_disk_is_bounded_as_well(self, bench: Local) -> None:
+        script = "df -k --output=size /dev/shm | tail -n 1; ! touch /dev/more"
+        done = await run(bench, script)
+        assert done.state == "passed"
+        size = int(bench.log(done.log).split()[0]) * 1024
+        assert size <= all_memory() // 4
 
 
 HUNGRY = "python3 -c 'x = bytearray(600 << 20); print(len(x))'"

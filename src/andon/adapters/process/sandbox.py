@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from andon.adapters.filetree import remove_tree
 from andon.adapters.process.files import unwritable
+from andon.adapters.process.usage import all_memory
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
@@ -20,6 +22,8 @@ _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _KEPT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What programs that expect to be root need for their own files and children, and no more: with any
 other a job could mount the system again writable, make devices, or trace what is outside."""
+_SHARED_PART = 4
+"""One part in so many of the machine's memory may be shared by a job's processes."""
 _ETC_FOLDERS = ("alternatives", "ca-certificates", "pki", "ssl")
 _ETC_FILES = (
     "group",
@@ -117,6 +121,7 @@ def command(
     return [
         *_isolation(network=network),
         *_system(),
+        *_shared_memory(),
         *etc.binds(),
         *("--bind", str(temporary), "/tmp"),  # noqa: S108 - the sandbox's own
         *binds,
@@ -149,6 +154,17 @@ def _system() -> list[str]:
         else:
             arguments += ["--ro-bind-try", path, path]
     return arguments
+
+
+@lru_cache(maxsize=1)
+def _shared_memory() -> tuple[str, ...]:
+    """Return what bounds it, where bubblewrap can: from 0.7 on, as its help says, and not as setuid."""
+    program = Path(shutil.which("bwrap") or os.devnull)
+    if program.stat().st_mode & stat.S_ISUID or b"--size BYTES" not in program.read_bytes():
+        return ()
+    size = all_memory() // _SHARED_PART >> 20 << 20
+    bounded = ("--size", str(size), "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108 - its own
+    return *bounded, "--remount-ro", "/dev"
 
 
 def tools(search_path: str) -> list[str]:

@@ -27,7 +27,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 def most_memory() -> int:
     """Return nine tenths of the machine's memory, in bytes: a job that takes more ends alone."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9
+    return all_memory() // 10 * 9
+
+
+def all_memory() -> int:
+    """Return the machine's memory, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def of_cgroup(cgroup: Cgroup) -> Usage:
