@@ -1257,9 +1257,9 @@ class Operations(Asking):
 
         Args:
             type: `record` or `alert`; empty: both.
-            rule_name:
-            rule_group:
-            file:
+            rule_name: Only these.
+            rule_group: Only these.
+            file: Only these.
         """
         return self._ask(
             Prometheus,

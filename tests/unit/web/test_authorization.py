@@ -6,7 +6,7 @@ The requests are made from the routes themselves: an operation that is not in th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asgi import ask
@@ -246,11 +246,26 @@ class Agreeable:
 class AgreeableMetrics:
     """Metrics that say nothing to everything."""
 
+    NOTHING: ClassVar[dict[str, Any]] = {
+        "query": {"resultType": "vector", "result": []},
+        "query_range": {"resultType": "matrix", "result": []},
+        "metadata": {},
+        "rules": {"groups": []},
+        "targets": {"activeTargets": [], "droppedTargets": []},
+    }
+
     def __getattr__(self, name: str) -> Any:
         async def answer(*_: Any, **__: Any) -> Told:
-            return Told([])
+            return Told(self.NOTHING.get(name, []))
 
         return answer
+
+
+class AgreeableAlerts(Agreeable):
+    """Alerts of which none fires."""
+
+    async def list(self, **_: Any) -> dict[str, Any]:
+        return {"alerts": [], "pending": [], "refused": [], "evaluatedAt": 0.0}
 
 
 class AgreeableLogs:
@@ -300,6 +315,7 @@ def door() -> FixedDoor:
 def app(door: FixedDoor) -> Any:
     line: Any = AgreeableLine(endless=False)
     anybody: Any = Agreeable()
+    alerts: Any = AgreeableAlerts()
     return create_app(
         Offices(
             line=line,
@@ -310,7 +326,7 @@ def app(door: FixedDoor) -> Any:
             workers=anybody,
             suites=anybody,
             builds=anybody,
-            alerts=anybody,
+            alerts=alerts,
             budgets=anybody,
             objectives=anybody,
             metrics=AgreeableMetrics(),

@@ -27,7 +27,7 @@ Query = Annotated[str, Meta(description="PromQL.")]
 Selectors = Annotated[tuple[str, ...], Meta(description="Selectors of series.", max_length=1000)]
 Lookback = Annotated[str, Meta(description="Refused: a sample counts for five minutes.")]
 Limit = Annotated[str, Meta(description="At most so many; empty or 0: all.")]
-Names = Annotated[tuple[str, ...], Meta(max_length=1000)]
+Names = Annotated[tuple[str, ...], Meta(description="Only these.", max_length=1000)]
 CUT = "results truncated due to limit"
 _ESCAPED = re.compile(r"__|_([0-9a-fA-F]{1,6})_|_")
 
