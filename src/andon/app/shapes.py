@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -24,8 +23,7 @@ from andon.api.v1.records import (
     Subject,
     Version,
 )
-from andon.app.access.telling import NOUNS as ACCESS
-from andon.app.access.telling import tell_access
+from andon.app.ledger.telling import tell_event
 from andon.domains.line.gate import LATCH
 from andon.domains.line.restraint import opens_restraint
 from andon.ports.store import LedgerRow
@@ -227,95 +225,6 @@ def event_json(row: LedgerRow) -> answers.Event:
         "subject": row.subject,
         "text": tell_event(row),
     }
-
-
-def event_body(row: LedgerRow) -> Json:
-    """Return the CloudEvent."""
-    body: Json = json.loads(row.body) if row.body else {}
-    return body
-
-
-def tell_event(row: LedgerRow) -> str:
-    """Tell an event in one line."""
-    return _tell(row).partition("\n")[0]
-
-
-def _tell(row: LedgerRow) -> str:
-    subject = event_body(row).get("data", {}).get("subject", {})
-    content: Json = subject.get("content", {})
-    place = content.get("environment", {}).get("id", "")
-    noun, verb = (
-        row.type.removeprefix("dev.cdevents.").removeprefix("dev.cdeventsx.").split(".")[:2]
-    )
-    if not row.body:
-        return f"{noun.removeprefix('andon-')} {row.subject} {verb}; its body is erased"
-    match noun, verb:
-        case "service", _:
-            said = {"rolledback": "rolled back"}.get(verb, verb)
-            return f"{row.subject} {said} in {place}"
-        case "incident", _:
-            return f"incident {verb}: {content.get('description', row.subject)}"
-        case "pipelinerun", "finished":
-            errors = f": {content['errors']}" if content.get("errors") else ""
-            return f"{row.subject} ended with {content.get('outcome')}{errors}"
-        case "taskrun", _:
-            state = event_body(row).get("customData", {}).get("state") or content.get("outcome")
-            why = f": {content['errors']}" if content.get("errors") else ""
-            return f"job {content.get('taskName')} ended as {state}{why}"
-        case "andon-turn", _:
-            behind = f"{content.get('behind')}, one at a time in group {content.get('group')}"
-            return f"{row.subject} waits for {behind}"
-        case "andon-flake", _:
-            return (
-                f"job {content.get('taskName')} passed on attempt {content.get('attempts')} only; "
-                f"before: {content.get('failed')}"
-            )
-        case "artifact", _:
-            return f"artifact {row.subject} {verb}"
-        case "andon-hold", "pulled":
-            return (
-                f"held ({content.get('source')}), {content.get('scope')}: {content.get('reason')}"
-            )
-        case "andon-event", "received":
-            return f"{content.get('source')} says {content.get('type')} of {row.subject}"
-        case "andon-delivery", _:
-            return f"{row.subject} was not told of {content.get('event')}: {content.get('reason')}"
-        case "andon-change", "finished":
-            why = f": {content['reason']}" if content.get("reason") else ""
-            return f"{row.subject} ended as {content.get('phase')}{why}"
-        case "andon-hook", _:
-            by = str(content.get("by", "")).removeprefix("person:")
-            return f"{by} {verb} hook {row.subject}"
-        case "andon-hold", _:
-            return f"hold {row.subject} {verb}: {content.get('reason', '')}"
-        case "andon-approval", "requested":
-            given = f"{len(content.get('given', ()))} of {content.get('count')}"
-            job = f", job {content['job']}," if content.get("job") else ""
-            return f"{row.subject}{job} waits for people's approval ({given})"
-        case "andon-approval", _:
-            by = str(content.get("by", "")).removeprefix("person:")
-            done = "approves" if verb == "given" else "no longer approves"
-            where = content.get("job") or row.stream.removeprefix("env/")
-            return f"{by} {done} {row.chain} for {where}: {content.get('reason', '')}"
-        case "andon-secret", "released":
-            return f"{row.subject} begins: {content.get('reason')}"
-        case "andon-secret", "sealed":
-            return f"{content.get('by')} has another key seal the secrets"
-        case "andon-secret", _:
-            by = str(content.get("by", "")).removeprefix("person:")
-            return (
-                f"secret {row.subject} {verb} by {by} in {place}, version {content.get('version')}"
-            )
-        case _ if noun in ACCESS:
-            return tell_access(noun, verb, row.subject, content)
-        case "andon-cancellation", _:
-            by = str(content.get("by", "")).removeprefix("person:")
-            return f"{by} cancels {row.subject}: {content.get('reason', '')}"
-    return (
-        f"{row.subject} {verb}"
-        if noun == "pipelinerun"
-        else f"{noun.removeprefix('andon-')} {row.subject} {verb}"
-    )
 
 
 def agent_json(status: AgentStatus) -> Json:

@@ -12,8 +12,8 @@ from andon.api.v1.definitions import Approvals
 from andon.api.v1.jobs import PIPELINES
 from andon.api.v1.records import BUILD_ONLY, ChangeSpec, HoldSpec, Object, Subject
 from andon.app.hooks.words import change_url, title, why
+from andon.app.ledger.telling import event_body
 from andon.app.queries import active_runs
-from andon.app.shapes import event_body
 from andon.domains.access.own import makers, refuse_consent
 from andon.domains.line.gate import LATCH, ONE
 from andon.domains.line.restraint import stops_deploys

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from andon.api.v1 import answers
 from andon.app.ledger.book import Book
-from andon.app.shapes import event_body, event_json
+from andon.app.ledger.telling import event_body
+from andon.app.shapes import event_json
 from andon.kernel.errors import NotFound
 from andon.ports.store import Store, Tx
 from andon.store.transfer import links_of

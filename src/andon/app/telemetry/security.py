@@ -16,7 +16,7 @@ from andon.adapters.telemetry.sigma import Rules, read_rules
 from andon.api.v1.control import Decision, Selector
 from andon.api.v1.records import Object, Subject
 from andon.api.v1.requests import GatewayRequest
-from andon.app.shapes import event_body
+from andon.app.ledger.telling import event_body
 from andon.domains.line.evidence import claim
 from andon.domains.observability.saying import fields_of
 from andon.domains.observability.signals import (

@@ -12,8 +12,8 @@ from andon.adapters.passwords import Cost, Passwords
 from andon.api.v1.access import Grant
 from andon.api.v1.installation import SecretsKeySpec
 from andon.app.access.door import Door
+from andon.app.ledger.telling import event_body
 from andon.app.secrets.safe import Vault, open_safe
-from andon.app.shapes import event_body
 from andon.ports.asking import Asked
 from andon.ports.store import Store
 from andon.store import open_store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from andon.app.shapes import tell_event
+from andon.app.ledger.telling import tell_event
 from andon.ports.asking import Asked
 
 from .conftest import HERE, House

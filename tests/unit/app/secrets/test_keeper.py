@@ -10,9 +10,9 @@ import pytest
 
 from andon.api.v1.installation import SecretsKeySpec
 from andon.api.v1.jobs import SecretRef
+from andon.app.ledger.telling import tell_event
 from andon.app.secrets.keeper import Secrets
 from andon.app.secrets.safe import Reader, Vault, open_safe
-from andon.app.shapes import tell_event
 from andon.kernel.errors import Conflict, NotFound, Unavailable, Untrusted, UsageError
 from andon.ports.asking import Asked
 from andon.ports.store import Store
