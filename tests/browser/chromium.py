@@ -28,7 +28,7 @@ FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-BROWSER_SECONDS = 60
+BROWSER_SECONDS = 180
 PATIENCE = "--virtual-time-budget=3000"
 
 

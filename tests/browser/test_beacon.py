@@ -31,7 +31,7 @@ setTimeout(() => {{ location.href = "/next"; }}, 300);
 </script><img src="/never" alt="">"""
 """The image keeps the page from being loaded: the browser ends with the page after it."""
 NEXT = '<h1>next</h1><img src="/heard" alt="">'
-DEADLINE_SECONDS, LOOK_SECONDS = 20.0, 0.02
+DEADLINE_SECONDS, LOOK_SECONDS = 60.0, 0.02
 
 
 def until(what: Callable[[], object]) -> None:

@@ -42,7 +42,7 @@ def walk(address: str, *steps: BrowserStep, service: str | None = "shop"):
     check = CheckSpec(
         service=service,
         environment="prod",
-        timeout_seconds=30,
+        timeout_seconds=120,
         retries=0,
         browser=BrowserFlow(steps=steps),
     )

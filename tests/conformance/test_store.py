@@ -28,7 +28,7 @@ class TestSqlite(StoreSuite):
 def end_connections(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND backend_type = 'client backend'"
         )
@@ -36,7 +36,7 @@ def end_connections(url: str) -> None:
 
 def wait_for_writer(url: str) -> None:
     """Wait until a second writer waits for a lock: the advisory one, or without it that of a row."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     with psycopg.connect(url, autocommit=True) as other:
         while time.monotonic() < give_up:
             found = other.execute("SELECT locktype FROM pg_locks WHERE NOT granted").fetchall()
@@ -80,10 +80,10 @@ class TestPostgres(StoreSuite):
         def slow(tx: Tx) -> None:
             appending(event("early", stream="env/a"))(tx)
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
         held = asyncio.create_task(first.transact(slow))
-        assert await asyncio.to_thread(entered.wait, 10)
+        assert await asyncio.to_thread(entered.wait, 60)
         other = asyncio.create_task(second.transact(appending(event("late", stream="env/b"))))
         await asyncio.to_thread(wait_for_writer, url)
         # A later position is not to be seen before the earlier one.

@@ -10,7 +10,7 @@ import pytest
 from andon.store import open_store, verify_ledger
 
 SOURCE = "/andon/test"
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 
 WRITER = """
 import asyncio, sys

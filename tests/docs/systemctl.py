@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-STOP_SECONDS = 20.0
+STOP_SECONDS = 90.0
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/api.md").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 DEFAULT = "http://127.0.0.1:7411"
-SECONDS = 60
+SECONDS = 300
 APP = """\
 import os
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer

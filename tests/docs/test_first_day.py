@@ -90,7 +90,7 @@ OTHERS = {
 
 
 def get(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -105,9 +105,9 @@ def shipped(days):
         day.andon("validate")
         day.commit("build: ship with andon")
         day.up()
-    ships = {name: day.start("andon", "ship", "--timeout", "80s") for name, day in people.items()}
+    ships = {name: day.start("andon", "ship", "--timeout", "240s") for name, day in people.items()}
     for name, ship in ships.items():
-        said, _ = ship.communicate(timeout=90)
+        said, _ = ship.communicate(timeout=300)
         assert ship.returncode == 0, f"{name}: {said}"
     return people
 
@@ -123,7 +123,7 @@ def test_a_release_nobody_uses_says_what_it_waits_for_and_a_person_may_go_on(shi
     day = shipped["python"]
     day.write({"app.py": PYTHON_APP.replace("ThreadingHTTPServer((", "ThreadingHTTPServer( (")})
     day.commit("style: space")
-    follows = day.start("andon", "ship", "--timeout", "60s")
+    follows = day.start("andon", "ship", "--timeout", "240s")
     said = next(line for line in follows.stdout if "nobody uses python in prod now" in line)
     follows.terminate()
     (missing,) = day.ask("why", "prod")["missing"]

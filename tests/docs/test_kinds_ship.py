@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
+
+from andon.testing.children import free_port
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "kinds" / "examples"
 PROGRAM = {
@@ -46,12 +47,6 @@ class Test(unittest.TestCase):
 }
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 def test_worked_examples_ship_together_to_dev(days):
     text = "---\n".join(file.read_text() for file in sorted(EXAMPLES.glob("*.yaml")))
     port = free_port()
@@ -60,9 +55,9 @@ def test_worked_examples_ship_together_to_dev(days):
     day.commit("feat: a shop")
     day.andon("validate")
     day.up()
-    day.andon("ship", "--until", "dev", "--timeout", "60s")
+    day.andon("ship", "--until", "dev", "--timeout", "240s")
     run = "rollout-dev-storefront-" + day.ask("status")["changes"][0]["name"]
     assert "migrated with 30" in day.andon("logs", run).stdout
     assert day.address("dev", "storefront").endswith(f":{port}")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
         assert answer.read() == b"debug 30"

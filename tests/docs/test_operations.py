@@ -24,7 +24,7 @@ PLACES = (
     "/etc/systemd",
     "/usr/local",
 )
-SECONDS = 120
+SECONDS = 600
 DATABASE = "/etc/andon/environment"
 
 APP = """\
@@ -185,6 +185,6 @@ def ship(machine: Machine) -> None:
         "cd hello && andon init",
         f"{git} add -A",
         f"{git} commit -qm 'feat: say ok'",
-        "cd hello && andon ship --timeout 80s",
+        "cd hello && andon ship --timeout 300s",
     ):
         machine.type(command)

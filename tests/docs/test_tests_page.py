@@ -60,6 +60,6 @@ def test_the_first_pipeline_runs_here(tmp_path: Path) -> None:
         env={**os.environ, "PATH": os.pathsep.join([*PLACES, os.environ["PATH"]])},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

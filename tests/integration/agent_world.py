@@ -20,7 +20,7 @@ from andon.api.v1.actions import Intent, JobDone, ObserveReplicas, RunJob
 from andon.api.v1.jobs import JobPlan
 from andon.runtime.system import SystemClock
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 
 
 async def until(condition: Callable[[], object]) -> None:

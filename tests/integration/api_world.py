@@ -12,7 +12,7 @@ from pathlib import Path
 
 from andon.client import Andon
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 APP = """\
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,7 +138,9 @@ class World:
     def close(self) -> None:
         environ = {**os.environ, "ANDON_STATE": str(self.state)}
         command = [sys.executable, "-m", "andon", "down"]
-        subprocess.run(command, cwd=self.repository, env=environ, capture_output=True, timeout=60)
+        subprocess.run(
+            command, cwd=self.repository, env=environ, capture_output=True, timeout=DEADLINE_SECONDS
+        )
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()

@@ -89,8 +89,16 @@ def found_in(data: bytes) -> list[bytes]:
 
 def files_with_secrets(agent) -> list[Path]:
     """Return every file of the state folder that has a secret in it."""
-    files = (path for path in agent.state.rglob("*") if path.is_file())
-    return [path for path in files if found_in(path.read_bytes())]
+    files = (Path(place, name) for place, _, names in os.walk(agent.state) for name in names)
+    return [path for path in files if found_in(content(path))]
+
+
+def content(path: Path) -> bytes:
+    """Return what a file holds, if it is one that is still there: the agent goes on meanwhile."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return b""
 
 
 def command_lines() -> bytes:

@@ -53,7 +53,7 @@ def changes(world: World, andon: Andon) -> list[str]:
 def ask(world: World, method: str, path: str, **more: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {world.token}", **more.pop("headers", {})}
     return requests.request(
-        method, f"{world.url}/api/v1{path}", headers=headers, timeout=20, **more
+        method, f"{world.url}/api/v1{path}", headers=headers, timeout=90, **more
     )
 
 
@@ -75,7 +75,7 @@ def test_a_page_links_to_the_next_and_the_last_one_to_none(
     said = ask(world, "GET", "/changes?limit=4")
     link = re.fullmatch(r'<(/api/v1/changes\?[^>]*)>; rel="next"', said.headers["Link"])
     assert link
-    rest = requests.get(world.url + link[1], headers=said.request.headers, timeout=20)
+    rest = requests.get(world.url + link[1], headers=said.request.headers, timeout=90)
     assert {one["name"] for one in rest.json()}.isdisjoint(one["name"] for one in said.json())
     assert "Link" not in ask(world, "GET", "/changes?limit=1000").headers
 

@@ -61,7 +61,7 @@ async def tell(url: str, body: Any = None, **headers: str) -> requests.Response:
     given = {"Origin": SHOP, "Content-Type": "text/plain"} | headers
     data = body if isinstance(body, bytes) else json.dumps(body or VISIT).encode()
     return await asyncio.to_thread(
-        requests.post, f"{url}/beacon", data=data, headers=given, timeout=20
+        requests.post, f"{url}/beacon", data=data, headers=given, timeout=90
     )
 
 
@@ -107,7 +107,7 @@ async def test_pages_of_others_may_not_tell(url: str) -> None:
         assert said.status_code == 403
         assert "Access-Control-Allow-Origin" not in said.headers
         asked = await asyncio.to_thread(
-            requests.options, f"{url}/beacon", headers={"Origin": origin}, timeout=20
+            requests.options, f"{url}/beacon", headers={"Origin": origin}, timeout=90
         )
         assert asked.status_code == 403
 
@@ -132,7 +132,7 @@ async def test_too_many_from_one_place_are_refused_for_a_while(url: str, clock: 
 
 
 async def test_the_script_is_small_and_says_its_share(url: str) -> None:
-    said = await asyncio.to_thread(requests.get, f"{url}/beacon.js", timeout=20)
+    said = await asyncio.to_thread(requests.get, f"{url}/beacon.js", timeout=90)
     assert len(said.content) < 3000
     assert b"Math.random() >= 0.25" in said.content
     assert said.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -144,5 +144,5 @@ async def test_without_a_site_that_may_tell_there_is_nothing(seen: Seen, tmp_pat
     folder.mkdir()
     async with served(seen.offices(), folder) as url:
         assert (await tell(url)).status_code == 404
-        said = await asyncio.to_thread(requests.get, f"{url}/beacon.js", timeout=20)
+        said = await asyncio.to_thread(requests.get, f"{url}/beacon.js", timeout=90)
         assert said.status_code == 404

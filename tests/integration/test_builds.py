@@ -124,4 +124,7 @@ def test_the_path_the_budget_and_the_badge_of_a_build_are_told(world: World) -> 
     assert f"Critical path of {run}" in said
     badge = requests.get(f"{world.url}/badge/shop.svg", timeout=DEADLINE_SECONDS)
     assert "build: passing" in badge.text
-    assert requests.get(f"{world.url}/api/v1/repositories", timeout=9).status_code == 401
+    assert (
+        requests.get(f"{world.url}/api/v1/repositories", timeout=DEADLINE_SECONDS).status_code
+        == 401
+    )

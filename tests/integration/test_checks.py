@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from api_world import DEFINITIONS, World
+from api_world import DEADLINE_SECONDS, DEFINITIONS, World
 
 CHECKS = """\
 ---
@@ -51,7 +51,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def andon(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "ANDON_STATE": str(world.state)}
     command = [sys.executable, "-m", "andon", *words]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
 
 
 def standing(world: World, name: str) -> str:
@@ -82,7 +84,7 @@ def test_check_that_fails_from_here_and_elsewhere_is_told_by_both(world: World, 
         world.until(lambda: views() == {"here": "failing", "tokyo": "failing"})
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(DEADLINE_SECONDS)
     shown = andon(world, "checks", "show", "closed")
     assert "closed failing" in shown.stdout
     assert "from tokyo: failing" in shown.stdout

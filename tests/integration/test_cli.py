@@ -15,7 +15,7 @@ import pytest
 
 from andon.cli.processes import start_ticks
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 
 
 def andon(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

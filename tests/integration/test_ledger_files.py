@@ -28,7 +28,7 @@ from andon.testing.store_objects_suite import NOW, appending, event
 from andon.web.app import create_app
 from andon.web.serve import serve
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 EVENTS = 120
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from local_world import Here, steps, until
+from local_world import PATIENCE_SECONDS, Here, steps, until
 
 from andon.testing.disks import fill, small_disk
 
@@ -45,7 +45,7 @@ def test_a_disk_that_fills_up_is_said_once_and_the_run_goes_on_when_there_is_roo
             assert "database or disk is full" in running.stderr.readline()
             assert here.count("then") == 0, "what has not been written down has not happened"
             ballast.unlink()
-            said, complaint = running.communicate(timeout=60)
+            said, complaint = running.communicate(timeout=PATIENCE_SECONDS)
         finally:
             running.kill()
             running.wait()
@@ -62,7 +62,7 @@ def test_a_machine_without_a_shell_is_said_before_anything_runs(here):
     shell = shutil.which("bash") or pytest.skip("no second shell to hide the first one with")
     done = subprocess.run(
         ["unshare", "--mount", shell, "-c", hidden, "bash", *command],
-        cwd=here.project, capture_output=True, text=True, timeout=60,
+        cwd=here.project, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no file system of its own here: {done.stderr.strip()}")

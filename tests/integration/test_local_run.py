@@ -7,7 +7,7 @@ import signal
 import sys
 
 import pytest
-from local_world import Here, alive, steps, until
+from local_world import PATIENCE_SECONDS, Here, alive, steps, until
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_failure_ends_with_8_and_shows_its_log_and_what_did_not_run(here):
         }
     )
     started = here.start("--no-sandbox")
-    said, complaint = started.communicate(timeout=60)
+    said, complaint = started.communicate(timeout=PATIENCE_SECONDS)
     assert started.returncode == 8
     assert "│ the reason" in said
     assert "\x1b" not in said
@@ -72,7 +72,7 @@ def test_a_failure_ends_with_8_and_shows_its_log_and_what_did_not_run(here):
 def test_the_log_of_what_failed_names_its_steps_and_hides_the_marks_that_fold_them(here):
     steps = [{"name": "compile", "run": "echo made"}, {"name": "try it", "run": "exit 3"}]
     here.write({"bad": {"steps": steps}})
-    said, _ = here.start("--no-sandbox").communicate(timeout=60)
+    said, _ = here.start("--no-sandbox").communicate(timeout=PATIENCE_SECONDS)
     assert "section_" not in said
     told = [line.removeprefix("  │ ") for line in said.splitlines() if line.startswith("  │ ")]
     assert told == ["── compile", "made", "── try it"]
@@ -144,7 +144,7 @@ def test_only_one_run_at_a_time_in_one_state(here):
     assert code == 5
     assert str(first.pid) in json.loads(complaint)["message"]
     (here.marks / "go").touch()
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == 0
 
 
@@ -155,7 +155,7 @@ def test_what_is_interrupted_at_the_terminal_ends_with_all_its_children(here):
     until(lambda: (here.marks / "pid").exists() and (here.marks / "pid").read_text().strip())
     pid = int((here.marks / "pid").read_text())
     started.send_signal(signal.SIGINT)
-    started.communicate(timeout=60)
+    started.communicate(timeout=PATIENCE_SECONDS)
     assert started.returncode == 130
     assert not alive(pid)
     assert here.states() == {"long": "cancelled", "clean": "passed"}
@@ -172,7 +172,7 @@ def test_what_will_not_end_ends_at_once_when_asked_again_and_is_in_nobodys_way(h
         if "once more" in line:
             break
     started.send_signal(signal.SIGINT)
-    _, complaint = started.communicate(timeout=60)
+    _, complaint = started.communicate(timeout=PATIENCE_SECONDS)
     assert started.returncode == 130
     assert "Traceback" not in complaint
     (here.marks / "go").touch()

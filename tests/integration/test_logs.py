@@ -68,19 +68,19 @@ def counted(world: World) -> list[Any]:
         f"{world.url}/api/v1/query",
         {"query": query},
         headers={"Authorization": f"Bearer {world.token}"},
-        timeout=10,
+        timeout=DEADLINE_SECONDS,
     )
     return list(said.json()["data"]["result"])
 
 
 def ask_service(world: World, path: str) -> None:
     (row,) = world.andon.status(environment="dev")["services"]
-    requests.get(f"{row['address']}{path}", timeout=10)
+    requests.get(f"{row['address']}{path}", timeout=DEADLINE_SECONDS)
 
 
 def test_what_a_job_said_is_found_with_its_run(world: World) -> None:
-    lines = world.until(lambda: search(world, "building PART", source="job"))
-    assert len(lines) == 30
+    world.until(lambda: len(search(world, "building PART", source="job")) == 30)
+    lines = search(world, "building PART", source="job")
     labels = lines[0]["labels"]
     assert labels["run"].startswith("build-")
     assert labels["job"] == "build"
@@ -156,7 +156,7 @@ def test_otlp_lines_are_found(world: World) -> None:
         f"{world.url}/api/v1/otlp/v1/logs",
         json=body,
         headers={"Authorization": f"Bearer {world.token}"},
-        timeout=10,
+        timeout=DEADLINE_SECONDS,
     )
     assert said.status_code == 200, said.text
     (line,) = search(world, "beans", label=["service=~pan.*"])

@@ -198,7 +198,7 @@ def as_json(*spans: dict[str, Any]) -> bytes:
 async def send(url: str, body: bytes, **headers: str) -> requests.Response:
     given = HEADERS | {"Content-Type": "application/json"}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await asyncio.to_thread(requests.post, url, data=body, headers=given | named, timeout=20)
+    return await asyncio.to_thread(requests.post, url, data=body, headers=given | named, timeout=90)
 
 
 async def test_json_is_taken_with_its_hexadecimal_ids(url: str, seen: Seen) -> None:
@@ -247,7 +247,7 @@ async def test_only_who_may_tell_is_heard(url: str, seen: Seen) -> None:
         said = await send(f"{url}/traces", body, Authorization=f"Bearer {token}")
         assert said.status_code == status
     said = await asyncio.to_thread(
-        requests.get, url.removesuffix("otlp/v1") + "status", headers=HEADERS, timeout=20
+        requests.get, url.removesuffix("otlp/v1") + "status", headers=HEADERS, timeout=90
     )
     assert said.status_code == 403, "whoever tells may see nothing"
 

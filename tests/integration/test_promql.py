@@ -240,7 +240,7 @@ def served(store: MetricChunks) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not server.started:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -254,7 +254,7 @@ def promtool(*words: str) -> str:
     found = programs()
     assert found is not None
     done = subprocess.run(
-        [str(found[1]), "query", *words], capture_output=True, text=True, check=False, timeout=60
+        [str(found[1]), "query", *words], capture_output=True, text=True, check=False, timeout=90
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -283,6 +283,6 @@ def test_promtool_tells_what_we_refuse(served: str) -> None:
     assert found is not None
     done = subprocess.run(
         [str(found[1]), "query", "instant", served, "histogram_sum(up)"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
     assert "bad_data: the function histogram_sum() at 1:1 is outside of the PromQL" in done.stderr

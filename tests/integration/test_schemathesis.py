@@ -118,7 +118,7 @@ def go(world: World, session: requests.Session, name: str, mode: GenerationMode)
     def ask(case: Any) -> None:
         keep_inside(case, world.repository)
         case.call_and_validate(
-            base_url=f"{world.url}/api/v1", session=session, checks=CHECKS, timeout=20
+            base_url=f"{world.url}/api/v1", session=session, checks=CHECKS, timeout=90
         )
 
     ask()

@@ -150,7 +150,7 @@ def ask(host: Host, port: int, name: str) -> tuple[int, Any]:
     context = ssl.create_default_context(cafile=str(host.folder / "certificate.pem"))
     request = urllib.request.Request(f"https://127.0.0.1:{port}/", headers={"Host": name})
     try:
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:
             return answer.status, answer.headers
     except urllib.error.HTTPError as refused:
         with refused:

@@ -26,8 +26,9 @@ from andon.cli.demo.load import Planned, plan_requests
 from andon.cli.demo.shop import FAULT_PERCENT_LIMIT, SERVICES, ShopRepository, make_repository
 from andon.cli.demo.wire import Wire
 from andon.domains.pipelines.expand import expand
+from andon.testing.children import free_port
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 REQUESTS = 1500
 
 
@@ -54,7 +55,7 @@ def run_job(folder: Path, job: dict, **environment: str) -> None:
         env={**os.environ, **job.get("env", {}), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -73,13 +74,8 @@ def built(folder: Path) -> dict[str, bytes]:
 
 
 def free_ports(*names: str) -> dict[str, int]:
-    """Choose a port for each name, all at once so that no two are the same."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
-        return {
-            name: int(listener.getsockname()[1])
-            for name, listener in zip(names, listeners, strict=True)
-        }
+    """Choose a port for each name."""
+    return {name: free_port() for name in names}
 
 
 def connects(port: int) -> bool:

@@ -39,7 +39,7 @@ def tell(world: World, note: str) -> requests.Response:
         f"{world.url}/api/v1/otlp/v1/traces",
         json={"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]},
         headers={"Authorization": f"Bearer {world.token}"},
-        timeout=20,
+        timeout=90,
     )
 
 

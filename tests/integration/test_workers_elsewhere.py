@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_world import World
+from api_world import DEADLINE_SECONDS, World
 
 from andon.client import Andon
 from andon.kernel.errors import Denied, Fenced, NotFound, UsageError
@@ -81,11 +81,11 @@ class Elsewhere:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(DEADLINE_SECONDS)
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(DEADLINE_SECONDS)
 
 
 def _without_bwrap(root: Path) -> str:
@@ -176,6 +176,7 @@ def test_job_waits_for_labels_then_runs_elsewhere_with_its_tree_secrets_and_log(
     world: World, root: Path, token: str, go: Path
 ) -> None:
     wrong = Elsewhere(world, root, "plain", token, "linux")
+    world.until(lambda: takes_nothing(world, "plain"))
     run = ship(world)
     world.until(lambda: "waits for a worker with labels gpu" in step(world, run)["message"])
     why = world.andon.why(subject=world.andon.runs_show(run)["change"])
@@ -301,12 +302,12 @@ def test_token_that_may_not_work_and_names_that_are_taken_are_said(
 ) -> None:
     viewer = world.andon.tokens_make(name="looks", grants=[{"role": "viewer"}])["secret"]
     refused = Elsewhere(world, root, "refused", viewer, "gpu")
-    assert refused.process.wait(30) == 6
+    assert refused.process.wait(DEADLINE_SECONDS) == 6
     assert "service:looks may not work" in refused.log
     worker = Elsewhere(world, root, "mine", token)
     world.until(lambda: takes_nothing(world, "mine"))
     another = world.andon.tokens_make(name="rival", grants=[{"role": "worker"}])["secret"]
     rival = Elsewhere(world, root / "..", "mine", another)
-    assert rival.process.wait(30) == 5
+    assert rival.process.wait(DEADLINE_SECONDS) == 5
     assert "the worker mine is service:gpu's" in rival.log
     worker.close()

@@ -36,7 +36,7 @@ from andon.testing.postgres import PostgresServer, programs, running_postgres
 SECONDS = float(os.environ.get("ANDON_SOAK_SECONDS", "15"))
 SEED = int(os.environ.get("ANDON_SOAK_SEED", "1"))
 RUNS = int(os.environ.get("ANDON_SOAK_RUNS", "200"))
-DEADLINE_SECONDS = 120 + 2 * SECONDS
+DEADLINE_SECONDS = 300 + 2 * SECONDS
 LEASE_SECONDS = 2.0
 FOLDER = Path(__file__).parent
 

@@ -11,17 +11,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 60
+from andon.adapters.process import ports
+
+START_SECONDS = 120
 POLL_SECONDS = 0.02
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
+_promised: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that nobody listens on now, and that nobody gets by chance meanwhile.
+
+    It lies outside of what the kernel gives to connections and to whoever asks for any port, and no
+    process promises it twice.
+    """
+    port = ports.choose(f"{os.getpid()}/{len(_promised)}", _promised)
+    _promised.add(port)
+    return port
 
 
 class Child:

@@ -18,13 +18,14 @@ import sysconfig
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from andon.adapters.container import Engine
 from andon.testing.postgres import _die_with_parent
 
-START_SECONDS = 60
+START_SECONDS = 120
 _SERVER = ["sh", "-c", "cd /www && echo hello >hello && exec busybox httpd -f -p 8000"]
 _LEFT_OUT = (
     "test",
@@ -41,6 +42,13 @@ def can_run() -> bool:
     """Say whether an engine can be started here."""
     programs = all(map(shutil.which, ("dockerd", "docker", "docker-init", "busybox")))
     return programs and os.geteuid() == 0
+
+
+def can_run_podman() -> bool:
+    """Say whether podman's service can be started here."""
+    return all(map(shutil.which, ("podman", "docker", "catatonit", "busybox"))) and (
+        os.geteuid() == 0
+    )
 
 
 class RunningEngine:
@@ -73,25 +81,44 @@ class RunningEngine:
         return shown.strip() == "true"
 
 
+def running_engine() -> AbstractContextManager[RunningEngine]:
+    """Start Docker's engine with two images, and stop it in the end."""
+    return _running(_dockerd)
+
+
+def running_podman() -> AbstractContextManager[RunningEngine]:
+    """Start podman's service with two images, and stop it in the end."""
+    return _running(_podman)
+
+
+def _dockerd(folder: Path, socket_path: Path) -> list[str]:
+    return [
+        "dockerd",
+        *("--data-root", str(folder / "data"), "--exec-root", str(folder / "run")),
+        *("--host", f"unix://{socket_path}", "--pidfile", str(folder / "pid")),
+        *("--bridge", "none", "--iptables=false", "--ip-forward=false"),
+        *("--containerd-namespace", "andon"),
+        *("--containerd-plugins-namespace", "andon-plugins"),
+    ]
+
+
+def _podman(folder: Path, socket_path: Path) -> list[str]:
+    own = ("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")
+    return [
+        "podman",
+        *(word for option, name in own for word in (option, str(folder / name))),
+        *("--cgroup-manager", "cgroupfs", "--events-backend", "file"),
+        *("system", "service", "--time", "0", f"unix://{socket_path}"),
+    ]
+
+
 @contextlib.contextmanager
-def running_engine() -> Iterator[RunningEngine]:
-    """Start an engine with one image, and stop it in the end."""
+def _running(command: Callable[[Path, Path], list[str]]) -> Iterator[RunningEngine]:
     folder = Path(tempfile.mkdtemp(prefix="andon-engine-"))  # Socket paths have 107 characters.
-    socket_path = folder / "docker.sock"
+    socket_path = folder / "engine.sock"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [
-                "dockerd",
-                *("--data-root", str(folder / "data"), "--exec-root", str(folder / "run")),
-                *("--host", f"unix://{socket_path}", "--pidfile", str(folder / "pid")),
-                *("--bridge", "none", "--iptables=false", "--ip-forward=false"),
-                *(
-                    "--containerd-namespace",
-                    "andon",
-                    "--containerd-plugins-namespace",
-                    "andon-plugins",
-                ),
-            ],
+            command(folder, socket_path),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 
-START_SECONDS = 30
+START_SECONDS = 90
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -147,7 +147,7 @@ def _wait(server: PostgresServer, process: subprocess.Popen[bytes]) -> None:
     while True:
         assert process.poll() is None, "Postgres ended while it started"
         try:
-            psycopg.connect(server.url(), connect_timeout=2).close()
+            psycopg.connect(server.url(), connect_timeout=10).close()
             return
         except psycopg.OperationalError:
             assert time.monotonic() < deadline, "Postgres does not answer"

@@ -35,7 +35,7 @@ from andon.testing.proxy import Proxy
 
 SOURCE = "/andon/test"
 NAME = "outside"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 90.0
 POLL_SECONDS = 0.02
 
 

@@ -121,9 +121,9 @@ class TargetSuite:
     async def test_a_version_that_is_never_healthy_fails_with_its_last_answer(
         self, target: Target, action: DeployReplicas
     ) -> None:
-        health = structs.replace(QUICK, path="/sick", ready_within_seconds=1)
+        health = structs.replace(QUICK, path="/sick", ready_within_seconds=4)
         sick = structs.replace(action, health=health)
-        with pytest.raises(StepFailed, match="not ready within 1 s; GET /sick: HTTP 503"):
+        with pytest.raises(StepFailed, match="not ready within 4 s; GET /sick: HTTP 503"):
             await target.deploy_replicas(sick, Intent(key="r/1/deploy/0", epoch=1))
 
     async def test_a_missing_program_is_named(self, target: Target, action: DeployReplicas) -> None:

