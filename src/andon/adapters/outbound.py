@@ -71,10 +71,11 @@ class Guard:
     def __init__(
         self, allow: Sequence[str] = (), *, loopback: bool = False, lookup: Lookup = look_up
     ) -> None:
+        self.allowed = tuple(allow)
+        self.loopback = loopback
         read = [_pattern(text) for text in allow]
         self._networks = tuple(one for one in read if not isinstance(one, str))
         self._names = tuple(one for one in read if isinstance(one, str))
-        self._loopback = loopback
         self._lookup = lookup
 
     def addresses(self, host: str, port: int) -> list[str]:
@@ -89,7 +90,7 @@ class Guard:
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "no such name"
             raise Unavailable(f"{host} cannot be resolved: {reason}") from None
-        let_through = [one for one in found if self._admits(host, ipaddress.ip_address(one))]
+        let_through = [one for one in found if self.admits(host, ipaddress.ip_address(one))]
         if not let_through:
             raise Denied(
                 f"{host} leads to an internal address, which may not be called",
@@ -122,7 +123,13 @@ class Guard:
                 failed = error
         raise failed
 
-    def _admits(self, host: str, address: Address) -> bool:
+    def admits(self, host: str, address: Address) -> bool:
+        """Say whether a call may lead to an address.
+
+        Args:
+            host: The name that led there; the address itself if none did.
+            address: Where it leads.
+        """
         if any(address in network for network in self._networks):
             return True
         if not all(_is_public(end) for end in _embedded(address)):
@@ -130,7 +137,7 @@ class Guard:
         if _is_public(address):
             return True
         if address.is_loopback:
-            return self._loopback
+            return self.loopback
         if any(address in network for network in _NEVER_BY_NAME) or address.is_multicast:
             return False
         name = host.rstrip(".").lower()

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from andon.adapters.eventwebhook.signing import read_secret, signature
 from andon.adapters.notices import Chat, Mail
+from andon.adapters.notices.apprising import Apprising
 from andon.adapters.outbound import Guard, post, web_address
 from andon.api.v1.alerts import AlertsSpec, AlertStatus, ReceiverSpec, WebhookReceiver
 from andon.api.v1.installation import MailSpec
@@ -163,9 +164,9 @@ class AlertSink:
             address = await asyncio.to_thread(read_line, self._receiver.chat_file)
             await Chat(self._guard).send(address, self._notice(message))
         elif self._receiver.apprise_file:
-            await asyncio.to_thread(
-                tell_apprise, self._receiver.apprise_file, self._notice(message)
-            )
+            file = self._receiver.apprise_file
+            urls = await asyncio.to_thread(read_lines, file)
+            await Apprising(self._guard).send(urls, self._notice(message), file)
 
     def _notice(self, message: Message) -> Notice:
         return notice(message, f"{self._url.rstrip('/')}/#/alerts")
@@ -305,7 +306,7 @@ def _alert(alert: Object, labels: dict[str, str], url: str) -> dict[str, Any]:
     }
 
 
-# --- secrets and apprise --------------------------------------------------------------------------
+# --- secrets --------------------------------------------------------------------------------------
 
 
 def read_line(path: str) -> str:
@@ -328,26 +329,3 @@ def read_lines(path: str) -> list[str]:
     if not found:
         raise Unavailable(f"{path} is empty")
     return found
-
-
-def tell_apprise(path: str, told: Notice) -> None:
-    """Hand a notice to Apprise, which knows the ways of many services.
-
-    Raises:
-        Unavailable: The extra is not there.
-        NotTaken: Somebody there did not take it.
-        Denied: An address is none.
-    """
-    try:
-        import apprise
-    except ImportError:
-        raise Unavailable(
-            "Apprise needs the extra `notify`", hint="pip install 'andon[notify]'"
-        ) from None
-    way = apprise.Apprise()
-    for number, url in enumerate(read_lines(path), 1):
-        if not way.add(url):
-            raise Denied(f"address {number} of {path} is none that Apprise knows")
-    body = "\n".join((*told.lines, told.url))
-    if not way.notify(title=told.subject, body=body):
-        raise NotTaken(f"somebody whom {path} names did not take the notice")
