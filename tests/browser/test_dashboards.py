@@ -13,7 +13,7 @@ from chromium import CHROMIUM, served
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.app.telemetry.queries import Metrics
 from andon.ports.offices import Offices
-from andon.ports.telemetry import Labels
+from andon.ports.telemetry import Exemplar, Labels
 from andon.runtime.system import SystemClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
@@ -34,8 +34,11 @@ def labels(name: str, service: str, **more: str) -> Labels:
 
 
 def live(store: MetricChunks, now: float) -> None:
-    """Have two services be seen for most of an hour, with a gap; one fails now and then."""
-    for at in range(0, LIVED_SECONDS, 15):
+    """Have two services be seen for most of an hour, with a gap; one fails now and then.
+
+    They go on for as long as a browser may take to show them.
+    """
+    for at in range(0, LIVED_SECONDS + 300, 15):
         if at in GAP:
             continue
         rows = []
@@ -52,6 +55,24 @@ def live(store: MetricChunks, now: float) -> None:
                 (labels("process_cpu_seconds_total", service, replica="0"), 0.3 * at),
             ]
         store.append(round(1000 * (now - LIVED_SECONDS + at)), rows)
+    told = exemplars(now)
+    store.append(round(1000 * now), [(one, 1.0) for one, _ in told])
+    store.add_exemplars(told)
+
+
+def exemplars(now: float) -> list[tuple[Labels, Exemplar]]:
+    """Have some requests lead to a trace: of a service that tells spans, and of one that does not."""
+    bucket = "andon_span_duration_seconds_bucket"
+    own = labels(bucket, "shop", operation="GET /cart", le="0.1")
+    beyond = labels(bucket, "gateway", operation=HOSTILE, le="+Inf")
+    found = [
+        (
+            own,
+            Exemplar(round(1000 * (now - 60 * back)), 0.02 * back, (("trace_id", f"{back:032x}"),)),
+        )
+        for back in range(5, 30, 5)
+    ]
+    return [*found, (beyond, Exemplar(round(1000 * (now - 300)), 9.0, (("trace_id", "beyond"),)))]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -80,6 +101,15 @@ async def test_every_service_is_drawn_without_configuration_and_gaps_are_hatched
     assert dom.count('class="unseen"') >= 8
     assert "&lt;img" in dom
     assert "<img" not in dom
+
+
+async def test_dots_of_single_requests_lead_to_their_traces(look: Callable):
+    dom = await look("#/dashboards")
+    assert dom.count('class="exemplar"') == 6
+    assert f'<a href="#/traces/{25:032x}" class="exemplar" tabindex="0"' in dom
+    assert f'<a href="#/traces/{5:032x}" class="exemplar" tabindex="-1"' in dom
+    assert '<a href="#/traces/beyond" class="exemplar" tabindex="0"' in dom
+    assert "500 ms at " in dom
 
 
 @pytest.mark.parametrize("width", SIZES)

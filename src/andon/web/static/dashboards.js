@@ -14,6 +14,8 @@ const DRAWINGS = [
   ["Latency", (value) => briefly(value), [[0.99, "p99"], [0.5, "p50"]].map(([q, word]) => [word, (w) => `histogram_quantile(${q}, sum by (${PLACE}, le) (rate(andon_gateway_request_duration_seconds_bucket[${w}])))`])],
   ["Processor", (value) => `${Number(value.toPrecision(2))} cores`, [["cores", (w) => `sum by (${PLACE}) (rate(process_cpu_seconds_total{service!=""}[${w}]))`]]],
 ];
+const EXEMPLARS = "andon_span_duration_seconds_bucket";
+const MOST_DOTS = 30; // of one drawing: of many requests close to each other the slowest
 let dashboardsTimer = null;
 let dashboardsAsked = 0;
 
@@ -32,8 +34,9 @@ async function showDashboards() {
   const end = (Math.floor(Date.now() / 1000 / step) - 1) * step; // what is newest is not whole yet
   const grid = { begin: end - DASHBOARD_STEPS * step, end, step };
   try {
+    const dots = exemplarsOf(grid);
     const drawings = await Promise.all(DRAWINGS.map(([, , lines]) => Promise.all(lines.map(([word, query]) => dashboardLines(word, query(`${Math.max(60, 2 * step)}s`), grid)))));
-    if (wish === dashboardsAsked && here === location.hash) drawDashboards(drawings, grid);
+    if (wish === dashboardsAsked && here === location.hash) drawDashboards(drawings, await dots, grid);
   } catch (error) {
     if (wish !== dashboardsAsked || here !== location.hash) return;
     const refused = /: 403$/.test(error.message);
@@ -49,21 +52,53 @@ async function dashboardLines(word, query, grid) {
   return { word, lines: new Map(told.data.result.map((one) => [`${one.metric.service}\n${one.metric.environment}`, new Map(one.values.map(([at, value]) => [at, Number(value)]))])) };
 }
 
-function drawDashboards(drawings, grid) {
-  const places = [...new Set(drawings.flatMap((lines) => lines.flatMap((one) => [...one.lines.keys()])))].sort();
-  byId("dashboards-said").textContent = places.length ? "From the gateway's own counts and the processes' own times, a point each " + lasting(grid.step) + "." : "";
-  const none = make("p", { class: "empty" }, "Nothing was seen in that time: a service is, from its first deployment on.");
-  byId("dashboards-services").replaceChildren(...(places.length ? places.map((place) => dashboardCard(place, drawings, grid)) : [none]));
+// Requests of which a trace is kept, by service and environment. A service that tells no spans is known by the
+// gateway's, which are named by where they led.
+async function exemplarsOf(grid) {
+  const found = new Map();
+  const words = new URLSearchParams({ query: EXEMPLARS, start: String(grid.begin), end: String(grid.end) });
+  const told = await get(`/query_exemplars?${words}`).catch(() => ({ data: [] }));
+  for (const { seriesLabels: one, exemplars } of told.data) {
+    const place = `${one.service === "gateway" ? one.operation : one.service}\n${one.environment}`;
+    found.set(place, [...(found.get(place) || []), ...exemplars.filter((dot) => dot.labels.trace_id)]);
+  }
+  return found;
 }
 
-function dashboardCard(place, drawings, grid) {
+function spread(dots, grid) {
+  const slowest = new Map();
+  for (const dot of dots) {
+    const column = Math.floor(MOST_DOTS * (dot.timestamp - grid.begin) / (grid.end - grid.begin + 1));
+    if (!slowest.has(column) || Number(slowest.get(column).value) < Number(dot.value)) slowest.set(column, dot);
+  }
+  return [...slowest.values()].sort((one, other) => Number(other.value) - Number(one.value));
+}
+
+// A dot a request, which leads to its trace; by keyboard the slowest can be reached.
+function exemplarDots(drawing, x, y, dots) {
+  dots.forEach((dot, at) => {
+    const said = `${briefly(Number(dot.value))} at ${time(dot.timestamp)}: its trace`;
+    drawing.append(svgPart("a", { href: `#/traces/${encodeURIComponent(dot.labels.trace_id)}`, class: "exemplar", tabindex: at ? -1 : 0, "aria-label": said },
+      svgPart("title", {}, said), svgPart("circle", { cx: x(dot.timestamp).toFixed(1), cy: y(Number(dot.value)).toFixed(1), r: 7 })));
+  });
+  if (dots.length) drawing.setAttribute("role", "group"); // Links of an image are none.
+}
+
+function drawDashboards(drawings, dots, grid) {
+  const places = [...new Set(drawings.flatMap((lines) => lines.flatMap((one) => [...one.lines.keys()])))].sort();
+  byId("dashboards-said").textContent = places.length ? "From the gateway's own counts and the processes' own times, a point each " + lasting(grid.step) + "." + (dots.size ? " A dot is one request, and leads to its trace." : "") : "";
+  const none = make("p", { class: "empty" }, "Nothing was seen in that time: a service is, from its first deployment on.");
+  byId("dashboards-services").replaceChildren(...(places.length ? places.map((place) => dashboardCard(place, drawings, dots.get(place) || [], grid)) : [none]));
+}
+
+function dashboardCard(place, drawings, dots, grid) {
   const [service, environment] = place.split("\n");
   const links = make("span", { class: "links" }, ...["traces", "logs"].map((page) => make("a", { href: `#/${page}?service=${encodeURIComponent(service)}` }, page)));
-  const charts = DRAWINGS.map(([title, tell], at) => dashboardChart(`${title} of ${service} in ${environment}`, title, tell, drawings[at].map((one) => ({ word: one.word, points: one.lines.get(place) || new Map() })), grid));
+  const charts = DRAWINGS.map(([title, tell], at) => dashboardChart(`${title} of ${service} in ${environment}`, title, tell, drawings[at].map((one) => ({ word: one.word, points: one.lines.get(place) || new Map() })), grid, title === "Latency" ? spread(dots, grid) : []));
   return make("article", { class: "dashboard" }, make("h3", {}, `${service} `, make("small", {}, environment), " ", links), make("div", { class: "charts" }, ...charts));
 }
 
-function dashboardChart(label, title, tell, lines, grid) {
+function dashboardChart(label, title, tell, lines, grid, dots) {
   const finite = (value) => value !== undefined && Number.isFinite(value);
   const values = lines.flatMap((one) => [...one.points.values()]).filter(finite);
   const newest = lines.map((one) => [...one.points.entries()].filter(([, value]) => finite(value)).pop());
@@ -91,5 +126,6 @@ function dashboardChart(label, title, tell, lines, grid) {
     }
     end();
   });
+  exemplarDots(drawing, x, y, dots);
   return make("figure", {}, caption, drawing);
 }
