@@ -206,21 +206,7 @@ async def _run(
     inner = inner_sinks(outward_of(settings, store, parts))
     vault = Vault(parts.safe)
     addresses = Addresses(vault)
-    plane = ControlPlane(
-        state=state,
-        store=store,
-        book=book,
-        turns=parts.turns,
-        engine=parts.engine,
-        source=parts.source,
-        agent=parts.agent,
-        clock=parts.clock,
-        vault=vault,
-        notify=settings.notify,
-        policy_branch=settings.policy_branch,
-        guard=guard_of(settings.allow_internal, settings.installation),
-        inner=inner,
-    )
+    plane = control_plane(settings, state, store, parts, book, vault, inner)
     admin = Admin(
         installation=installation,
         state=state,
@@ -235,12 +221,7 @@ async def _run(
     telemetry = open_telemetry(settings, state, store, parts)
     outside = open_offices(settings, state, store, parts, plane, admin, telemetry)
     await outside.door.open()
-    await outrank(store, parts)
-    await parts.safe.warm(store)
-    await addresses.settle(store)
-    await Places(vault).settle(store)
-    mail = settings.installation.mail is not None
-    await store.transact(lambda tx: ensure_notices(tx, mail, tx.now()))
+    await prepare(settings, store, parts, vault)
     await parts.engine.start()
     installation.settled()
     try:
@@ -258,6 +239,43 @@ async def _run(
     finally:
         await leave(parts.engine)
         await parts.agent.close()
+
+
+def control_plane(
+    settings: Settings,
+    state: Path,
+    store: Store,
+    parts: Parts,
+    book: Book,
+    vault: Vault,
+    inner: InnerSinks,
+) -> ControlPlane:
+    """Return what answers for the line."""
+    return ControlPlane(
+        state=state,
+        store=store,
+        book=book,
+        turns=parts.turns,
+        engine=parts.engine,
+        source=parts.source,
+        agent=parts.agent,
+        clock=parts.clock,
+        vault=vault,
+        notify=settings.notify,
+        policy_branch=settings.policy_branch,
+        guard=guard_of(settings.allow_internal, settings.installation),
+        inner=inner,
+    )
+
+
+async def prepare(settings: Settings, store: Store, parts: Parts, vault: Vault) -> None:
+    """Make ready what the first turn needs: tokens, keys, addresses, and who is told of holds."""
+    await outrank(store, parts)
+    await parts.safe.warm(store)
+    await Addresses(vault).settle(store)
+    await Places(vault).settle(store)
+    mail = settings.installation.mail is not None
+    await store.transact(lambda tx: ensure_notices(tx, mail, tx.now()))
 
 
 async def telling(

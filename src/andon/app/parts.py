@@ -161,20 +161,12 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
     desired = GitDesiredState(state / "desired.git", clock)
     notifier = WebhookNotifier(guard=guard_of(settings.allow_internal, settings.installation))
     turns = Turns(controllers(), SystemRandomness(), place_of, TURNS_AHEAD_SECONDS)
+    arrive = arriving(source, artifacts, leavings, state / "work")
+    routed = RoutedExecutor(executor, RemoteExecutor(desk, clock, arrive))
     here: Mapping[type[actions.Action], Perform] = {actions.Notify: notifier.notify}
     if not settings.agentless:
         here = performers(
-            executor=handing(
-                RoutedExecutor(
-                    executor,
-                    RemoteExecutor(
-                        desk, clock, arriving(source, artifacts, leavings, state / "work")
-                    ),
-                ),
-                store,
-                state,
-                clock,
-            ),
+            executor=handing(routed, store, state, clock),
             artifacts=artifacts,
             desired=desired,
             target=LocalTarget(agent, artifacts, state / "artifacts", secrets=secrets),
@@ -182,16 +174,9 @@ def assemble(settings: Settings, state: Path, store: Store, worker: str) -> Part
             business=business,
             notifier=notifier,
         )
-    engine = Engine(
-        store,
-        turns,
-        here,
-        worker,
-        Pace(settings.lease_seconds),
-        limits(settings.jobs_at_once),
-    )
+    pace, most = Pace(settings.lease_seconds), limits(settings.jobs_at_once)
     return Parts(
-        engine=engine,
+        engine=Engine(store, turns, here, worker, pace, most),
         turns=turns,
         source=source,
         executor=executor,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from andon.adapters.agentclient import AgentClient
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.adapters.telemetry.tallies import Tallies
 from andon.adapters.telemetry.traces import SpanStore
@@ -137,6 +138,7 @@ def _open(settings: Settings, state: Path, folder: Path, store: Store, parts: Pa
         *(store, parts.turns, metrics, tallies, parts.clock),
         asking_values(asked.store),
         spec.metrics.interval_seconds,
+        logs.counts.split,
     )
     beacon = Beacon(spec.beacon, metrics, logs.lines, spec.metrics.interval_seconds, parts.clock)
     check_settings(spec.alerts, mail=settings.installation.mail is not None)
@@ -145,7 +147,7 @@ def _open(settings: Settings, state: Path, folder: Path, store: Store, parts: Pa
         *(store, parts.turns, parts.clock, objectives, budgets, spec.alerts),
         asker=Together(security, *([Questions(asked.store)] if spec.alerts.questions else [])),
     )
-    return Telemetry(
+    found = Telemetry(
         folder=folder,
         spec=spec,
         clock=parts.clock,
@@ -159,35 +161,36 @@ def _open(settings: Settings, state: Path, folder: Path, store: Store, parts: Pa
         budgets=budgets,
         intake=Intake(metrics, logs.lines, traces, parts.clock),
         beacon=beacon if spec.beacon.origins else None,
-        loops={
-            "metrics upkeep": metrics_upkeep(metrics, spec.metrics, parts.clock),
-            **collectors.loops(),
-            **({"recording rules": asked.recorder.run} if asked.recorder.progress else {}),
-            "checks": checks.run,
-            **logs.loops,
-            "gateway log": Failures(
-                parts.agent.recent_requests, logs.lines, security.hear_requests
-            ).run,
-            "objectives": objectives.run,
-            "alerts": watch.run,
-            "own traces": telling_runs(store, traces),
-        },
-        here={
-            "traces": settling(
-                traces, metrics, spec.traces, spec.metrics.interval_seconds, parts.clock
-            ),
-            "traces of the gateway": telling_requests(parts.agent, traces, parts.clock),
-            **({"beacon": beacon.run} if spec.beacon.origins else {}),
-        },
-        close=(
-            collectors.close,
-            tallies.close,
-            metrics.close,
-            results.close,
-            logs.close,
-            traces.close,
-        ),
+        close=tuple(one.close for one in (collectors, tallies, metrics, results, logs, traces)),
     )
+    shared = {**collectors.loops(), "own traces": telling_runs(store, traces)}
+    loops = {**shared, **_loops(found, security, parts.agent)}
+    return structs.replace(found, loops=loops, here=_here(found, parts.agent))
+
+
+def _loops(found: Telemetry, security: Security, agent: AgentClient) -> dict[str, Loop]:
+    """Return what goes on at one worker for all."""
+    told = Failures(agent.recent_requests, found.logs.lines, security.hear_requests)
+    return {
+        "metrics upkeep": metrics_upkeep(found.metrics, found.spec.metrics, found.clock),
+        **({"recording rules": found.asked.recorder.run} if found.asked.recorder.progress else {}),
+        "checks": found.checks.run,
+        **found.logs.loops,
+        "gateway log": told.run,
+        "objectives": found.objectives.run,
+        "alerts": found.watch.run,
+    }
+
+
+def _here(found: Telemetry, agent: AgentClient) -> dict[str, Loop]:
+    """Return what goes on at each worker."""
+    spec, traces, clock = found.spec, found.traces, found.clock
+    each = spec.metrics.interval_seconds
+    return {
+        "traces": settling(traces, found.metrics, spec.traces, each, clock),
+        "traces of the gateway": telling_requests(agent, traces, clock),
+        **({"beacon": found.beacon.run} if found.beacon else {}),
+    }
 
 
 async def keep_going(name: str, loop: Loop, pause: Pause = asyncio.sleep) -> None:

@@ -158,30 +158,7 @@ def _open_incident(rollout: Rollout, message: str) -> None:
     name = f"incident-{rollout.run}"
     title = f"{plan.service} {short(plan.version.digest)} stopped in {plan.environment}: {message}"
     rollout.memory["incident"] = name
-    rollout.create.append(
-        NewObject(
-            kind="Incident",
-            name=name,
-            spec=IncidentSpec(
-                title=title,
-                service=plan.service,
-                environment=plan.environment,
-                change=rollout.spec.change,
-                run=rollout.run,
-                digest=plan.version.digest,
-                config_hash=plan.version.config_hash,
-                detected_at=rollout.now,
-                evidence=tuple(new.name for new in rollout.create if new.kind == "Evidence"),
-            ),
-            status=IncidentStatus(timeline=((rollout.now, message),)),
-            labels={
-                "environment": plan.environment,
-                "service": plan.service,
-                "change": rollout.spec.change,
-                "run": rollout.run,
-            },
-        )
-    )
+    rollout.create.append(_incident(rollout, name, title, message))
     rollout.events.append(
         events.incident_detected(
             name,
@@ -193,3 +170,21 @@ def _open_incident(rollout: Rollout, message: str) -> None:
             cause=f"run/{rollout.run}/started",
         )
     )
+
+
+def _incident(rollout: Rollout, name: str, title: str, message: str) -> NewObject:
+    plan = rollout.plan
+    spec = IncidentSpec(
+        title=title,
+        service=plan.service,
+        environment=plan.environment,
+        change=rollout.spec.change,
+        run=rollout.run,
+        digest=plan.version.digest,
+        config_hash=plan.version.config_hash,
+        detected_at=rollout.now,
+        evidence=tuple(new.name for new in rollout.create if new.kind == "Evidence"),
+    )
+    status = IncidentStatus(timeline=((rollout.now, message),))
+    labels = {field: getattr(spec, field) for field in ("environment", "service", "change", "run")}
+    return NewObject(kind="Incident", name=name, spec=spec, status=status, labels=labels)
