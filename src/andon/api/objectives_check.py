@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from andon.api.alerts_check import check_alerts, check_pages, lost_alerts
 from andon.api.findings import problems_of
@@ -19,6 +20,9 @@ from andon.api.v1.objectives import (
 from andon.kernel.cron import time_zone, time_zones
 from andon.kernel.periods import length_seconds, parse_moment
 
+MOST_LINE_LABELS = 5
+LONGEST_LINE_VALUE = 64
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _PROMETHEUS = ("", "prometheus")
 
 
@@ -137,6 +141,23 @@ def _check_indicator(indicator: Indicator, here: Path) -> Iterator[Finding]:
         yield Finding((*here, "gateway"), message, "")
     if indicator.metrics is not None:
         yield from _check_metrics(indicator.metrics, (*here, "metrics"))
+    if indicator.logs is not None:
+        for field in ("bad", "total"):
+            labels = getattr(indicator.logs, field)
+            yield from _check_lines(labels, (*here, "logs", field))
+
+
+def _check_lines(labels: Mapping[str, str], here: Path) -> Iterator[Finding]:
+    """Lines are counted by each of these, so that there may not be many, nor any name."""
+    if len(labels) > MOST_LINE_LABELS:
+        message = f"lines are counted by at most {MOST_LINE_LABELS} labels; found {len(labels)}"
+        yield Finding(here, message, "count by what tells bad lines from good ones")
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(name):
+            yield Finding((*here, name), "expected a label such as `severity` or `code`", "")
+        if not 0 < len(value) <= LONGEST_LINE_VALUE:
+            message = f"expected 1 to {LONGEST_LINE_VALUE} characters, found {len(value)}"
+            yield Finding((*here, name), message, "")
 
 
 def _check_metrics(metrics: MetricsIndicator, here: Path) -> Iterator[Finding]:

@@ -70,6 +70,27 @@ def wrong(*specs: dict[str, object]) -> list[tuple[str, str]]:
             "`op` and `value` are missing",
         ),
         (
+            {
+                "indicator": {"logs": {"bad": {f"l{n}": "x" for n in range(6)}}},
+                "targets": [{"target": 0.9}],
+            },
+            "spec.indicator.logs.bad",
+            "at most 5 labels; found 6",
+        ),
+        (
+            {
+                "indicator": {"logs": {"bad": {"1st": "x"}}},
+                "targets": [{"target": 0.9}],
+            },
+            "spec.indicator.logs.bad.1st",
+            "expected a label such as",
+        ),
+        (
+            {"indicator": {"logs": {"bad": {"code": ""}}}, "targets": [{"target": 0.9}]},
+            "spec.indicator.logs.bad.code",
+            "expected 1 to 64 characters",
+        ),
+        (
             {"indicator": GATEWAY, "targets": [{"target": 0.9, "op": "lt", "value": 1}]},
             "spec.targets[0].op",
             "only a target of a value",

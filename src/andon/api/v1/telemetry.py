@@ -81,6 +81,15 @@ class LogsSpec(Spec, kw_only=True, frozen=True):
 
     keep_days: Days = 14
     max_bytes: Annotated[int, Meta(ge=1 << 20)] = 2 << 30
+    count_by: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")], ...],
+        Meta(
+            max_length=5,
+            description="Labels, or fields of lines, that `andon_log_lines_total` is counted by "
+            "besides; of more than 100 sets of values the rest is `other`. Those that Objectives name "
+            "are added.",
+        ),
+    ] = ()
     sigma: Annotated[
         str, Meta(max_length=4096, description="Folder of Sigma rules; empty: there are none.")
     ] = ""

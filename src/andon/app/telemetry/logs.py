@@ -14,7 +14,8 @@ from andon.adapters.telemetry.logs.asked import Asked
 from andon.api.v1.records import Object
 from andon.api.v1.telemetry import LogsSpec
 from andon.app.telemetry.following import NS, Follower, LogFile
-from andon.app.telemetry.tap import COUNTED, LineCounts, Tails, Tap
+from andon.app.telemetry.line_counts import COUNTED, LineCounts
+from andon.app.telemetry.tap import Tails, Tap
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Unavailable
 from andon.ports.store import Store, Tx
@@ -72,8 +73,9 @@ class Logs:
         """Where other sources put their lines."""
         now_ns = int(clock.now() * NS)
         self._tails = Tails(self.lines)
-        self._counts = LineCounts(self.lines.label_sets(now_ns - DAY_SECONDS * NS, now_ns))
-        self.lines.listeners += [self._counts, self._tails]
+        known = self.lines.label_sets(now_ns - DAY_SECONDS * NS, now_ns)
+        self.counts = LineCounts(known, spec.count_by)
+        self.lines.listeners += [self.counts, self._tails]
         self._own = OwnLog(clock)
         self._goes_on = False
         self._facts: dict[str, dict[str, str]] = {}
@@ -162,10 +164,10 @@ class Logs:
             now_ms = int(self._clock.now() * 1000)
             counters = [Matcher("__name__", "=", COUNTED)]
             span = (now_ms - RESUMED_SECONDS * 1000, now_ms)
-            self._counts.go_on(await asyncio.to_thread(self._metrics.select, counters, *span))
+            self.counts.go_on(await asyncio.to_thread(self._metrics.select, counters, *span))
             self._goes_on = True
         while True:
-            rows = self._counts.rows()
+            rows = self.counts.rows()
             if rows:
                 now_ms = int(self._clock.now() * 1000)
                 await asyncio.to_thread(self._metrics.append, now_ms, rows)

@@ -8,7 +8,7 @@ renewed while it holds, so that Andon's own silence opens nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from andon.api.v1.control import Selector
 from andon.api.v1.objectives import ObjectiveSpec
 from andon.app.telemetry.counting import Counting
 from andon.app.telemetry.indicators import AskValue
+from andon.app.telemetry.line_counts import asked_of_logs
 from andon.app.telemetry.promises import commit_claims, wanted_claims
 from andon.app.telemetry.rules import rules_of
 from andon.calc.burn import Counts
@@ -45,6 +46,9 @@ THINNED_SECONDS = 3600.0
 STALE_SECONDS = 120.0
 """A board older than this says nothing any more."""
 COMPOSITE = "composite"
+
+
+Split = Callable[[Mapping[str, Iterable[Mapping[str, str]]]], None]
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -91,6 +95,7 @@ class Objectives:
         clock: The time.
         ask: Asks PromQL; None: only counters are read.
         every_seconds: Between two evaluations.
+        split: Told by which labels log lines are to be counted.
     """
 
     def __init__(
@@ -102,7 +107,9 @@ class Objectives:
         clock: Clock,
         ask: AskValue | None = None,
         every_seconds: float = EVERY_SECONDS,
+        split: Split = lambda _: None,
     ) -> None:
+        self._split = split
         self._every_seconds = min(every_seconds, EVERY_SECONDS)
         self._store = store
         self._turns = turns
@@ -127,6 +134,7 @@ class Objectives:
             Unavailable: Samples or counters are out of reach; what was told before grows old.
         """
         told = await self._store.read(read_told)
+        self._split(asked_of_logs(_of_logs(told.documents.values())))
         now = self._clock.now()
         self.view = await asyncio.to_thread(self.look, told, now)
         claims = wanted_claims(self.view.promises.values(), told.required, now)
@@ -202,6 +210,16 @@ class Objectives:
         if now - self._thinned_at >= THINNED_SECONDS:
             self._thinned_at = now
             self.tallies.thin(round(now * 1000))
+
+
+def _of_logs(
+    specs: Iterable[ObjectiveSpec],
+) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
+    """Yield whose lines with which labels are bad, and which count at all."""
+    for spec in specs:
+        for one in (spec.indicator, *(target.indicator for target in spec.targets)):
+            if one is not None and one.logs is not None:
+                yield spec.service, one.logs.bad, one.logs.total
 
 
 def _moment(standing: Standing, now: float) -> Moment:

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import threading
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from andon.adapters.telemetry.logs.asked import Asked
-from andon.adapters.telemetry.logs.chunks import SEVERITIES
 from andon.ports.telemetry import (
-    Labels,
     LogBar,
     LogLine,
     LogPage,
     LogQuestion,
     LogStore,
     LogTemplate,
-    Series,
 )
 
-COUNTED = "andon_log_lines_total"
-UNKNOWN = "unknown"
 SIGN_OF_LIFE_SECONDS = 10.0
 MOST_WAITING = 2_000
-MOST_COUNTED = 2_000
-_SAID_THEMSELVES = frozenset({"service", "otlp"})
 _NO_MARKS: Mapping[str, str] = {}
 _log = logging.getLogger("andon.telemetry")
 
@@ -92,63 +83,6 @@ class Tap:
     def close(self) -> None:
         """Let go of the files."""
         self._store.close()
-
-
-class LineCounts:
-    """Counts lines by service, environment and severity, for objectives and alerts.
-
-    Every severity of a service that was ever heard of is told, so that the first error has a zero before it.
-
-    Args:
-        known: Label sets of services known already.
-    """
-
-    def __init__(self, known: Sequence[Mapping[str, str]] = ()) -> None:
-        self._turn = threading.Lock()
-        self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._places = {_place(one) for one in known} - {("", "")}
-
-    def __call__(self, lines: Sequence[LogLine]) -> None:
-        """Count lines; called from any thread."""
-        with self._turn:
-            for one in lines:
-                place = _place(one.labels)
-                if place in self._places or len(self._places) < MOST_COUNTED:
-                    self._places.add(place)
-                    self._counts[(*place, one.severity or UNKNOWN)] += 1
-
-    def go_on(self, told: Iterable[Series]) -> None:
-        """Go on where an earlier process was, so that no restart looks like a reset."""
-        with self._turn:
-            for one in told:
-                labels = dict(one.labels)
-                place = labels.get("service", ""), labels.get("environment", "")
-                value = float(one.values[-1]) if len(one.values) else math.nan
-                if math.isfinite(value) and len(self._places) < MOST_COUNTED:
-                    self._places.add(place)
-                    self._counts[(*place, labels.get("severity", UNKNOWN))] += int(value)
-
-    def rows(self) -> list[tuple[Labels, float]]:
-        """Return the counters as they are now."""
-        with self._turn:
-            return [
-                (_counter(*place, severity), float(self._counts[(*place, severity)]))
-                for place in sorted(self._places)
-                for severity in (UNKNOWN, *SEVERITIES[1:])
-            ]
-
-
-def _place(labels: Mapping[str, str]) -> tuple[str, str]:
-    """Return whose line it counts as: a service's are what it said, not what was said about it."""
-    source = labels.get("source", "")
-    if source in _SAID_THEMSELVES and labels.get("service"):
-        return labels["service"], labels.get("environment", "")
-    return source, ""
-
-
-def _counter(service: str, environment: str, severity: str) -> Labels:
-    named = [("__name__", COUNTED), ("severity", severity), ("service", service)]
-    return tuple(sorted([*named, ("environment", environment)] if environment else named))
 
 
 class Tails:

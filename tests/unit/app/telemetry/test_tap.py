@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from andon.adapters.telemetry.logs import SqliteLogStore
 from andon.adapters.telemetry.logs.asked import Asked
-from andon.app.telemetry.tap import LineCounts, Tails, Tap
-from andon.ports.telemetry import Series
+from andon.app.telemetry.line_counts import MOST_SPLIT, LineCounts
+from andon.app.telemetry.tap import Tails, Tap
+from andon.ports.telemetry import LogLine, Series
 from andon.testing.log_suite import asked, line
 
 
@@ -55,6 +57,57 @@ def test_counters_go_on_where_an_earlier_process_was(tap: Tap) -> None:
     after([line(3, "c", severity="error")])
     after.go_on(told)
     assert [value for labels, value in after.rows() if ("severity", "error") in labels] == [3]
+
+
+def coded(code: object, **labels: str) -> LogLine:
+    return line(1, json.dumps({"msg": "x", "error.code": str(code)}), severity="error", **labels)
+
+
+def by_code(counts: LineCounts) -> dict[str, float]:
+    rows = [(dict(labels), value) for labels, value in counts.rows()]
+    return {
+        labels.get("error_code", ""): value
+        for labels, value in rows
+        if labels["severity"] == "error" and labels["service"] == "shop"
+    }
+
+
+def test_lines_are_counted_by_what_somebody_asks_for_and_nothing_else() -> None:
+    counts = LineCounts()
+    counts([coded("E1")])
+    assert by_code(counts) == {"": 1}
+    counts.split({"shop": [{"severity": "error", "error_code": "E42"}, {}]})
+    assert by_code(counts) == {"": 1, "E42": 0}, "nothing yet, and that is told"
+    counts([coded("E42"), coded("E7"), line(2, "no code", severity="error")])
+    assert by_code(counts) == {"": 2, "E42": 1, "E7": 0}, "what is new begins with nothing"
+    assert by_code(counts) == {"": 2, "E42": 1, "E7": 1}
+
+
+def test_counters_of_further_labels_go_on_after_a_restart() -> None:
+    before, after = LineCounts(by=["error_code"]), LineCounts(by=["error_code"])
+    before([coded("E1")])
+    before.rows()
+    told = [Series(labels, np.array([1]), np.array([value])) for labels, value in before.rows()]
+    after([coded("E1")])
+    after.go_on(told)
+    assert by_code(after)["E1"] == 2
+
+
+def test_values_beyond_what_is_bounded_are_others_and_the_sum_stays_right(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counts = LineCounts()
+    counts.split({"shop": [{"error_code": "E42"}]})
+    for number in range(3 * MOST_SPLIT):
+        counts([coded(number), coded("E42")])
+    counts([coded("x" * 1000)])
+    counts.rows()
+    told = by_code(counts)
+    assert told["E42"] == 3 * MOST_SPLIT, "what an Objective asks for is always counted"
+    assert len(told) <= MOST_SPLIT + 3
+    assert sum(told.values()) == 6 * MOST_SPLIT + 1
+    assert len(caplog.messages) == 1
+    assert "the rest counts as `other`" in caplog.text
 
 
 def test_a_listener_that_fails_loses_no_line(tap: Tap) -> None:
