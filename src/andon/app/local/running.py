@@ -181,8 +181,7 @@ class _Here:
         run = tx.require("Run", name)
         runs = [run, tx.get("Run", f"{name}-later")]
         steps = [tx.steps_by_name(one.uid).values() for one in runs if one is not None]
-        for rows in steps:
-            self._onlooker.stepped(name, rows)
+        self._show(self._overheard.taken())
         self._onlooker.ended(name, run.status, itertools.chain(*steps))
         return Ended(run=name, status=run.status)
 

@@ -233,9 +233,8 @@ class _Build(Jobs):
                 self.create.append(later.plan_later(self.view.object, self.layout, self.rows()))
 
     def _told_of_flakes(self) -> str:
-        flaky = flake_budget.flaky_in(self.rows().values())
         before: list[int] = self.memory.get("flakes", [])
-        made, said = flake_budget.told(self.view.object, flaky, before, self.now)
+        made, said = flake_budget.told(self.view.object, self.rows().values(), before, self.now)
         self.create += [made] if made is not None else []
         return said
 

@@ -96,7 +96,7 @@ def earlier(view: View) -> list[int]:
     return [one.spec.value["sequence"] for one in view.related.get(_SELECTOR, ())]
 
 
-def flaky_in(rows: Iterable[StepRow]) -> list[str]:
+def _flaky_in(rows: Iterable[StepRow]) -> list[str]:
     """Return what passed only on another attempt: jobs, and tests of a report."""
     found: list[str] = []
     for row in rows:
@@ -107,13 +107,13 @@ def flaky_in(rows: Iterable[StepRow]) -> list[str]:
 
 
 def told(
-    run: Object, flaky: Sequence[str], before: Sequence[int], now: float
+    run: Object, rows: Iterable[StepRow], before: Sequence[int], now: float
 ) -> tuple[NewObject | None, str]:
     """Return the claim of a Run that succeeded, and what people should know; nothing, if all is well.
 
     Args:
         run: The Run.
-        flaky: What passed only on another attempt.
+        rows: Its steps, looked through only where somebody is to be told.
         before: From ``earlier``, as it was when the Run began.
         now: Seconds since the Unix epoch.
     """
@@ -121,6 +121,7 @@ def told(
     assert spec.build is not None
     if not _is_told(spec.build):
         return None, ""
+    flaky = _flaky_in(rows)
     count = sum(spec.sequence - one < WINDOW for one in before) + bool(flaky)
     stands = budget(count, max(count, WINDOW), spec.build.flake_budget_ratio, WINDOW)
     over = stands.state == "exhausted"
