@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -67,8 +68,12 @@ def address(andon: Installation) -> str:
 def test_canary_is_judged_and_promoted(canary: tuple[Installation, Project]) -> None:
     andon, project = canary
     with Traffic(address(andon)) as traffic:
-        said = andon.ship(project, project.commit("two"))
+        commit = project.commit("two")
+        differs = andon.andon("diff", "prod", commit, "--json", cwd=project.path)
+        assert [one["service"] for one in json.loads(differs.text)["forecasts"]] == ["hello"]
+        said = andon.ship(project, commit)
         assert said.code == 0, said.text
+    assert re.search(r"hello in prod(, at .* requests per second)?: .* (seen|unknown)", said.text)
     assert set(traffic.answers) == {"one", "two"}
     assert traffic.failures == []
 
@@ -83,6 +88,10 @@ def test_judged_rollout_is_decided_again_and_the_next_one_foreseen(
     told = json.loads(said.text)
     assert told["same"]
     assert told["judges"][0]["judge"] == "andon"
+    seen = andon.client.get(f"/runs/{run['name']}/rounds")
+    assert seen["rounds"][-1]["verdict"] == "Advance"
+    assert seen["rounds"][-1]["canaryRequests"] > 0
+    assert andon.client.get(f"/changes/{run['change']}/forecast")["rollouts"] == []
     load = ("--requests-per-second", "100", "--errors", "0.001")
     ahead = andon.andon("judge", "forecast", "hello", "-e", "prod", *load)
     assert ahead.code == 0, ahead.text

@@ -18,9 +18,11 @@ from andon.api.v1.records import (
     EnvironmentRecordStatus,
     Object,
 )
+from andon.app.queries import will_be_judged
 from andon.app.simulation import OwnJudge
 from andon.app.why import find_change
 from andon.domains.delivery.plan import environments_in_order, plan_rollout, services_in_order
+from andon.domains.delivery.rotation import versions
 from andon.domains.reliability.power import (
     Load,
     Seen,
@@ -79,22 +81,30 @@ def _coming_to(tx: Tx, change: Object, environment: str) -> list[Coming]:
     status: EnvironmentRecordStatus = record.status if record else EnvironmentRecordStatus()
     built = tx.list(Selector(kind="Artifact", labels={"change": change.name}))
     digests = {one.spec.service: one.spec.digest for one in built}
+    secrets = versions(tx.list(Selector(kind="Secret", labels={"environment": environment})))
     found = []
     for service in services_in_order(spec.services):
         before = tx.get("Run", status.runs.get(service, ""))
-        plan = plan_rollout(change.name, spec, service, environment, digests.get(service, ""))
-        if before is None or plan.rollout.strategy != "canary":
-            continue
-        if before.spec.rollout.version.digest != plan.version.digest:
-            found.append(
-                Coming(
-                    service=service,
-                    environment=environment,
-                    policy=plan.rollout,
-                    objective=plan.objective,
-                )
-            )
+        digest = digests.get(service, "")
+        plan = plan_rollout(change.name, spec, service, environment, digest, secrets)
+        if before is not None and will_be_judged(before.spec.rollout, plan):
+            place = {"service": service, "environment": environment}
+            found.append(Coming(policy=plan.rollout, objective=plan.objective, **place))
     return found
+
+
+def coming_of(diff: answers.Diff) -> list[Coming]:
+    """Return the rollouts that a ship would bring to an environment."""
+    return [
+        Coming(
+            service=one["service"],
+            environment=diff["environment"],
+            policy=msgspec.convert(one["judged"]["rollout"], RolloutPolicy),
+            objective=msgspec.convert(one["judged"]["objective"], ObjectiveSpec | None),
+        )
+        for one in diff["services"]
+        if one["judged"]
+    ]
 
 
 def last_plan(tx: Tx, service: str, environment: str) -> tuple[RolloutPolicy, ObjectiveSpec | None]:

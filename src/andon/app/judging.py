@@ -12,7 +12,7 @@ from andon.api.v1 import answers
 from andon.api.v1.records import Object, RolloutPlan
 from andon.api.v1.samples import Sample
 from andon.app import queries
-from andon.app.foresight import Coming, Foresight, coming, forecast, last_plan
+from andon.app.foresight import Coming, Foresight, coming, coming_of, forecast, last_plan
 from andon.app.simulation import OWN, judges_named
 from andon.domains.delivery.judge import Judgement, JudgeState, fold, judge_sample, start_state
 from andon.domains.reliability.power import Load
@@ -70,8 +70,14 @@ class Judging:
     async def foresee(self, change: str) -> answers.ChangeForecast:
         """Say what the judge would see in the rollouts that are still before a Change."""
         name, found = await self._store.read(lambda tx: coming(tx, change))
-        rows = [await self._foreseen(one, at) for at, one in enumerate(found)]
-        return {"change": name, "rollouts": rows}
+        return {"change": name, "rollouts": await self._foreseen_all(found)}
+
+    async def foresee_diff(self, diff: answers.Diff) -> list[answers.RolloutForecast]:
+        """Say what the judge would see in the rollouts that a ship would bring."""
+        return await self._foreseen_all(coming_of(diff))
+
+    async def _foreseen_all(self, found: list[Coming]) -> list[answers.RolloutForecast]:
+        return [await self._foreseen(one, at) for at, one in enumerate(found)]
 
     async def _foreseen(self, one: Coming, at: int) -> answers.RolloutForecast:
         place: answers.JudgedPlace = {"service": one.service, "environment": one.environment}

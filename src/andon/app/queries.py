@@ -347,6 +347,21 @@ def _difference(
         "from": version_json(before.version, before.sha) if before else None,
         "to": version_json(after.version, after.sha),
         "changes": changes,
+        "judged": _judged(after) if before and will_be_judged(before, after) else None,
+    }
+
+
+def will_be_judged(before: RolloutPlan, after: RolloutPlan) -> bool:
+    """Say whether a rollout has a version to be compared with, and is."""
+    one, other = before.version, after.version
+    changed = (one.digest, one.config_hash) != (other.digest, other.config_hash)
+    return changed and after.rollout.strategy == "canary"
+
+
+def _judged(plan: RolloutPlan) -> answers.JudgedPlan:
+    return {
+        "rollout": msgspec.to_builtins(plan.rollout),
+        "objective": msgspec.to_builtins(plan.objective),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from andon.cli.output import faint
 from andon.cli.session import Session
 from andon.client.wire import part
-from andon.kernel.errors import AndonError, UsageError
+from andon.kernel.errors import AndonError
 
 SMALL, ASKED = 1.2, 3.0
 MOST_LINES = 4
@@ -24,22 +24,6 @@ def coming(session: Session, change: str) -> list[Json]:
         return []
     rows: list[Json] = told["rollouts"]
     return rows
-
-
-def of_service(session: Session, service: str, environment: str) -> Json | None:
-    """Ask for the forecast of one service; None: its rollouts are not judged.
-
-    Of one whose traffic nobody knows, it says so.
-    """
-    row = {"service": service, "environment": environment, "forecast": None, "unknown": ""}
-    try:
-        query = {"environment": environment}
-        row["forecast"] = session.client.get(f"/services/{part(service)}/forecast", query)
-    except UsageError:
-        return None
-    except AndonError as error:
-        row["unknown"] = error.message
-    return row
 
 
 def tell_coming(rows: Sequence[Json]) -> list[str]:

@@ -35,7 +35,7 @@ from andon.api.v1.answers import (
     Comparison,
     DeadLetter,
     Delivery,
-    Diff,
+    DiffForeseen,
     Document,
     Ended,
     Erasure,
@@ -138,7 +138,7 @@ class Operations(Asking):
         """
         return self._ask(Why, "GET", "/why", query={"subject": subject, "environment": environment})
 
-    def diff(self, *, repository: str, environment: str, ref: str = "HEAD") -> Diff:
+    def diff(self, *, repository: str, environment: str, ref: str = "HEAD") -> DiffForeseen:
         """Say what a ship would change in an environment.
 
         Args:
@@ -147,7 +147,7 @@ class Operations(Asking):
             ref: Branch, tag or sha.
         """
         return self._ask(
-            Diff,
+            DiffForeseen,
             "GET",
             "/diff",
             query={"repository": repository, "environment": environment, "ref": ref},

@@ -41,6 +41,10 @@ class JudgingService(Protocol):
         """
         ...
 
+    async def foresee_diff(self, diff: answers.Diff) -> list[answers.RolloutForecast]:
+        """Say what the judge would see in the rollouts that a ship would bring."""
+        ...
+
     async def forecast(
         self,
         service: str,

@@ -124,6 +124,8 @@ def test_diff_shows_what_a_ship_would_change(play: Callable[..., Scenario]):
     assert same["services"][0]["changes"] == []
     other = scenario.line.look(lambda tx: queries.diff(tx, spec, "prod", {"web": "sha256:other"}))
     assert [one["field"] for one in other["services"][0]["changes"]] == ["artifact"]
+    assert same["services"][0]["judged"] is None
+    assert other["services"][0]["judged"]["rollout"]["strategy"] == "canary"
     with pytest.raises(NotFound):
         scenario.line.look(lambda tx: queries.diff(tx, spec, "moon", {}))
 

@@ -9,6 +9,7 @@ import yaml
 from msgspec.structs import replace
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
+from andon.app import queries
 from andon.app.judging import REQUESTS, Judging, _thinned
 from andon.kernel.errors import NotFound, UsageError
 from andon.testing.scenario import Scenario
@@ -158,6 +159,9 @@ def test_a_change_is_told_what_the_judge_will_see_of_it(played, judging, metrics
         assert told["requestsPerSecond"] == pytest.approx(100, rel=0.02)
         assert {one["risk"]: one["afterSeconds"] for one in told["seen"]}[1.2] is None
         assert ask(played, judging.foresee(change))["rollouts"] == [row]
+        spec = played.line.get("Change", change).spec
+        diff = played.line.look(lambda tx: queries.diff(tx, spec, "prod", {}))
+        assert ask(played, judging.foresee_diff(diff)) == [row]
     finally:
         under_way(played, "v2", "RolledBack")
     with pytest.raises(NotFound, match="there is no change"):

@@ -6,8 +6,8 @@ from typing import Any
 
 from click import unstyle
 
-from andon.cli.foretelling import coming, of_service, tell, tell_coming
-from andon.kernel.errors import NotFound, UsageError
+from andon.cli.foretelling import coming, tell, tell_coming
+from andon.kernel.errors import NotFound
 
 SEEN = {1.2: None, 2.0: 900.0, 3.0: 480.0, 30.0: 25.0}
 
@@ -65,10 +65,3 @@ def test_many_rollouts_are_a_few_lines_with_one_advice() -> None:
 def test_nobody_is_kept_from_shipping_by_a_forecast_that_cannot_be_had() -> None:
     assert coming(Answering(NotFound("no such route")), "shop-1") == []
     assert coming(Answering({"rollouts": [row(SEEN)]}), "shop-1") == [row(SEEN)]
-
-
-def test_a_service_that_is_not_judged_has_no_line() -> None:
-    assert of_service(Answering(UsageError("rolling")), "web", "prod") is None
-    unknown = of_service(Answering(NotFound("no traffic")), "web", "prod")
-    assert unknown == row(None)
-    assert of_service(Answering({"seen": []}), "web", "prod")["forecast"] == {"seen": []}

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from andon.cli.commands.ship import local
-from andon.cli.foretelling import of_service, tell_coming
+from andon.cli.foretelling import tell_coming
 from andon.cli.output import sha, show, strong
 from andon.cli.root import flags
 from andon.cli.session import Session, project_root
@@ -24,16 +24,7 @@ def command(session: Session, environment: str, ref: str, repository: str) -> No
     """Show what a ship would change in an environment."""
     where = local(repository or str(project_root(Path.cwd())))
     query = {"repository": where, "ref": ref, "environment": environment}
-    answer = session.client.get("/diff", query)
-    ahead = [of_service(session, name, environment) for name in _rolled_out(answer)]
-    answer["forecasts"] = [one for one in ahead if one]
-    show(session, answer, _tell)
-
-
-def _rolled_out(answer: dict[str, Any]) -> list[str]:
-    """Return the services of which another version would take over from one that runs."""
-    rows = answer["services"]
-    return [one["service"] for one in rows if one["from"] and one["from"] != one["to"]]
+    show(session, session.client.get("/diff", query), _tell)
 
 
 def _tell(answer: dict[str, Any]) -> list[str]:

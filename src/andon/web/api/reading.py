@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from andon.api.v1.answers import (
     Change,
     ChangeWithRuns,
-    Diff,
+    DiffForeseen,
     Document,
     Health,
     Incident,
@@ -118,9 +118,11 @@ def _sees(call: Call) -> Sees | None:
 async def _diff(call: Call) -> Any:
     """Say what a ship would change in an environment."""
     query = call.query
-    return await call.line.diff(
+    told = await call.line.diff(
         repository=query.repository, ref=query.ref, environment=query.environment
     )
+    ahead = await call.judging.foresee_diff(told) if call.offices.judging else []
+    return {**told, "forecasts": ahead}
 
 
 async def _changes(call: Call) -> Any:
@@ -232,7 +234,7 @@ OPERATIONS = (
         rule=of_known_repository(in_query("view")),
         handler=_diff,
         refuses=(InvalidDocument,),
-        answer=Diff,
+        answer=DiffForeseen,
         query=OfCommit,
     ),
     Operation(

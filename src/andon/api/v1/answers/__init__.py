@@ -76,6 +76,7 @@ from andon.api.v1.answers.forges import (
 from andon.api.v1.answers.installation import AdminState, Errand, Problem, Resumed
 from andon.api.v1.answers.judging import (
     ChangeForecast,
+    DiffForeseen,
     JudgeBeside,
     JudgeDecision,
     JudgedPlace,
@@ -127,6 +128,7 @@ from andon.api.v1.answers.status import (
     Evidence,
     FieldChange,
     Health,
+    JudgedPlan,
     Missing,
     Replicas,
     ScheduleRow,
@@ -206,6 +208,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Diff",
+    "DiffForeseen",
     "Document",
     "Ended",
     "Erasure",
@@ -236,6 +239,7 @@ __all__ = [
     "JudgeRound",
     "JudgeRounds",
     "JudgedPlace",
+    "JudgedPlan",
     "Key",
     "Kit",
     "Lifted",

@@ -7,6 +7,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from andon.api.v1.answers.fields import Time
+from andon.api.v1.answers.status import Diff
 
 
 class JudgeDecision(TypedDict):
@@ -101,6 +102,12 @@ class ChangeForecast(TypedDict):
         list[RolloutForecast],
         Meta(description="Those by canary that are still before it, in their order."),
     ]
+
+
+class DiffForeseen(Diff):
+    """What a ship would change in an environment, and what the judge would see of it."""
+
+    forecasts: list[RolloutForecast]
 
 
 class JudgeRound(TypedDict):

@@ -112,6 +112,15 @@ class Why(TypedDict):
 
 FieldChange = TypedDict("FieldChange", {"field": str, "from": Any, "to": Any})
 FieldChange.__doc__ = "A field that would be different."
+
+
+class JudgedPlan(TypedDict):
+    """By what a rollout would be judged."""
+
+    rollout: Annotated[dict[str, Any], Meta(description="As an Environment writes it.")]
+    objective: Annotated[dict[str, Any] | None, Meta(description="As its Objective writes it.")]
+
+
 ServiceChange = TypedDict(
     "ServiceChange",
     {
@@ -119,6 +128,10 @@ ServiceChange = TypedDict(
         "from": VersionOf | None,
         "to": VersionOf | None,
         "changes": list[FieldChange],
+        "judged": Annotated[
+            JudgedPlan | None,
+            Meta(description="Of another version, by canary; null: nothing is judged."),
+        ],
     },
 )
 ServiceChange.__doc__ = "What would be different of a service."
