@@ -17,7 +17,7 @@ from andon.domains.delivery.judge import (
     judge_sample,
     start_state,
 )
-from andon.domains.reliability.simulator.traffic import samples, stable_before
+from andon.domains.reliability.simulator.traffic import draw, samples, stable_before
 from bench.ratio import Ratio
 
 LOOKS = 600
@@ -36,7 +36,7 @@ BUSY = ScenarioSpec(
 def measure() -> Iterator[Ratio]:
     chance = np.random.default_rng(1)
     frozen = frozen_thresholds(stable_before(BUSY, chance), None)
-    seen = list(samples(BUSY, chance))
+    seen = list(samples(BUSY, draw(BUSY, chance)))
     memory = msgspec.to_builtins(start_state(POLICY, None, frozen))
     before = time.process_time()
     for sample in seen:

@@ -62,16 +62,21 @@ class OwnJudge:
         return "Wait" if verdict == "Untrustworthy" else verdict
 
 
+def without_tolerance(policy: JudgePolicy) -> JudgePolicy:
+    """Return a policy to which any rise is harm, and any slowdown."""
+    return structs.replace(policy, tolerance=1.0, tolerated_slowdown=0.0)
+
+
 def _strict(
     policy: JudgePolicy, objective: ObjectiveSpec | None, before: Mapping[int, int]
 ) -> Judge:
-    return OwnJudge(structs.replace(policy, tolerance=1.0), objective, before)
+    return OwnJudge(without_tolerance(policy), objective, before)
 
 
-OWN = "andon"
+OWN, STRICT = "andon", "andon-strict"
 JUDGES: dict[str, Maker] = {
     OWN: OwnJudge,
-    "andon-strict": _strict,
+    STRICT: _strict,
     "threshold": lambda _policy, objective, _before: Threshold(objective),
     "argo": lambda *_: Argo(),
     "argo-strict": lambda *_: Argo(
@@ -195,8 +200,12 @@ def _played(orders: Sequence[_Order], workers: int) -> Iterator[list[dict[str, E
 
 def _play(order: _Order) -> list[dict[str, End]]:
     scenario, makers = order.scenario, judges_named(order.judges)
-    called = zlib.crc32(scenario.name.encode())
     return [
-        play(scenario.spec, makers, np.random.default_rng([order.seed, called, index]))
+        play(scenario.spec, makers, chance_of(scenario, order.seed, index))
         for index in range(order.first, order.first + order.count)
     ]
+
+
+def chance_of(scenario: Scenario, seed: int, index: int) -> np.random.Generator:
+    """Return what draws one rollout of a scenario, by its number."""
+    return np.random.default_rng([seed, zlib.crc32(scenario.name.encode()), index])

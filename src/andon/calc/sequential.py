@@ -14,16 +14,34 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 HARM_ODDS = (1.2, 1.6, 2.4, 4.0, 8.0, 24.0)
 """Alternatives of a harm bet; at a tolerance of 1.25 they mean relative risks 1.5, 2, 3, 5, 10, 30."""
 
 ODDS_TOLERANCE = 1.25
 """At this tolerance ``HARM_ODDS`` mean those risks; below it, the odds grow to mean the same ones."""
 
-FIRST_START = 0.5
-"""Part of the stake that plays from the very beginning; the rest enters minute by minute."""
-
 NEVER = math.inf
+
+
+class Stakes(Struct, frozen=True):
+    """How the stake of a staggered bet is divided; all of it together is 1.
+
+    Args:
+        first: Part that plays from the very beginning; the rest enters start by start.
+        fading: Start j and all later ones have (1-first)/j**fading.
+        weights: Of the alternatives; none: all have the same.
+    """
+
+    first: float = 0.5
+    fading: float = 1.0
+    weights: tuple[float, ...] = ()
+
+
+EVEN = Stakes()
+FAVOURED = Stakes(first=0.8, fading=1 / 3, weights=(0.05, 0.12, 0.33, 0.15, 0.15, 0.2))
+"""Most plays at once, on what releases are stopped for: a tripling of errors, and a breakdown."""
 
 
 def log_sum(logs: Sequence[float]) -> float:
@@ -105,30 +123,32 @@ def log_factor(hits: float, trials: float, share: float, odds: float) -> float:
     return hits * math.log(odds) - trials * math.log(1 - share + share * odds)
 
 
-def entering_stake(begun: int, due: int) -> float:
-    """Return the stake of starts ``begun + 1`` to ``due``; start j has FIRST_START/(j(j+1)).
+def entering_stake(begun: int, due: int, stakes: Stakes = EVEN) -> float:
+    """Return the stake of starts ``begun + 1`` to ``due``.
 
-    Those stakes and FIRST_START sum to 1 over unlimited time, so a fault that begins late still meets
+    Those stakes and the first one sum to 1 over unlimited time, so a fault that begins late still meets
     a bet that has lost nothing to the good minutes before it.
 
     >>> entering_stake(0, 1), entering_stake(3, 3)
     (0.25, 0.0)
     """
-    return (1 - FIRST_START) * (1 / (begun + 1) - 1 / (due + 1))
+    return (1 - stakes.first) * (
+        1 / math.pow(begun + 1, stakes.fading) - 1 / math.pow(due + 1, stakes.fading)
+    )
 
 
-def waiting_stake(begun: int) -> float:
+def waiting_stake(begun: int, stakes: Stakes = EVEN) -> float:
     """Return the stake that has not entered yet; it counts at its face value.
 
-    >>> FIRST_START + entering_stake(0, 9) + waiting_stake(9)
+    >>> EVEN.first + entering_stake(0, 9) + waiting_stake(9)
     1.0
     """
-    return (1 - FIRST_START) / (begun + 1)
+    return (1 - stakes.first) / math.pow(begun + 1, stakes.fading)
 
 
-def first_logs(count: int = len(HARM_ODDS)) -> tuple[float, ...]:
+def first_logs(count: int = len(HARM_ODDS), stakes: Stakes = EVEN) -> tuple[float, ...]:
     """Return the logs of a staggered bet that nothing has happened to yet, one an alternative."""
-    return (math.log(FIRST_START),) * count
+    return (math.log(stakes.first),) * count
 
 
 def enter(logs: Sequence[float], stake: float) -> tuple[float, ...]:
@@ -174,13 +194,14 @@ def bet(
     )
 
 
-def log_staggered(logs: Sequence[float], begun: int) -> float:
-    """Return the log of a staggered bet: started alternatives, equally weighted, and waiting stake.
+def log_staggered(logs: Sequence[float], begun: int, stakes: Stakes = EVEN) -> float:
+    """Return the log of a staggered bet: started alternatives by their weights, and waiting stake.
 
     >>> log_staggered(first_logs(), 0)
     0.0
     """
-    return log_sum((log_mean(logs), math.log(waiting_stake(begun))))
+    started = log_weighted(logs, stakes.weights) if stakes.weights else log_mean(logs)
+    return log_sum((started, math.log(waiting_stake(begun, stakes))))
 
 
 def log_weighted(logs: Sequence[float], weights: Sequence[float]) -> float:

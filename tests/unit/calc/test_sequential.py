@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from andon.calc.sequential import (
-    FIRST_START,
+    EVEN,
     HARM_ODDS,
     bet,
     enter,
@@ -95,11 +95,11 @@ def test_tempering_and_capping_only_ever_weaken_a_gain() -> None:
     plain = bet(first_logs(), 5, 5, 0.1)
     assert all(a < b for a, b in zip(bet(first_logs(), 5, 5, 0.1, temper=3), plain, strict=True))
     capped = bet(first_logs(), 5, 5, 0.1, cap=0.2)
-    assert max(capped) == pytest.approx(math.log(FIRST_START) + 0.2)
+    assert max(capped) == pytest.approx(math.log(EVEN.first) + 0.2)
 
 
 def test_stakes_of_all_starts_sum_to_one() -> None:
-    entered = FIRST_START + sum(entering_stake(j, j + 1) for j in range(1000))
+    entered = EVEN.first + sum(entering_stake(j, j + 1) for j in range(1000))
     assert entered + waiting_stake(1000) == pytest.approx(1.0)
 
 
@@ -107,7 +107,7 @@ def test_recursion_equals_the_sum_over_every_start_kept_apart() -> None:
     chance = np.random.default_rng(3)
     factors = chance.normal(0, 0.5, size=20)
     logs, begun = first_logs(1), 0
-    starts = [(FIRST_START, 0)] + [(entering_stake(j, j + 1), j + 1) for j in range(19)]
+    starts = [(EVEN.first, 0)] + [(entering_stake(j, j + 1), j + 1) for j in range(19)]
     for index, factor in enumerate(factors):
         logs = enter(logs, entering_stake(begun, index))
         begun = index

@@ -158,6 +158,10 @@ class BusinessMetric(Spec, kw_only=True, frozen=True):
     ] = 0.1
 
 
+TOLERATED_SLOWDOWN = 0.33
+"""Three buckets of the latency scale."""
+
+
 class JudgePolicy(Spec, kw_only=True, frozen=True):
     """The error rates the canary judge is held to; see docs/judge.md."""
 
@@ -170,6 +174,15 @@ class JudgePolicy(Spec, kw_only=True, frozen=True):
     tolerance: Annotated[
         float, Meta(ge=1, le=10, description="Relative risk that is still called harmless.")
     ] = 1.25
+    tolerated_slowdown: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10,
+            description="Requests may take longer by this share before they count as slow. The default of a "
+            "third also forgives 20 ms, a smaller share as much less. 0: neither that nor a slow spell.",
+        ),
+    ] = TOLERATED_SLOWDOWN
     metrics: Annotated[
         tuple[BusinessMetric, ...],
         Meta(

@@ -26,6 +26,7 @@ from andon.calc.sequential import (
     log_weighted,
     risk_share,
 )
+from andon.domains.delivery.editions import EDITIONS, VERSION, Edition
 from andon.domains.delivery.gains import Gain, begin_gain, bet_on_gain
 from andon.domains.delivery.slowness import (
     Stream,
@@ -34,18 +35,8 @@ from andon.domains.delivery.slowness import (
     tolerated_rate,
 )
 
-VERSION = 2
-"""Edition of the rules.
-
-1: A client that tried again and again could make its window a crowded one; the alternatives were odds of
-what is tolerated, so that they meant smaller risks at a smaller tolerance.
-"""
-
 DEFAULT_ERROR_SHARE = 0.01
 """Errors allowed where no Objective says otherwise."""
-
-ERROR_WEIGHT, LATENCY_WEIGHT = 0.7, 0.3
-"""How the stake against harm is divided."""
 
 METRIC_WEIGHT = 0.2
 """What business metrics have of the whole stake, where there are any."""
@@ -120,13 +111,28 @@ def start_state(
     0.01
     """
     availability = objective.availability if objective else None
+    stakes = EDITIONS[version].stakes
+    logs = first_logs(stakes=stakes)
     return JudgeState(
         version=version,
         error_share=DEFAULT_ERROR_SHARE if availability is None else 1 - availability,
         tolerance=policy.tolerance,
-        streams=tuple(begin_stream(bucket, objective) for bucket in frozen),
+        streams=tuple(
+            begin_stream(bucket, objective, policy.tolerated_slowdown, stakes) for bucket in frozen
+        ),
+        errors=logs,
+        halves=(logs, logs),
         gains=tuple(begin_gain(one, policy.alpha) for one in policy.metrics),
     )
+
+
+def edition(state: JudgeState) -> Edition:
+    """Return the rules of a rollout.
+
+    >>> edition(start_state(JudgePolicy(), None)).latency_weight
+    0.35
+    """
+    return EDITIONS[state.version]
 
 
 # --- Fold ---------------------------------------------------------------------------------------
@@ -157,7 +163,7 @@ def fold(state: JudgeState, sample: Sample) -> JudgeState:
 def _begin_due(state: JudgeState) -> JudgeState:
     """Let the starts enter whose minute came before this interval."""
     due = int(state.elapsed_seconds // START_EVERY_SECONDS)
-    stake = entering_stake(state.begun, due)
+    stake = entering_stake(state.begun, due, edition(state).stakes)
     if not stake:
         return state
     return replace(
@@ -186,7 +192,8 @@ def _bet_on_harm(state: JudgeState, sample: Sample, stable: ArmCounts, crowded: 
         ),
         error_noise=learn(state.error_noise, stable.errors, stable.requests),
         streams=tuple(
-            bet_on_latency(one, state.tolerance, sample, stable) for one in state.streams
+            bet_on_latency(one, state.tolerance, edition(state), sample, stable)
+            for one in state.streams
         ),
     )
 
@@ -216,7 +223,7 @@ def _bet_on_halves(
 
 
 def _odds(state: JudgeState) -> tuple[float, ...]:
-    return harm_odds(state.tolerance) if state.version > 1 else HARM_ODDS
+    return harm_odds(state.tolerance) if edition(state).same_risks else HARM_ODDS
 
 
 def _is_crowded(state: JudgeState, sample: Sample, stable: ArmCounts) -> bool:
@@ -225,7 +232,7 @@ def _is_crowded(state: JudgeState, sample: Sample, stable: ArmCounts) -> bool:
     What one client tries again, as it fails, tells nothing of that: answers count, unless there is no
     stable version that gives some.
     """
-    answers_only = state.version > 1 and sample.stable is not None
+    answers_only = edition(state).answers_crowd and sample.stable is not None
     return any(_crowded(arm, sample.seconds, answers_only) for arm in (sample.canary, stable))
 
 
@@ -302,28 +309,31 @@ def _traffic(state: JudgeState, sample: Sample) -> float:
 def error_log(state: JudgeState) -> float:
     """Return ln E against "errors no more frequent than tolerated", as of now.
 
-    >>> error_log(start_state(JudgePolicy(), None))
-    0.0
+    >>> abs(error_log(start_state(JudgePolicy(), None))) < 1e-9
+    True
     """
-    return log_staggered(state.errors, state.begun)
+    return log_staggered(state.errors, state.begun, edition(state).stakes)
 
 
 def halves_log(state: JudgeState) -> float:
     """Return ln E against "both halves of stable's clients fail alike", as of now.
 
-    >>> halves_log(start_state(JudgePolicy(), None))
-    0.0
+    >>> abs(halves_log(start_state(JudgePolicy(), None))) < 1e-9
+    True
     """
-    return log_mean([log_staggered(logs, state.begun) for logs in state.halves])
+    stakes = edition(state).stakes
+    return log_mean([log_staggered(logs, state.begun, stakes) for logs in state.halves])
 
 
 def latency_log(state: JudgeState) -> float:
     """Return ln E against "slow requests no more frequent than tolerated", as of now.
 
-    >>> latency_log(start_state(JudgePolicy(), None, (40,)))
-    0.0
+    >>> abs(latency_log(start_state(JudgePolicy(), None, (40,)))) < 1e-9
+    True
     """
-    return log_mean([log_staggered(one.logs, state.begun) for one in state.streams] or [0.0])
+    stakes = edition(state).stakes
+    logs = [log_staggered(one.logs, state.begun, stakes) for one in state.streams]
+    return log_mean(logs or [0.0])
 
 
 def gain_log(state: JudgeState) -> float:
@@ -338,12 +348,13 @@ def gain_log(state: JudgeState) -> float:
 def harm_log(state: JudgeState) -> float:
     """Return ln E against "no more harm than tolerated", as of now.
 
-    >>> harm_log(start_state(JudgePolicy(), None))
-    0.0
+    >>> abs(harm_log(start_state(JudgePolicy(), None))) < 1e-9
+    True
     """
     log = error_log(state)
     if state.streams:
-        log = log_weighted((log, latency_log(state)), (ERROR_WEIGHT, LATENCY_WEIGHT))
+        part = edition(state).latency_weight
+        log = log_weighted((log, latency_log(state)), (1 - part, part))
     if state.gains:
         log = log_weighted((log, gain_log(state)), (1 - METRIC_WEIGHT, METRIC_WEIGHT))
     return log

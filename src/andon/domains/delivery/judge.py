@@ -15,14 +15,13 @@ from msgspec import Struct
 from andon.api.v1.definitions import JudgePolicy, ObjectiveSpec
 from andon.api.v1.samples import ArmCounts, Sample
 from andon.calc.sequential import log_weighted
+from andon.domains.delivery.editions import VERSION
 from andon.domains.delivery.evidence import (
     DEFAULT_ERROR_SHARE,
-    ERROR_WEIGHT,
     FIT_WEIGHTS,
-    LATENCY_WEIGHT,
     METRIC_WEIGHT,
-    VERSION,
     JudgeState,
+    edition,
     error_log,
     fold,
     gain_log,
@@ -316,8 +315,9 @@ def _guard_reason(guard: str, state: JudgeState, restarts: int) -> str:
 
 def _harm_reason(case: _Case) -> str:
     state = case.state
-    errors = math.log(ERROR_WEIGHT) + error_log(state)
-    slow = math.log(LATENCY_WEIGHT) + latency_log(state)
+    part = edition(state).latency_weight
+    errors = math.log(1 - part) + error_log(state)
+    slow = math.log(part) + latency_log(state)
     what = tell_slowness(state) if state.streams and slow > errors else tell_errors(state)
     if state.gains and gain_log(state) + math.log(METRIC_WEIGHT) > max(errors, slow):
         what = tell_loss(state)

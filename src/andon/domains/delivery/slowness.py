@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from andon.api.v1.latency import bucket_of, upper_bound
+from andon.api.v1.definitions import TOLERATED_SLOWDOWN
+from andon.api.v1.latency import GROWTH, bucket_of, upper_bound
 from andon.api.v1.objectives import ObjectiveSpec
 from andon.api.v1.samples import ArmCounts, Sample
 from andon.calc.dispersion import Dispersion, dispersion, learn, share_of
 from andon.calc.histogram import exceeding, quantile_bucket
-from andon.calc.sequential import bet, first_logs, risk_share
+from andon.calc.sequential import EVEN, NEVER, Stakes, bet, first_logs, risk_share
+from andon.domains.delivery.editions import Edition
 
 QUANTILES = (0.5, 0.9, 0.99, 0.995, 0.998)
 """Close together at the tail: with the margin below, a second more on 2 % of the requests shows there."""
 
-SLOWER_BUCKETS, SLOWER_SECONDS = 3, 0.02
-"""A canary is called slower only beyond a third more and 20 ms more than the frozen threshold."""
+SLOWER_SECONDS = 0.02
+"""At the default a canary is called slower only beyond a third more *and* 20 ms more than the threshold."""
 
-LATENCY_DISPERSION = 2.0
 LATENCY_NATS_PER_SECOND = 0.2
-"""Slow requests come in spells: one spell of a single replica must never decide."""
+"""Slow requests come in spells: one spell of a single replica must never decide.
+
+Who tolerates no slowdown at all has neither this nor a margin.
+"""
 
 
 class Stream(Struct, frozen=True, array_like=True):
@@ -67,20 +72,40 @@ def frozen_thresholds(
     return tuple(sorted(chosen))
 
 
-def begin_stream(bucket: int, objective: ObjectiveSpec | None) -> Stream:
-    """Begin one threshold."""
-    slower = bucket_of(upper_bound(bucket) + SLOWER_SECONDS)
+def begin_stream(
+    bucket: int,
+    objective: ObjectiveSpec | None,
+    slowdown: float = TOLERATED_SLOWDOWN,
+    stakes: Stakes = EVEN,
+) -> Stream:
+    """Begin one threshold.
+
+    Args:
+        bucket: Where it lies for stable.
+        objective: Its latency limit may be this threshold.
+        slowdown: So much longer may requests take, as a share.
+        stakes: Of the rules' edition.
+    """
     limit = objective.latency if objective else None
     is_limit = limit is not None and bucket == bucket_of(limit.threshold_seconds)
     return Stream(
         bucket=bucket,
-        allowed=max(bucket + SLOWER_BUCKETS, slower),
+        allowed=_allowed(bucket, slowdown),
         allowed_share=1 - limit.target if limit and is_limit else None,
-        logs=first_logs(),
+        logs=first_logs(stakes=stakes),
     )
 
 
-def bet_on_latency(stream: Stream, tolerance: float, sample: Sample, stable: ArmCounts) -> Stream:
+def _allowed(bucket: int, slowdown: float) -> int:
+    """Return the bucket beyond which the canary is called slower."""
+    seconds = SLOWER_SECONDS * (slowdown / TOLERATED_SLOWDOWN)
+    buckets = math.ceil(math.log1p(slowdown) / math.log(GROWTH) - 1e-9)
+    return max(bucket + buckets, bucket_of(upper_bound(bucket) + seconds))
+
+
+def bet_on_latency(
+    stream: Stream, tolerance: float, edition: Edition, sample: Sample, stable: ArmCounts
+) -> Stream:
     """Judge the requests of one interval that were slower than a threshold."""
     hits = exceeding(sample.canary.latency, stream.allowed)
     timed = sum(sample.canary.latency.values())
@@ -93,6 +118,7 @@ def bet_on_latency(stream: Stream, tolerance: float, sample: Sample, stable: Arm
         share = tolerated_rate(stream.allowed_share, share_of(stream.noise), tolerance)
     else:
         return stream
+    forgiving = stream.allowed > stream.bucket
     return replace(
         stream,
         logs=bet(
@@ -100,8 +126,8 @@ def bet_on_latency(stream: Stream, tolerance: float, sample: Sample, stable: Arm
             hits,
             trials,
             share,
-            temper=dispersion(stream.noise, LATENCY_DISPERSION),
-            cap=LATENCY_NATS_PER_SECOND * sample.seconds,
+            temper=dispersion(stream.noise, edition.latency_dispersion if forgiving else 1.0),
+            cap=LATENCY_NATS_PER_SECOND * sample.seconds if forgiving else NEVER,
         ),
         noise=learn(stream.noise, stable_hits, stable_timed),
         slow=stream.slow + hits,

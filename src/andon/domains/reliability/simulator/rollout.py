@@ -10,7 +10,7 @@ from andon.api.v1.samples import Sample
 from andon.api.v1.simulation import ScenarioSpec
 from andon.domains.reliability.looking import Judge, Maker
 from andon.domains.reliability.simulator.outcome import End
-from andon.domains.reliability.simulator.traffic import samples, stable_before
+from andon.domains.reliability.simulator.traffic import draw, samples, stable_before
 
 
 def play(
@@ -29,7 +29,7 @@ def play(
         for name, maker in makers.items()
     }
     waiting, failed = list(seats.values()), 0
-    for sample in samples(scenario, chance):
+    for sample in samples(scenario, draw(scenario, chance)):
         failed += sample.canary.errors
         for seat in waiting:
             seat.look(sample, failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,14 @@ from msgspec import Struct
 
 from andon.api.v1.latency import BUCKETS, upper_bound
 from andon.api.v1.samples import ArmCounts, Sample
-from andon.api.v1.simulation import Behaviour, Clients, Latency, ScenarioSpec
+from andon.api.v1.simulation import Behaviour, Latency, ScenarioSpec
+from andon.domains.reliability.simulator.people import (
+    WINDOW_SECONDS,
+    Failures,
+    clients_of,
+    draw_failed,
+)
 
-WINDOW_SECONDS = 10.0
 BEFORE_SECONDS = 600.0
 STALL_SECONDS = 0.5
 
@@ -47,8 +53,55 @@ def stable_before(scenario: ScenarioSpec, chance: np.random.Generator) -> dict[i
     return _histogram(chance.multinomial(requests, _bucket_shares(latency)))
 
 
-def samples(scenario: ScenarioSpec, chance: np.random.Generator) -> Iterator[Sample]:
-    """Draw one rollout, interval by interval.
+class Counted(Struct, frozen=True):
+    """What the gateway counts for one version in each interval; see ``ArmCounts``.
+
+    Args:
+        requests: ``(n,) int64``, as are the next three.
+        errors: Those that failed.
+        client_errors: Once a client and window.
+        clients: Distinct ones.
+        half: ``(n, 3) int64``, requests, errors and client errors of one half of the clients.
+        latency: ``(n, n_buckets) int64``; None: not timed.
+    """
+
+    requests: Array
+    errors: Array
+    client_errors: Array
+    clients: Array
+    half: Array
+    latency: Array
+
+    def rows(self) -> Iterator[ArmCounts]:
+        """Return the counts interval by interval."""
+        plain = (self.requests, self.errors, self.client_errors, self.clients, self.half)
+        for index, row in enumerate(zip(*(one.tolist() for one in plain), strict=True)):
+            yield ArmCounts(
+                requests=row[0],
+                errors=row[1],
+                client_errors=row[2],
+                clients=row[3],
+                latency={} if self.latency is None else _histogram(self.latency[index]),
+                half=tuple(row[4]),
+            )
+
+
+class Drawn(Struct, frozen=True):
+    """One rollout's traffic.
+
+    Args:
+        time: Its intervals.
+        canary: Counts of the canary.
+        stable: Those of the version before; None: a first release.
+    """
+
+    time: _Time
+    canary: Counted
+    stable: Counted | None
+
+
+def draw(scenario: ScenarioSpec, chance: np.random.Generator) -> Drawn:
+    """Draw one rollout.
 
     Args:
         scenario: What happens.
@@ -58,21 +111,29 @@ def samples(scenario: ScenarioSpec, chance: np.random.Generator) -> Iterator[Sam
     storms = _storms(scenario, time, chance)
     at_canary = chance.random(len(time.at)) < time.share
     broken = chance.random(scenario.clients.broken)
-    canary = _Arm(scenario, "canary", time, storms * at_canary, broken, chance)
-    stable = (
-        _Arm(scenario, "stable", time, storms * ~at_canary, broken, chance)
-        if scenario.stable
-        else None
+    canary = _count_arm(scenario, "canary", time, storms * at_canary, broken, chance)
+    if scenario.stable is None:
+        return Drawn(time, canary, None)
+    return Drawn(
+        time, canary, _count_arm(scenario, "stable", time, storms * ~at_canary, broken, chance)
     )
-    end = len(time.at) - 1
-    for index, at in enumerate(time.at.tolist()):
+
+
+def samples(scenario: ScenarioSpec, drawn: Drawn) -> Iterator[Sample]:
+    """Return what was drawn, interval by interval."""
+    time, end = drawn.time, len(drawn.time.at) - 1
+    stable = drawn.stable.rows() if drawn.stable else repeat(None)
+    told = zip(time.at.tolist(), time.share.tolist(), time.last.tolist(), strict=True)
+    for index, ((at, share, last), canary, beside) in enumerate(
+        zip(told, drawn.canary.rows(), stable, strict=False)
+    ):
         yield Sample(
             at=at,
             seconds=scenario.interval_seconds,
-            weight=100 * float(time.share[index]),
-            canary=canary.counts(index),
-            stable=stable.counts(index) if stable else None,
-            last_step=bool(time.last[index]),
+            weight=100 * share,
+            canary=canary,
+            stable=beside,
+            last_step=last,
             soak_done=scenario.last_step and index == end,
         )
 
@@ -102,121 +163,37 @@ def _storms(scenario: ScenarioSpec, time: _Time, chance: np.random.Generator) ->
     return begins * chance.geometric(1 / scenario.storms.errors, len(time.at))
 
 
-class _People(Struct, frozen=True):
-    """The clients of one version, by number; those with an odd one are one half.
-
-    Args:
-        count: How many.
-        until: ``(count,) float64``, up to where each one's part of the requests reaches; None: all alike.
-    """
-
-    count: int
-    until: Array = None
-
-    def draw(self, chance: np.random.Generator, size: int) -> list[int]:
-        """Return who sends the next requests."""
-        if self.until is None:
-            return [int(one) for one in chance.integers(self.count, size=size)]
-        return [int(one) for one in np.searchsorted(self.until, chance.random(size))]
-
-    @property
-    def odd(self) -> float:
-        """The requests of those with an odd number, as a share of all."""
-        if self.until is None:
-            return (self.count // 2) / self.count
-        return float(np.diff(self.until, prepend=0.0)[1::2].sum())
-
-    def seen(self, requests: float) -> int:
-        """Return how many different ones so many requests come from, on average."""
-        if self.until is None:
-            return round(self.count * -math.expm1(requests * math.log1p(-1 / max(self.count, 2))))
-        parts = np.diff(self.until, prepend=0.0)
-        return round(float((1 - (1 - parts) ** requests).sum()))
-
-
-@lru_cache(maxsize=256)
-def _people(count: int, skew: float) -> _People:
-    if not skew:
-        return _People(count)
-    parts = np.arange(1, count + 1) ** -skew
-    return _People(count, np.cumsum(parts) / parts.sum())
-
-
-class _Arm:
-    """One version's counts: drawn for all intervals at once, but for who met the errors."""
-
-    def __init__(
-        self,
-        scenario: ScenarioSpec,
-        name: str,
-        time: _Time,
-        storms: Array,
-        broken: Array,
-        chance: np.random.Generator,
-    ) -> None:
-        self._chance, self._storms = chance, storms.tolist()
-        mine = time.share if name == "canary" else 1 - time.share
-        rate = time.rate * mine
-        requests = chance.poisson(rate * scenario.interval_seconds)
-        self._latency = _latency(scenario, name, time, requests, chance)
-        self._errors = chance.binomial(requests, _error_shares(scenario, name, time)).tolist()
-        self._requests = requests.tolist()
-        self._broken = _broken(scenario, time, broken, chance, name == "canary")
-        self._people, self._clients = _clients(scenario.clients, mine, rate)
-        self._windows = (time.at / WINDOW_SECONDS).astype(int).tolist()
-        self._window, self._failed = -1, set[int]()
-
-    def counts(self, index: int) -> ArmCounts:
-        """Return what the gateway counts in an interval; to be asked in their order."""
-        if self._windows[index] != self._window:
-            self._window, self._failed = self._windows[index], set()
-        failures = self._failures(index)
-        all_, odd = _count(failures, self._failed)
-        answered = self._requests[index] - self._errors[index]
-        answered_odd = int(self._chance.binomial(answered, self._people[index].odd))
-        return ArmCounts(
-            requests=answered + all_[0],
-            errors=all_[0],
-            client_errors=all_[1],
-            clients=self._clients[index],
-            latency=_histogram(self._latency[index]) if self._latency is not None else {},
-            half=(answered_odd + odd[0], odd[0], odd[1]),
-        )
-
-    def _failures(self, index: int) -> list[tuple[int, int]]:
-        """Return clients and how often each of them failed."""
-        storm, people = self._storms[index], self._people[index]
-        found = [(client, 1) for client in people.draw(self._chance, self._errors[index])]
-        if storm:
-            found += [(client, storm) for client in people.draw(self._chance, 1)]
-        return found + self._broken[index] if self._broken else found
-
-
-def _count(failures: list[tuple[int, int]], failed: set[int]) -> tuple[list[int], list[int]]:
-    """Count errors and clients that failed for the first time: of all, and of the odd ones."""
-    both = [0, 0], [0, 0]
-    for client, tries in failures:
-        first = client not in failed
-        failed.add(client)
-        for counts in both[: 1 + client % 2]:
-            counts[0] += tries
-            counts[1] += first
-    return both
-
-
-def _clients(clients: Clients, mine: Array, rate: Array) -> tuple[list[_People], list[int]]:
-    """Return who calls a version in each interval, and how many of them a window sees."""
-    people = [
-        _people(max(1, round(clients.count * share)), clients.skew) for share in mine.tolist()
-    ]
-    seen: dict[tuple[int, float], int] = {}
-    for one, requests in zip(people, (rate * WINDOW_SECONDS).tolist(), strict=True):
-        if (one.count, requests) not in seen:
-            seen[one.count, requests] = one.seen(requests)
-    return people, [
-        seen[one.count, requests]
-        for one, requests in zip(people, (rate * WINDOW_SECONDS).tolist(), strict=True)
-    ]
+def _count_arm(
+    scenario: ScenarioSpec,
+    name: str,
+    time: _Time,
+    storms: Array,
+    broken: Array,
+    chance: np.random.Generator,
+) -> Counted:
+    """Draw what one version answers, and who meets its errors."""
+    mine = time.share if name == "canary" else 1 - time.share
+    rate = time.rate * mine
+    requests = chance.poisson(rate * scenario.interval_seconds)
+    latency = _latency(scenario, name, time, requests, chance)
+    errors = chance.binomial(requests, _error_shares(scenario, name, time))
+    people, clients = clients_of(scenario.clients, mine, rate)
+    failures = Failures.together(
+        draw_failed(people, errors, np.ones(len(errors), int), chance),
+        draw_failed(people, np.minimum(storms, 1), storms, chance),
+        _broken(scenario, time, broken, chance, name == "canary"),
+    )
+    tries, firsts, odd_tries, odd_firsts = failures.count((time.at / WINDOW_SECONDS).astype(int))
+    answered = requests - errors
+    odd = chance.binomial(answered, np.array([one.odd for one in people]))
+    return Counted(
+        requests=answered + tries,
+        errors=tries,
+        client_errors=firsts,
+        clients=clients,
+        half=np.stack((odd + odd_tries, odd_tries, odd_firsts), axis=1),
+        latency=latency,
+    )
 
 
 def _broken(
@@ -225,8 +202,8 @@ def _broken(
     fates: Array,
     chance: np.random.Generator,
     canary: bool,
-) -> list[list[tuple[int, int]]]:
-    """Return, for each interval, the clients that fail wherever they go, and how often they did.
+) -> Failures:
+    """Return the clients that fail wherever they go, and how often they did.
 
     Args:
         scenario: What happens.
@@ -235,15 +212,11 @@ def _broken(
         chance: Seeded generator.
         canary: Whose clients.
     """
-    if not len(fates):
-        return []
     here = (fates[:, None] < time.share) == canary
     expected = time.rate * scenario.interval_seconds / scenario.clients.count
     tries = chance.poisson(np.broadcast_to(expected, here.shape)) * here
-    return [
-        [(-1 - int(who), int(tries[who, index])) for who in np.flatnonzero(tries[:, index])]
-        for index in range(len(time.at))
-    ]
+    who, when = np.nonzero(tries)
+    return Failures(when, -1 - who, tries[who, when])
 
 
 # --- Versions -----------------------------------------------------------------------------------
