@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.api.v1.alerts import AlertsSpec
 from andon.api.v1.budgets import BudgetPolicySpec
@@ -23,6 +23,7 @@ from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.testing.promises import PromiseWorld
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

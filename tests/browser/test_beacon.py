@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, browse, served
+from chromium import CHROMIUM, browse
 
 from andon.adapters.telemetry.logs import SqliteLogStore
 from andon.adapters.telemetry.metrics.store import MetricChunks
@@ -22,6 +22,7 @@ from andon.ports.telemetry import LogQuestion, Matcher
 from andon.runtime.system import SystemClock
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 PAGE = """<!doctype html><title>shop</title><script src="{beacon}/beacon.js"></script>

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.api.v1.jobs import JobPlan
 from andon.api.v1.records import StepRow
@@ -25,6 +25,7 @@ from andon.testing.built import (
 from andon.testing.clock import FakeClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

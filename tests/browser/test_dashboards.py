@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.app.telemetry.queries import Metrics
@@ -17,6 +17,7 @@ from andon.ports.telemetry import Exemplar, Labels
 from andon.runtime.system import SystemClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import yaml
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM
 from msgspec.structs import replace
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
@@ -25,6 +22,7 @@ from andon.testing.clock import FakeClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.testing.scenario import Scenario
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
@@ -32,11 +30,6 @@ pytestmark = [
 ]
 SCENARIOS = Path(__file__).parents[1] / "scenario"
 SIZES = {1280: 1100, 390: 1900}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("judged")
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +55,7 @@ def count_traffic(metrics: MetricChunks, now: float) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def look(folder: Path, names: dict[str, str]) -> AsyncIterator[Callable[..., str]]:
-    """Show a page to somebody who is logged in."""
+async def url(folder: Path, names: dict[str, str]) -> AsyncIterator[str]:
     clock = FakeClock(float(names["now"]))
     store, metrics = open_store(str(folder / "andon.db"), source="/test"), MetricChunks(folder)
     count_traffic(metrics, clock.now())
@@ -79,17 +71,8 @@ async def look(folder: Path, names: dict[str, str]) -> AsyncIterator[Callable[..
         builds=Builds(store, LogFolder(folder / "logs").read, clock),
         judging=Judging(store, metrics, clock),
     )
-    profile = folder / "profile"
-    async with served(offices, folder) as url:
-        await asyncio.to_thread(
-            browse, profile, "--virtual-time-budget=500", "--dump-dom", f"{url}/#code=guest"
-        )
-
-        async def show(where: str, *options: str) -> str:
-            given = options or ("--dump-dom",)
-            return await asyncio.to_thread(browse, profile, PATIENCE, *given, f"{url}/{where}")
-
-        yield show
+    async with served(offices, folder) as address:
+        yield address
     metrics.close()
     store.close()
 
@@ -125,10 +108,6 @@ async def test_a_change_under_way_says_what_will_be_seen_of_it(
 
 
 @pytest.mark.parametrize("width", SIZES)
-async def test_page_fits_a_screen(
-    look: Callable, folder: Path, names: dict[str, str], width: int
-) -> None:
-    file = Path(os.environ.get("ANDON_PICTURES", folder)) / f"judged-{width}.png"
-    size = f"--window-size={width},{SIZES[width]}"
-    await look(f"#/runs/{names['bad']}?beside", size, f"--screenshot={file}")
-    assert struct.unpack(">II", file.read_bytes()[16:24]) == (width, SIZES[width])
+async def test_page_fits_a_screen(draw: Callable, names: dict[str, str], width: int) -> None:
+    size = (width, SIZES[width])
+    assert await draw(f"#/runs/{names['bad']}?beside", "judged", *size) == size

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.api.v1.telemetry import LogsSpec
 from andon.app.telemetry.logs import Logs
@@ -17,6 +17,7 @@ from andon.ports.telemetry import LogLine, LogQuestion
 from andon.runtime.system import SystemClock
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, PATIENCE, browse, served
+from chromium import CHROMIUM, PATIENCE, browse
 
 from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.adapters.telemetry.tallies import Moment
 from andon.api.v1.objectives import Indicator as Measured
@@ -18,6 +18,7 @@ from andon.ports.offices import Offices
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
 from andon.testing.promises import PromiseWorld
+from andon.testing.serving import served
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

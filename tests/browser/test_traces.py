@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from chromium import CHROMIUM, served
+from chromium import CHROMIUM
 
 from andon.adapters.telemetry.traces import SpanStore
 from andon.api.v1.spans import Edge, Span, SpanEvent
@@ -18,6 +18,7 @@ from andon.runtime.system import SystemClock
 from andon.store import open_store
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.serving import served
 from andon.testing.trace_suite import make_span, trace_id
 
 pytestmark = [

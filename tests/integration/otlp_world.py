@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,6 @@ from andon.runtime.system import SystemClock
 from andon.store import open_store
 from andon.testing.door import ADMINISTRATOR, FixedDoor
 from andon.testing.line import StillLine
-from andon.web.app import create_app
-from andon.web.serve import serve
 
 REPORTER = Identity(name="service:shop", grants=(Grant(role="reporter"),))
 
@@ -52,21 +47,3 @@ class Seen:
         """Let go of the files."""
         for one in (self.metrics, self.logs, self.traces, self.line):
             one.close()
-
-
-@contextlib.asynccontextmanager
-async def served(offices: Offices, state: Path) -> AsyncIterator[str]:
-    """Serve, and yield the address."""
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    app = create_app(offices)
-    task: asyncio.Future[Any] = asyncio.ensure_future(
-        serve(app, socket_path=state / "control.sock", port=0, ready=ready.set_result)
-    )
-    both: set[asyncio.Future[Any]] = {task, ready}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield ready.result()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

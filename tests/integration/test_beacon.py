@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import requests
-from otlp_world import Seen, served
+from otlp_world import Seen
 
 from andon.api.v1.telemetry import BeaconSpec
 from andon.app.telemetry.beacon import EACH, Beacon
 from andon.ports.telemetry import LogQuestion, Matcher
 from andon.testing.clock import FakeClock
+from andon.testing.serving import served
 
 SHOP = "https://shop.example"
 VISIT = {

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import requests
-from otlp_world import served
 
 from andon.adapters.telemetry.metrics.store import MetricChunks
 from andon.api.v1.access import Grant, Identity
@@ -31,6 +30,7 @@ from andon.testing.clock import FakeClock
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
 from andon.testing.promises import PromiseWorld
+from andon.testing.serving import served
 
 NOW = 1_700_000_100
 START, END = str(NOW - 3600), str(NOW)

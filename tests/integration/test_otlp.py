@@ -29,10 +29,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from otlp_world import Seen, served
+from otlp_world import Seen
 
 from andon.kernel.errors import Unavailable
 from andon.ports.telemetry import LogQuestion, Matcher
+from andon.testing.serving import served
 
 BASE = "/api/v1/otlp/v1"
 HEADERS = {"Authorization": "Bearer tells"}

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from agent_world import AgentProcess, until
-from otlp_world import Seen, served
+from otlp_world import Seen
 
 from andon.adapters.process import environment
 from andon.api.v1.actions import Intent
 from andon.api.v1.spans import Span
+from andon.testing.serving import served
 from andon.testing.target_suite import deployment, get
 
 DIGEST = "sha256:" + "d" * 64

@@ -22,7 +22,7 @@ from andon.kernel.errors import UsageError
 from andon.runtime.system import SystemClock
 from andon.testing.certificates import make_certificate
 from andon.testing.clock import FakeClock
-from andon.web.serve import serve
+from andon.testing.serving import serving
 from andon.web.tls import Certificates, read_pair
 
 DAY_SECONDS = 86_400
@@ -119,24 +119,9 @@ async def _told(request: Request) -> Response:
 async def served(files: TlsSpec, path: Path) -> Any:
     app = Starlette(routes=[Route("/told", _told)])
     app.state.closing = asyncio.Event()
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.ensure_future(
-        serve(
-            app,
-            socket_path=path,
-            installation=InstallationSpec(listen="0.0.0.0:0", tls=files),
-            ready=ready.set_result,
-            look_seconds=0.01,
-        )
-    )
-    both: set[asyncio.Future[Any]] = {task, ready}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield ready.result()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    listening = InstallationSpec(listen="0.0.0.0:0", tls=files)
+    async with serving(app, path, installation=listening, look_seconds=0.01) as address:
+        yield address
 
 
 class Caller:
