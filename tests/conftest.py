@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from andon.testing.mailbox import Mailbox
 from andon.testing.postgres import PostgresServer, programs, running_postgres
+from andon.testing.webhook import WebhookReceiver
 
 CONFORMANCE = Path(__file__).parents[2] / "shared" / "conformance"
 
@@ -29,6 +31,23 @@ def server() -> Iterator[PostgresServer]:
         pytest.skip("no Postgres: install the dev extra")
     with running_postgres(where) as running:
         yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    """Who is told by webhooks."""
+    opened = WebhookReceiver()
+    opened.start()
+    yield opened
+    opened.kill()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Who is told by mail."""
+    opened = Mailbox()
+    yield opened
+    opened.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -87,14 +87,6 @@ def andon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Andon]:
     started.close()
 
 
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    opened.start()
-    yield opened
-    opened.kill()
-
-
 def test_event_published_before_a_kill_is_told_again_under_its_id(
     andon: Andon, receiver: WebhookReceiver, conformance_data: Path
 ):

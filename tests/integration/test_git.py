@@ -21,21 +21,6 @@ class FixedClock:
         return 1_700_000_000.0
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "file").write_text("one")
-    committed(folder)
-    return folder
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> GitSource:
-    return GitSource(tmp_path / "cache", fetch_timeout_seconds=20)
-
-
 def tree_commit(folder: Path, *entries: tuple[str, str, bytes]) -> str:
     """Commit a tree that git itself would not make: (mode, name, content)."""
     raw = b"".join(

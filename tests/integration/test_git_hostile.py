@@ -17,21 +17,6 @@ from andon.ports import Commit
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "file").write_text("one")
-    committed(folder)
-    return folder
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> GitSource:
-    return GitSource(tmp_path / "cache", fetch_timeout_seconds=20)
-
-
-@pytest.fixture
 def program(tmp_path: Path) -> Path:
     """A program that nobody may run; ``tmp_path/was-run`` says that somebody did."""
     path = tmp_path / "program"

@@ -146,16 +146,6 @@ def both(program: str, state: Path, *arguments: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "file").write_text("one")
-    committed(folder)
-    return folder
-
-
-@pytest.fixture
 def remote(tmp_path: Path, repository: Path) -> Iterator[str]:
     with served(tmp_path) as address:
         yield f"{address}/repository"

@@ -153,12 +153,8 @@ def document_positions(data: bytes, line: int) -> dict[str, Place]:
         data: A file that was read without problems in this document.
         line: The document's first line, as in its Definition.
     """
-    text = data.decode(errors="replace").removeprefix("\ufeff")
-    for fragment in _fragments(text):
-        if fragment.first_line == line:
-            positions = locate(fragment.text, fragment.line_offset)
-            return {field_name(path): place for path, place in positions.values.items()}
-    return {}
+    positions = _located(data, line)
+    return {field_name(path): place for path, place in positions.values.items()}
 
 
 def key_lines(data: bytes, line: int) -> dict[str, int]:
@@ -168,12 +164,17 @@ def key_lines(data: bytes, line: int) -> dict[str, int]:
         data: A file that was read without problems in this document.
         line: The document's first line, as in its Definition.
     """
+    positions = _located(data, line)
+    return {field_name(path): place.line for path, place in positions.keys.items()}
+
+
+def _located(data: bytes, line: int) -> Positions:
+    """Return the places in the document that begins at a line; none where none does."""
     text = data.decode(errors="replace").removeprefix("\ufeff")
     for fragment in _fragments(text):
         if fragment.first_line == line:
-            positions = locate(fragment.text, fragment.line_offset)
-            return {field_name(path): place.line for path, place in positions.keys.items()}
-    return {}
+            return locate(fragment.text, fragment.line_offset)
+    return Positions()
 
 
 def _at(file: str, place: Place, message: str, field: str = "", hint: str = "") -> Problem:

@@ -66,10 +66,11 @@ def _as_run(tx: Tx, subject: str, environment: str) -> Asked | None:
     run = tx.get("Run", subject)
     if run is None:
         return None
-    return Asked("run", subject, _scope_of(run), (run,))
+    return Asked("run", subject, scope_of(run), (run,))
 
 
-def _scope_of(run: Object) -> Subject:
+def scope_of(run: Object) -> Subject:
+    """Say what a Hold must match to stop a Run."""
     plan: RolloutPlan | None = run.spec.rollout
     if plan is None:
         return Subject(change=run.spec.change)
@@ -206,7 +207,7 @@ def _holds(tx: Tx, asked: Asked, now: float) -> list[Object]:
 
 def _touches(asked: Asked, hold: Object) -> bool:
     """Say whether a Hold stops the subject itself, or what it last tried."""
-    scopes = [asked.scope, *(_scope_of(run) for run in asked.runs)]
+    scopes = [asked.scope, *(scope_of(run) for run in asked.runs)]
     return any(hold.spec.scope.matches(scope) for scope in scopes)
 
 
@@ -241,7 +242,7 @@ def gate_of(tx: Tx, run: Object, now: float) -> Gate:
     runs = environment is not None and plan.service in environment.status.services
     holds = tx.list(Selector(kind="Hold", labels={"state": "active"}))
     return judge_gate(
-        _scope_of(run),
+        scope_of(run),
         promises.applicable(plan.requires, runs=runs),
         claims,
         holds,

@@ -10,10 +10,11 @@ from andon.api.v1.access import Identity, TeamSpec, UserSpec
 from andon.api.v1.control import Selector
 from andon.api.v1.definitions import Approvals
 from andon.api.v1.jobs import PIPELINES
-from andon.api.v1.records import BUILD_ONLY, ChangeSpec, HoldSpec, Object, Subject
+from andon.api.v1.records import BUILD_ONLY, ChangeSpec, HoldSpec, Object
 from andon.app.hooks.words import change_url, title, why
 from andon.app.ledger.telling import event_body
 from andon.app.queries import active_runs
+from andon.app.why import scope_of
 from andon.domains.access.own import makers, refuse_consent
 from andon.domains.line.gate import LATCH, ONE
 from andon.domains.line.restraint import stops_deploys
@@ -83,25 +84,12 @@ def _pulled(asking: Asking) -> Told:
     spec: HoldSpec = hold.spec
     said = f"{spec.source} holds {spec.scope}: {spec.reason}"
     names = dict.fromkeys(
-        run.spec.change for run in active_runs(asking.tx) if spec.scope.matches(_scope(run))
+        run.spec.change for run in active_runs(asking.tx) if spec.scope.matches(scope_of(run))
     )
     for name in names:
         change = asking.tx.get("Change", name)
         if change is not None:
             yield from _to_owners(asking, change, "held", said, f"andon why {name}")
-
-
-def _scope(run: Object) -> Subject:
-    plan = run.spec.rollout
-    if plan is None:
-        return Subject(change=run.spec.change)
-    return Subject(
-        service=plan.service,
-        environment=plan.environment,
-        digest=plan.version.digest,
-        config_hash=plan.version.config_hash,
-        change=run.spec.change,
-    )
 
 
 def _to_owners(asking: Asking, change: Object, word: str, *lines: str) -> Told:

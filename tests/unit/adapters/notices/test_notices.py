@@ -28,21 +28,6 @@ NOTICE = Notice(
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    opened.start()
-    yield opened
-    opened.kill()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    opened = Mailbox()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     certificate, key = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

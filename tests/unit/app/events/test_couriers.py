@@ -45,14 +45,6 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    opened.start()
-    yield opened
-    opened.kill()
-
-
-@pytest.fixture
 def desk(outbox: Outbox) -> Subscriptions:
     clock = SystemClock()
     return Subscriptions(outbox.store, clock, SeededRandomness(1), outbox.vault, sinks(clock))

@@ -24,21 +24,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    opened.start()
-    yield opened
-    opened.kill()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    opened = Mailbox()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def line(tmp_path: Path, receiver: WebhookReceiver, mailbox: Mailbox) -> Iterator[LineSite]:
     mail = MailSpec(server=mailbox.address, sender="andon@example.com", start_tls=False)
     opened = LineSite(tmp_path, receiver, mail)

@@ -42,7 +42,6 @@ from andon.kernel.errors import (
 from andon.ports.asking import Asked
 from andon.ports.sinks import NotTaken, Receiver
 from andon.ports.store import LedgerRow
-from andon.testing.mailbox import Mailbox
 from andon.testing.promises import PromiseWorld
 from andon.testing.webhook import WebhookReceiver as Listener
 
@@ -157,13 +156,6 @@ def listener() -> Iterator[Listener]:
     listener.start()
     yield listener
     listener.kill()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    mailbox = Mailbox()
-    yield mailbox
-    mailbox.close()
 
 
 # --- objectives -----------------------------------------------------------------------------------
