@@ -12,6 +12,7 @@ from andon.api.problems import invalid
 from andon.api.project import Definitions, check_project, group, read_project
 from andon.api.templates import template_key
 from andon.api.v1.pipelines import ChangeFacts
+from andon.app.sigma_files import SigmaFiles, read_sigma_files
 from andon.app.templates import Files, origins_of, read_templates
 from andon.app.typed import typed_step
 from andon.domains.pipelines.conditions import MOST_PATHS
@@ -49,6 +50,8 @@ class Loaded(Struct, frozen=True):
     """False: a stranger's or an unreviewed change."""
     input_digests: Mapping[str, str] = {}
     """What the files are that jobs declare as their inputs, by path."""
+    next_sigma: SigmaFiles | None = None
+    """Sigma rules of the next policy revision; None: it is the one that holds already."""
 
 
 class Whole(Struct, frozen=True):
@@ -157,6 +160,9 @@ def load(
     head = _policy_head(source.heads(repository), policy_branch)
     known = {revision: policy, commit.sha: own}
     next_policy, next_rules = _next_policy(source, repository, head or revision, revision, known)
+    sigma = None
+    if next_policy != adopted:
+        sigma = read_sigma_files(source, repository, next_policy, next_rules)
     paths = _touched(source, repository, last_good or adopted or "", commit.sha)
     facts = ChangeFacts(
         branch=branch_name(ref),
@@ -181,6 +187,7 @@ def load(
         paths=paths,
         trusted=trusted,
         input_digests=digests_of_inputs(source, repository, commit.sha, own),
+        next_sigma=sigma,
     )
 
 

@@ -27,6 +27,7 @@ from andon.app.loading import Loaded as Loaded
 from andon.app.loading import load as load
 from andon.app.loading import read_definitions as read_definitions
 from andon.app.loading import read_whole as read_whole
+from andon.app.sigma_files import keep_sigma_files
 from andon.domains.delivery.plan import environments_in_order
 from andon.domains.line import events
 from andon.kernel.errors import Denied, NotFound
@@ -168,6 +169,8 @@ def put_change(
         from andon.app.telemetry.rules import take_in
 
         take_in(tx, turns, loaded.repository, loaded.next_policy, loaded.next_rules.rules, now)
+        if loaded.next_sigma is not None:
+            keep_sigma_files(tx, loaded.repository, loaded.next_sigma)
     change = NewObject(
         kind="Change",
         name=name,

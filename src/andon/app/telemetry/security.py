@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from andon.adapters.telemetry.sigma import Rules, read_rules
+from andon.adapters.telemetry.sigma import Rule, Rules, parse_rules, read_rules
 from andon.api.v1.control import Decision, Selector
 from andon.api.v1.records import Object, Subject
 from andon.api.v1.requests import GatewayRequest
 from andon.app.ledger.telling import event_body
+from andon.app.sigma_files import SigmaFiles, kept_sigma_files
 from andon.domains.line.evidence import claim
 from andon.domains.observability.saying import fields_of
 from andon.domains.observability.signals import (
@@ -32,13 +33,17 @@ from andon.domains.observability.signals import (
 )
 from andon.domains.reliability.incoming import Incoming
 from andon.kernel.clock import Clock
-from andon.kernel.errors import AndonError
+from andon.kernel.errors import AndonError, UsageError
 from andon.ports.store import LedgerRow, Store, Tx
 from andon.ports.telemetry import LogLine
 from andon.runtime.turns import Turns
 
 SOURCE = "security"
 CHECK = "security"
+LEFT_OUT = "andon-sigma-rules-left-out"
+MOST_TESTS = 1_000
+"""Comparisons that the rules of one repository may make of a line."""
+MOST_TOLD = 20
 OWN = "andon"
 LOGINS = "dev.cdeventsx.andon-login.failed.0.1.0"
 WATCHED = frozenset({"service", "otlp"})
@@ -77,6 +82,9 @@ class Security:
         self._store, self._turns, self._clock = store, turns, clock
         self._folder = folder
         self._rules = Rules()
+        self._own: dict[str, SigmaFiles] = {}
+        self._of_repositories: dict[str, Rules] = {}
+        self._all: tuple[Rule, ...] = ()
         self._read_at = float("-inf")
         self._turn = threading.Lock()
         self._book = SignalBook()
@@ -123,7 +131,7 @@ class Security:
         odd = suspicious_request(fields, service, environment, line.at_ns, line.text)
         if odd is not None:
             self._book.note(odd, now_ns)
-        for rule in self._rules.rules:
+        for rule in self._all:
             if rule.matches(fields, line.text, service):
                 self._book.note(
                     Match(
@@ -152,7 +160,14 @@ class Security:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why rules are none."""
-        return self._rules.problems
+        return (*self._rules.problems, *self._left_out())
+
+    def _left_out(self) -> list[str]:
+        return [
+            f"{repository}: {one}"
+            for repository, rules in self._of_repositories.items()
+            for one in rules.problems
+        ]
 
     async def look(self, firing: Sequence[Object], now: float) -> list[Incoming]:
         """Return the alerts that begin, and those that are over.
@@ -163,6 +178,11 @@ class Security:
         await self._reread(now)
         await self._count_own_logins()
         found = [alert_of(one) for one in self.signals()]
+        found += [
+            _lost(repository, rules.problems)
+            for repository, rules in self._of_repositories.items()
+            if rules.problems
+        ]
         await self._claim(self.signals(), now)
         going_on = {one.fingerprint for one in found}
         over = [
@@ -174,11 +194,25 @@ class Security:
 
     async def _reread(self, now: float) -> None:
         """Read the rules again now and then; those of before count as long as they cannot be."""
-        if self._folder is None or now - self._read_at < REREAD_SECONDS:
+        if now - self._read_at < REREAD_SECONDS:
             return
         self._read_at = now
+        await self._reread_repositories()
+        if self._folder is not None:
+            await self._reread_folder(self._folder)
+        own = (rule for rules in self._of_repositories.values() for rule in rules.rules)
+        self._all = (*self._rules.rules, *own)
+
+    async def _reread_repositories(self) -> None:
+        """Compile what policy branches say, if that is not what they said before."""
+        kept = await self._store.read(kept_sigma_files)
+        if kept != self._own:
+            self._of_repositories = await asyncio.to_thread(_compile, kept)
+            self._own = kept
+
+    async def _reread_folder(self, folder: Path) -> None:
         try:
-            rules = await asyncio.to_thread(read_rules, self._folder)
+            rules = await asyncio.to_thread(read_rules, folder)
         except AndonError as error:
             _log.warning("the Sigma rules stay as they were: %s", error.message)
             return
@@ -254,6 +288,29 @@ def alert_of(signal: Signal) -> Incoming:
         summary=f"{signal.title} ({signal.service or 'unknown'})",
         details=f"{signal.count} times; such as: {signal.example}",
         starts_at=signal.first_ns / NS,
+    )
+
+
+def _compile(kept: Mapping[str, SigmaFiles]) -> dict[str, Rules]:
+    """Compile the rules of each repository by itself; they look at lines of its own services."""
+    found = {}
+    for repository, told in kept.items():
+        try:
+            rules = parse_rules(told.files, services=told.services, most_tests=MOST_TESTS)
+        except UsageError as error:
+            rules = Rules((), (f"{error.message}: {error.hint}",))
+        found[repository] = Rules(rules.rules, (*told.problems, *rules.problems))
+    return found
+
+
+def _lost(repository: str, problems: Sequence[str]) -> Incoming:
+    """Say that rules of a repository are left out: what they look for is not found."""
+    return Incoming(
+        source=SOURCE,
+        labels={"alertname": LEFT_OUT, "repository": repository},
+        severity="ticket",
+        summary=f"{len(problems)} Sigma rules of {repository} are left out",
+        details="; ".join(problems[:MOST_TOLD]),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.adapters.telemetry.sigma import Rule, read_rules
+from andon.adapters.telemetry.sigma import Rule, parse_rules, read_rules
 from andon.kernel.errors import UsageError
 
 RULE = """
@@ -113,3 +113,52 @@ def test_what_cannot_be_read_is_named_and_the_others_count(tmp_path: Path) -> No
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
         read_rules(tmp_path / "none")
+
+
+FINE = """title: Fine
+logsource: {category: webserver}
+detection: {s: {a: b}, condition: s}
+"""
+
+
+def wide(values: int) -> str:
+    return FINE.replace("{a: b}", "{a: [" + ", ".join(map(str, range(values))) + "]}")
+
+
+def nested(depth: int) -> str:
+    aliases = "".join(f"  x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, depth))
+    return f"title: B\nlogsource: {{}}\ndetection:\n  x0: &a0 [a, b]\n{aliases}  condition: x0\n"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "said"),
+    [
+        (nested(9), "its aliases expand too far"),
+        (FINE.replace("condition: s", f"condition: {' or '.join(['s'] * 900)}"), "at most 2000"),
+        (FINE.replace("condition: s", f"condition: {'(' * 90}s"), "no Sigma rule"),
+        (wide(60), "50 comparisons of a line are the most"),
+        (FINE.replace("{a: b}", "{a|re: '(((a{900}){900}){900})'}"), "rule.yml"),
+        (FINE.replace("{a: b}", "{a|re: '(a+)+\\1$'}"), "rule.yml"),
+        ("title: [\ndetection: x", "cannot be read"),
+        ("x" * 300_000, "too large"),
+    ],
+)
+def test_hostile_rule_is_told_and_stops_no_other(hostile: str, said: str) -> None:
+    told = parse_rules({"rule.yml": hostile, "fine.yml": FINE}, most_tests=50)
+    assert [rule.title for rule in told.rules] == ["Fine"]
+    (problem,) = told.problems
+    assert said in problem
+    assert problem.startswith("rule.yml: ")
+    assert len(problem) < 1000
+
+
+def test_regular_expression_takes_linear_time_whoever_wrote_it() -> None:
+    (rule,) = parse_rules({"r.yml": FINE.replace("{a: b}", "{a|re: '^(a+)+$'}")}).rules
+    assert not rule.matches({"a": "a" * 5000 + "b", "c-uri": "/"}, "", "shop")
+
+
+def test_rules_of_some_services_look_at_no_others() -> None:
+    (rule,) = parse_rules({"r.yml": FINE}, services=("shop",)).rules
+    line = {"a": "b", "c-uri": "/"}
+    assert rule.matches(line, "", "shop")
+    assert not rule.matches(line, "", "bank")

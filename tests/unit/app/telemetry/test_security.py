@@ -13,7 +13,8 @@ from andon.api.v1.control import Selector
 from andon.api.v1.requests import GatewayRequest
 from andon.app.access.recording import note
 from andon.app.parts import controllers
-from andon.app.telemetry.security import Security, Together
+from andon.app.sigma_files import SigmaFiles, keep_sigma_files
+from andon.app.telemetry.security import REREAD_SECONDS, Security, Together
 from andon.kernel.errors import Unavailable
 from andon.ports.store import Store
 from andon.ports.telemetry import LogLine
@@ -145,6 +146,29 @@ async def test_odd_endpoints_are_seen_at_the_gateway_though_the_service_logs_not
     assert {one.rule for one in world.security.signals()} == {
         "andon-suspicious-endpoint", "andon-suspicious-endpoint-answered",
     }  # fmt: skip
+
+
+async def test_rules_of_a_policy_branch_look_at_lines_of_its_services_and_errors_are_told(
+    store: Store,
+) -> None:
+    files = {"security/sh.yml": RULE, "security/odd.yml": "title: T\ndetection: {}\n"}
+    told = SigmaFiles(revision="a", services=("shop",), files=files)
+    await store.transact(lambda tx: keep_sigma_files(tx, "/srv/shop", told))
+    world = World(store, None)
+    (lost,) = await world.look()
+    assert lost.labels == {"alertname": "andon-sigma-rules-left-out", "repository": "/srv/shop"}
+    assert (lost.severity, "security/odd.yml: " in lost.details) == ("ticket", True)
+    world.say(request("/?q=/bin/sh"), labels=PROD | {"service": "bank"})
+    world.say(request("/?q=/bin/sh"))
+    found = [one.service for one in world.security.signals() if one.rule == "sh"]
+    assert found == ["shop"]
+    mended = replace(told, files={"security/sh.yml": RULE})
+    await store.transact(lambda tx: keep_sigma_files(tx, "/srv/shop", mended))
+    world.clock.advance(REREAD_SECONDS)
+    names = {one.labels["alertname"] for one in await world.look()}
+    assert "sh" in names
+    assert "andon-sigma-rules-left-out" not in names
+    assert world.security.problems == ()
 
 
 async def test_what_jobs_print_is_theirs(store: Store) -> None:
