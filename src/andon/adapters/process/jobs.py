@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from andon.adapters.process.beside import died
 from andon.adapters.process.cgroups import Cgroup, Cgroups, Limits
 from andon.adapters.process.disk import expect_room, room
 from andon.adapters.process.files import Homes, safe_name, unwritable
+from andon.adapters.process.known import Known
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import (
     Masking,
@@ -25,13 +25,7 @@ from andon.adapters.process.masked import (
     spawn_masked,
 )
 from andon.adapters.process.prepared import Prepared, prepare, step_names
-from andon.adapters.process.records import (
-    JobRecord,
-    Journal,
-    RecordFiles,
-    Records,
-    forget_oldest,
-)
+from andon.adapters.process.records import JobRecord, Journal, RecordFiles, Records
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.spawn import Group, Watched, inherit_orphans, kill_marked_below
 from andon.adapters.process.steps import read_note, read_steps
@@ -96,8 +90,7 @@ class JobRunner:
         self._tell = tell
         self._limits = limits or Limits(processes=_MOST_PROCESSES, memory_bytes=most_memory())
         self._watching = Watching(layout.state, self._tenants, self._make_room)
-        self._records: dict[str, JobRecord] = {}
-        self._inherited = sys.maxsize  # Until it is known who there was, nobody is forgotten.
+        self._known = Known(self._written)
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
 
     async def open(self) -> None:
@@ -109,7 +102,7 @@ class JobRunner:
             await self._end_orphans(self._alone)
         for record in self._written.load():
             if record.outcome is None:
-                self._records[record.key] = record
+                self._known.inherit(record)
                 masking = (
                     Masking.found(record.group, self._heard_file(record.key))
                     if record.masked
@@ -119,8 +112,8 @@ class JobRunner:
             elif record.started_at + _KEEP_SECONDS < self._clock.now():
                 self._written.forget(record.key)
             else:
-                self._records[record.key] = record
-        self._inherited = len(self._records)
+                self._known.inherit(record)
+        self._known.inherited()
         if not self.running():
             self._etc.clear()
 
@@ -130,7 +123,7 @@ class JobRunner:
         for record in journal.load():
             if record.outcome is None:
                 await structs.replace(record.group, reaper=0).kill()
-                self._records[record.key] = record
+                self._known.inherit(record)
                 ended = self._ended(record, None, timed_out=False)
                 self._conclude(record, self._judge(record, ended))
         await kill_marked_below(journal.marker(""))
@@ -142,14 +135,14 @@ class JobRunner:
 
     def knows(self, key: str) -> bool:
         """Say whether a job was seen: it runs or ended."""
-        return key in self._records
+        return self._known.get(key) is not None
 
     def running(self) -> list[JobRecord]:
         """Return the jobs without outcome."""
-        return [record for record in self._records.values() if record.outcome is None]
+        return self._known.running()
 
     def _under_way(self) -> list[JobRecord]:
-        return [self._records[key] for key in self._tasks]
+        return [self._known.under_way(key) for key in self._tasks]
 
     def _tenants(self) -> list[Tenant]:
         return [self._tenant(record) for record in self._under_way()]
@@ -168,7 +161,7 @@ class JobRunner:
             intent: Its key.
             secrets: Values of the secrets that the job names, by environment variable.
         """
-        record = self._records.get(intent.key)
+        record = self._known.get(intent.key)
         if record is None:
             refuse_strangers(action)
             expect_values(action.job.secrets, secrets)
@@ -180,18 +173,18 @@ class JobRunner:
     async def cancel_job(self, action: CancelJob, intent: Intent) -> Done:
         """End a job's whole process group; one not seen yet will not start."""
         key = action.job_key
-        record = self._records.get(key)
+        record = self._known.get(key)
         if record is None:
-            self._save(self._tombstone(key))
+            self._known.save(self._tombstone(key))
         elif record.outcome is None:
             await self._end(record, "cancelled")
         return Done()
 
     async def _make_room(self, key: str, filled: str) -> None:
-        await self._end(self._records[key], "disk", filled)
+        await self._end(self._known.under_way(key), "disk", filled)
 
     async def _end(self, record: JobRecord, why: EndedFor, filled: str = "") -> None:
-        self._try_save(structs.replace(record, ended_for=why, filled=filled))
+        self._known.try_save(structs.replace(record, ended_for=why, filled=filled))
         await record.group.stop(_GRACE_SECONDS)
         task = self._tasks.get(record.key)
         if task is not None:
@@ -216,16 +209,15 @@ class JobRunner:
                 hint=f"`andon logs {action.run}`; the next attempt checks it out again",
             )
         prepared = self._prepare(action, key)
-        record = self._save(self._plan(action, key, prepared))
+        record = self._known.save(self._plan(action, key, prepared))
         try:
             watched, masking = self._spawn(action, record, prepared, secrets)
         except AndonError:
-            del self._records[key]
-            self._written.forget(key)
+            self._known.forget(key)
             raise
         group = structs.replace(record.group, leader=watched.identity)
         record = structs.replace(record, group=group)
-        self._try_save(record)
+        self._known.try_save(record)
         self._watch(record, watched, masking)
 
     def _prepare(self, action: RunJob, key: str) -> Prepared:
@@ -316,12 +308,12 @@ class JobRunner:
         ended = structs.replace(ended, filled=await self._filled(record, ended))
         outcome = self._judge(record, ended)
         await self._clear(record, ended)
-        self._conclude(self._records[record.key], outcome)
+        self._conclude(self._known.under_way(record.key), outcome)
         return outcome
 
     async def _filled(self, record: JobRecord, ended: Ended) -> str:
         """Say that a job took too much of the disk; without a limit it may, as long as it passes."""
-        said = self._records[record.key].filled
+        said = self._known.under_way(record.key).filled
         if said or (ended.exit_code == 0 and not record.disk_bytes):
             return said
         if not record.disk_bytes and not room(self._layout.state).is_low:
@@ -338,12 +330,10 @@ class JobRunner:
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
         """Write down how a job ended."""
-        self._try_save(structs.replace(record, outcome=outcome))
+        self._known.conclude(structs.replace(record, outcome=outcome))
         if self._alone is None:
             self._exit_file(record.key).unlink(missing_ok=True)
             self._heard_file(record.key).unlink(missing_ok=True)
-            return
-        forget_oldest(self._records, self._inherited)
 
     async def _end_of(self, record: JobRecord, watched: Watched | None) -> tuple[int | None, bool]:
         """Wait until the command ends or its time is over; return its exit code and which it was."""
@@ -374,7 +364,7 @@ class JobRunner:
             exit_code=code,
             seconds=max(0, self._clock.now() - record.started_at),
             timeout_seconds=record.timeout_seconds if timed_out else None,
-            ended_for=self._records[record.key].ended_for,
+            ended_for=self._known.under_way(record.key).ended_for,
             out_of_memory=record.group.cgroup.oom_kills() > 0,
             said=read_note(notes / "said").strip() if record.steps or record.services else "",
             died=died(notes, record.services),
@@ -391,19 +381,6 @@ class JobRunner:
             return outcome
         notes = self._layout.temporary(record.key) / FOLDER / "steps"
         return structs.replace(outcome, steps=read_steps(notes, record.steps, outcome.state))
-
-    def _save(self, record: JobRecord) -> JobRecord:
-        self._written.save(record)
-        self._records[record.key] = record
-        return record
-
-    def _try_save(self, record: JobRecord) -> None:
-        """Write down what happened; a full disk does not undo it, and a new agent finds out again."""
-        self._records[record.key] = record
-        try:
-            self._written.save(record)
-        except Unavailable as error:
-            _log.error("%s", error)
 
     def _exit_file(self, key: str) -> Path:
         return self._layout.jobs / f"{safe_name(key)}.exit"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
-from andon.adapters.process.files import read_all, safe_name, unwritable, write_json
+from andon.adapters.process.files import read_all, read_json, safe_name, unwritable, write_json
 from andon.adapters.process.spawn import Group
 from andon.adapters.process.verdicts import EndedFor
 from andon.api.v1.actions import JobDone
 
 KEPT_IN_MEMORY = 256
-"""So many ended jobs a journal remembers: who asks for one again asks soon."""
+"""So many ended jobs stay at hand: who asks for one again asks soon."""
 
 
 class JobRecord(Struct, frozen=True, kw_only=True):
@@ -44,6 +44,9 @@ class JobRecord(Struct, frozen=True, kw_only=True):
 class Records(Protocol):
     """Where they are written down."""
 
+    finds: bool
+    """Whether one of many is found at once."""
+
     def load(self) -> Iterable[JobRecord]:
         """Read what an earlier process wrote."""
         ...
@@ -54,6 +57,10 @@ class Records(Protocol):
         Raises:
             Unavailable: The disk is full or cannot be written.
         """
+        ...
+
+    def find(self, key: str) -> JobRecord | None:
+        """Read one; None: it was not written down, or is not found alone."""
         ...
 
     def forget(self, key: str) -> None:
@@ -72,6 +79,8 @@ class RecordFiles:
         folder: Where they lie.
     """
 
+    finds = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -82,6 +91,10 @@ class RecordFiles:
     def save(self, record: JobRecord) -> None:
         """Replace the file of one."""
         write_json(self._file(record.key), record)
+
+    def find(self, key: str) -> JobRecord | None:
+        """Read the file of one."""
+        return read_json(self._file(key), JobRecord)
 
     def forget(self, key: str) -> None:
         """Remove the file of one."""
@@ -101,6 +114,8 @@ class Journal:
     Args:
         folder: Where it lies.
     """
+
+    finds = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -134,6 +149,10 @@ class Journal:
         except OSError as error:
             raise unwritable(self._path, error) from error
 
+    def find(self, key: str) -> JobRecord | None:
+        """Find none: whoever needs them remembers them."""
+        return None
+
     def forget(self, key: str) -> None:
         """Keep the line: the file goes as a whole."""
 
@@ -155,16 +174,19 @@ class Journal:
         return self._descriptor
 
 
-def forget_oldest(records: dict[str, JobRecord], inherited: int) -> None:
+def forget_oldest(
+    records: dict[str, JobRecord], inherited: int, unwritten: Container[str] = ()
+) -> None:
     """Drop the oldest job that ended, where there are many.
 
     Args:
         records: By key, the oldest first.
         inherited: So many are of an earlier process; nobody may have heard their outcomes yet, and who asks
             for a job that nobody knows would have it run again.
+        unwritten: Those whose end could not be written down; nobody else knows of it.
     """
     if len(records) - inherited > KEPT_IN_MEMORY:
         heard = itertools.islice(records.values(), inherited, None)
-        oldest = next((one for one in heard if one.outcome), None)
+        oldest = next((one for one in heard if one.outcome and one.key not in unwritten), None)
         if oldest is not None:
             del records[oldest.key]
