@@ -23,12 +23,12 @@ from andon.app.numbers import next_name
 from andon.domains.line import events
 from andon.domains.reliability.incoming import Incoming
 from andon.domains.reliability.matching import parse_matcher
+from andon.domains.reliability.quiet import is_in_force
 from andon.domains.reliability.routing import (
     GroupMemory,
     Notification,
     decide_notifications,
     held_by,
-    is_in_force,
 )
 from andon.kernel.errors import Conflict, TooMany, UsageError
 from andon.ports.store import Tx

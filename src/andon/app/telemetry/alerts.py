@@ -19,7 +19,7 @@ from andon.app.telemetry import alerting
 from andon.app.telemetry.watch import Watch, pending, refused
 from andon.domains.line.approvals import as_actor
 from andon.domains.reliability.incoming import Incoming, read_alertmanager, read_pagerduty
-from andon.domains.reliability.routing import LOUD, Quiet, is_in_force, quiet
+from andon.domains.reliability.quiet import LOUD, Quiet, is_in_force, quiet
 from andon.kernel.clock import Clock
 from andon.kernel.errors import Denied, NotLoggedIn, UsageError
 from andon.ports.access import AccessService

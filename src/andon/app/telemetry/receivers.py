@@ -22,7 +22,7 @@ from andon.adapters.outbound import Guard, post, web_address
 from andon.api.v1.alerts import AlertsSpec, AlertStatus, ReceiverSpec, WebhookReceiver
 from andon.api.v1.installation import MailSpec
 from andon.api.v1.records import Object
-from andon.domains.reliability.routing import labels_of
+from andon.domains.reliability.quiet import labels_of
 from andon.kernel.clock import Clock, rfc3339
 from andon.kernel.digest import canonical_json
 from andon.kernel.errors import Denied, Unavailable

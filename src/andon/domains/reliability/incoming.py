@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from msgspec import Struct
 
 from andon.api.v1.alerts import Severity
-from andon.domains.reliability.routing import fingerprint
+from andon.domains.reliability.quiet import fingerprint
 from andon.kernel.errors import InvalidDocument
 
 MOST_ALERTS = 500

@@ -18,14 +18,12 @@ from andon.api.v1.alerts import (
     WebhookReceiver,
 )
 from andon.api.v1.records import Object, Subject
+from andon.domains.reliability.quiet import fingerprint, labels_of, quiet
 from andon.domains.reliability.routing import (
     check_settings,
     decide_notifications,
-    fingerprint,
     held_by,
-    labels_of,
     matching_routes,
-    quiet,
 )
 from andon.kernel.errors import UsageError
 
