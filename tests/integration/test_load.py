@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import subprocess
@@ -118,7 +119,7 @@ async def test_half_an_answer_is_a_failure_and_not_repeated() -> None:
         return OK if request == 0 else b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
     async with serving(half) as server:
-        wire = Wire(server.url, timeout_seconds=0.2)
+        wire = Wire(server.url, timeout_seconds=1)
         await wire.send("GET", "/", "a")
         with pytest.raises(Unanswered):
             await wire.send("GET", "/", "a")
@@ -150,11 +151,14 @@ def quick_requests() -> Iterator[Planned]:
 
 
 async def run_load(
-    server: Server, enough: Callable[[], bool], publish: Callable[[Report], None] = lambda _: None
+    server: Server,
+    enough: Callable[[], bool],
+    publish: Callable[[Report], None] = lambda _: None,
+    plan: Iterator[Planned] | None = None,
 ) -> Report:
     """Send until ``enough``."""
     stop = asyncio.Event()
-    load = Load(Wire(server.url), quick_requests(), wall=lambda: 1e9, publish=publish)
+    load = Load(Wire(server.url), plan or quick_requests(), wall=lambda: 1e9, publish=publish)
     running = asyncio.create_task(load.run(stop))
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not enough():
@@ -171,6 +175,13 @@ async def test_every_request_is_accounted_for() -> None:
         assert report.sent == report.completed == len(server.asked)
         assert (report.failed, report.in_flight) == (0, 0)
         assert published[-1] == report
+
+
+async def test_who_is_behind_with_the_plan_still_answers_for_it_and_stops() -> None:
+    late = itertools.repeat(Planned(0.0, "GET", "/", "a", b""), 5000)
+    async with serving(always_ok) as server:
+        report = await run_load(server, lambda: len(server.asked) >= 20, plan=late)
+    assert report.sent < 5000
 
 
 async def test_errors_of_the_server_are_failures_with_their_status() -> None:

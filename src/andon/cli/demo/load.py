@@ -127,8 +127,8 @@ class Load:
         offset = self._wall() - due
         for planned in self._requests:
             due += planned.gap_seconds
-            if (ahead := due - loop.time()) > 0:
-                await asyncio.sleep(ahead)
+            # Also when it is late: otherwise nobody else would ever have a turn.
+            await asyncio.sleep(max(0.0, due - loop.time()))
             self._tally.sent += 1
             task = asyncio.create_task(self._send(planned, due, offset))
             self._flying.add(task)
