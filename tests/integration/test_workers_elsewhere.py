@@ -190,7 +190,7 @@ def test_job_waits_for_labels_then_runs_elsewhere_with_its_tree_secrets_and_log(
     world.until(lambda: step(world, run)["state"] == "passed")
     assert log(world, run) == "hello\ntoken ***\ntrained\n"
     assert "hunter22" not in right.log
-    assert not any((right.state / "work").iterdir())
+    world.until(lambda: not any((right.state / "work").iterdir()))
     wrong.close()
     right.close()
 

@@ -145,7 +145,7 @@ def test_name_is_resolved_once_and_what_was_looked_at_is_called(
 
     url = web_address(f"http://hooks.example:{receiver.port}/secret")
     guard = Guard(["127.0.0.1"], lookup=rebinding)
-    assert post(url, b"{}", {}, guard=guard, timeout_seconds=5) == 204
+    assert post(url, b"{}", {}, guard=guard, timeout_seconds=60) == 204
     assert asked == ["hooks.example"]
     assert receiver.requests[0].headers["host"] == f"hooks.example:{receiver.port}"
 
@@ -154,14 +154,14 @@ def test_nothing_is_sent_to_an_internal_address(receiver: WebhookReceiver) -> No
     for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]"):
         url = web_address(f"http://{host}:{receiver.port}/")
         with pytest.raises(Denied, match="internal"):
-            post(url, b"{}", {}, guard=Guard(), timeout_seconds=5)
+            post(url, b"{}", {}, guard=Guard(), timeout_seconds=60)
     assert receiver.requests == []
 
 
 def test_redirect_is_not_followed(receiver: WebhookReceiver) -> None:
     receiver.status = lambda request: 307
     receiver.headers = {"Location": f"http://127.0.0.1:{receiver.port}/inside"}
-    assert post(web_address(receiver.url), b"", {}, guard=LOCAL, timeout_seconds=5) == 307
+    assert post(web_address(receiver.url), b"", {}, guard=LOCAL, timeout_seconds=60) == 307
     assert len(receiver.requests) == 1
 
 
@@ -189,7 +189,7 @@ def test_name_that_does_not_exist_is_unavailable() -> None:
 )
 def test_answer_that_is_none_is_unavailable(said: bytes) -> None:
     with _speaking(said) as url, pytest.raises(Unavailable, match="does not answer"):
-        post(urlsplit(url), b"{}", {}, guard=LOCAL, timeout_seconds=5)
+        post(urlsplit(url), b"{}", {}, guard=LOCAL, timeout_seconds=60)
 
 
 def test_side_that_says_continue_for_ever_is_given_up() -> None:
@@ -207,7 +207,7 @@ def test_silent_side_of_tls_is_given_up() -> None:
             post(secret, b"{}", {}, guard=LOCAL, timeout_seconds=0.3)
 
 
-def asked(url: str, most_bytes: int, timeout_seconds: float = 5) -> Answer:
+def asked(url: str, most_bytes: int, timeout_seconds: float = 60) -> Answer:
     headers = {"Accept": "text/plain"}
     return exchange(
         *("GET", urlsplit(url), None, headers),
@@ -244,7 +244,7 @@ class _speaking:  # noqa: N801 - used as a function
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
         assert not self._thread.is_alive()
 

@@ -155,7 +155,7 @@ async def test_the_stream_goes_on_after_the_event_that_was_seen_last(served: Any
 
 
 def _raw_stream(port: int) -> list[bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Last-Event-ID": "4", "Authorization": "Bearer guest"}
     connection.request("GET", "/api/v1/events?after=0", headers=headers)
     answer = connection.getresponse()
@@ -176,6 +176,6 @@ async def test_last_event_id_wins_and_only_ledger_events_have_ids(served: Any) -
 async def test_a_reader_who_leaves_ends_the_stream_of_the_line(served: Any) -> None:
     await ask(_raw_stream, served.port)
     line: StillLine = served.line
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while line.streams:
             await asyncio.sleep(0.01)

@@ -20,7 +20,7 @@ from andon.web.serve import reserved, serve
 
 
 def request(port: int, method: str, path: str, host: str = "") -> tuple[HTTPResponse, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
     body = answer.read()

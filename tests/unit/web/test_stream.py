@@ -50,12 +50,12 @@ class Visit:
             self.sent.put_nowait(message["body"])
 
     async def hear(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.sent.get()
 
     async def over(self) -> None:
         assert self.task is not None
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 60)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def receiver() -> Iterator[WebhookReceiver]:
     opened.kill()
 
 
-def sink(url: str, *secrets: str, timeout_seconds: float = 5) -> WebhookSink:
+def sink(url: str, *secrets: str, timeout_seconds: float = 60) -> WebhookSink:
     spec = Receiver(name="a", url=url, secrets=secrets or (SECRET,))
     return WebhookSink(spec, FakeClock(1614265330.7), timeout_seconds)
 

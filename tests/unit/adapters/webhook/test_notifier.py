@@ -97,7 +97,7 @@ async def test_silent_or_endless_side_is_given_up() -> None:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         with pytest.raises(Unavailable):
             await WebhookNotifier(timeout_seconds=0.3).notify(Notify(url=url, body={}), KEY)
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
 
 

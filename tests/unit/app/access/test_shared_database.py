@@ -34,7 +34,7 @@ async def elsewhere(house: House, url: str, tmp_path: Path) -> AsyncIterator[Hou
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await holds():
             await asyncio.sleep(0.01)
 

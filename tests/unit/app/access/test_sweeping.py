@@ -41,7 +41,7 @@ async def test_sweeper_takes_them_even_where_changes_are_kept_for_ever(house: Ho
     await house.log_in()
     house.clock.advance(SESSION_SECONDS)
     sweeper = asyncio.create_task(keep_sweeping(house.store, 0, lambda tx: None))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await names(house, "Session"):
             await asyncio.sleep(0.01)
     sweeper.cancel()

@@ -91,7 +91,7 @@ def news(store: Any, clock: FakeClock) -> Newsroom:
 async def hear(reader: Listener, last: int) -> list[Item]:
     """Hear until an event."""
     heard: list[Item] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not heard or heard[-1].seq < last:
             heard += await anext(reader)
     return heard

@@ -26,7 +26,7 @@ def tell(receiver: Receiver, body: bytes, key: str | None = "k1") -> int:
     headers = {} if key is None else {"Idempotency-Key": key}
     request = urllib.request.Request(receiver.url, body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -41,7 +41,7 @@ def test_notice_is_in_the_file_once_answered(receiver: Receiver, tmp_path: Path)
 
 def test_notice_told_again_is_kept_once(receiver: Receiver) -> None:
     assert [tell(receiver, b"{}", key) for key in ("k1", "k1", "k2")] == [201, 200, 201]
-    with urllib.request.urlopen(receiver.url, timeout=5) as answer:
+    with urllib.request.urlopen(receiver.url, timeout=60) as answer:
         assert [notice["key"] for notice in json.load(answer)] == ["k1", "k2"]
 
 
