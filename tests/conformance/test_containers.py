@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -15,15 +16,24 @@ import pytest
 from msgspec import structs
 
 from andon.adapters.container import ContainerRunner, Engine
-from andon.adapters.container.plan import Bounds
+from andon.adapters.container.plan import Bounds, container_name
 from andon.adapters.local import LocalExecutor
+from andon.adapters.process import procfs
+from andon.adapters.process.disk import room
 from andon.adapters.process.layout import Layout
 from andon.api.v1.actions import CancelJob, Done, Intent, JobDone, RunJob
 from andon.api.v1.jobs import BesidePlan
 from andon.kernel.errors import StepFailed, Unavailable
 from andon.runtime.system import SystemClock
-from andon.testing.containers import RunningEngine, can_run, running_engine
+from andon.testing.containers import (
+    RunningEngine,
+    can_run,
+    can_run_podman,
+    running_engine,
+    running_podman,
+)
 from andon.testing.containment_suite import ContainmentSuite
+from andon.testing.disks import small_disk
 from andon.testing.executor_suite import (
     SECRETS,
     ExecutorSuite,
@@ -276,3 +286,77 @@ def _andon_run(folder: Path, engine: RunningEngine) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+if (
+    can_run_podman()
+):  # No test is skipped without it: it is an engine like Docker's, by its own word.
+
+    @pytest.fixture(scope="module")
+    def podman() -> Iterator[RunningEngine]:
+        with running_podman() as engine:
+            yield engine
+
+    class TestPodman:
+        """What an engine could do otherwise; its networks would change this machine's firewall."""
+
+        @pytest.fixture
+        async def bench(self, tmp_path: Path, podman: RunningEngine) -> AsyncIterator[Contained]:
+            bounds = Bounds(memory_bytes=256 << 20, processes=200)
+            yield Contained(tmp_path, podman, bounds=bounds)
+            await nothing_is_left(podman)
+
+        limits_processes = True
+        _nothing_is_noticed = ContainmentSuite._nothing_is_noticed
+
+        test_pass = ExecutorSuite.test_command_that_ends_with_0_passes_in_a_fresh_tree_of_its_commit
+        test_failure = ExecutorSuite.test_exit_code_is_the_changes_failure
+        test_timeout = ExecutorSuite.test_time_that_is_over_ends_it_and_says_so
+        test_cancel = ExecutorSuite.test_cancelled_job_ends_with_all_its_children
+        test_secret = ExecutorSuite.test_secret_it_names_reaches_it_but_not_its_log
+        test_children = ContainmentSuite.test_children_in_the_background_end_with_it
+        test_forks = ContainmentSuite.test_forks_have_an_end
+        test_disk = (
+            ContainmentSuite.test_job_that_takes_more_of_the_disk_than_it_may_has_failed_and_says_so
+        )
+
+        async def test_job_that_takes_too_much_memory_says_so(self, bench: Contained) -> None:
+            done = await run(bench, "python3 -c 'x = bytearray(400 << 20)'")
+            assert (done.state, done.reason) == ("failed", "out-of-memory")
+
+        async def test_services_that_nobody_could_await_are_refused(self, bench: Contained) -> None:
+            web = BesidePlan(name="web", image=bench.engine.server, port=8000)
+            done = await run(bench, plan("true", services=(web,)))
+            assert (done.state, done.fault) == ("failed", "change")
+            assert "podman" in done.message
+
+
+async def test_job_in_a_container_that_fills_the_disk_is_blamed_and_the_next_one_has_room(
+    tmp_path: Path, engine: RunningEngine
+) -> None:
+    with small_disk(tmp_path / "small", "64m") as disk:
+        bench = Contained(disk, engine)
+        done = await run(bench, 'yes >"$TMPDIR/big"')
+        assert (done.state, done.fault, done.reason) == ("failed", "change", "failure")
+        assert "it filled the disk" in done.message
+        assert (await run(bench, "head -c 50000000 /dev/zero >big")).state == "passed"
+        (disk / "of-others").write_bytes(bytes(room(disk).free_bytes - (1 << 20)))
+        with pytest.raises(Unavailable, match="MiB left"):
+            await run(bench, "true")
+    await nothing_is_left(engine)
+
+
+async def test_job_whose_masker_was_killed_has_not_passed(contained: Contained) -> None:
+    key = fresh_key()
+    job = plan('test -n "$TOKEN"; touch here; until [ -e go ]; do sleep 0.05; done', secrets=_npm())
+    task = asyncio.create_task(run(contained, job, key=key))
+    tree = contained.layout.work_tree(key)
+    await until((tree / "here").exists)
+    name = container_name(key, contained.layout.state)
+    (masker,) = procfs.marked(f"{name}.masker")
+    os.kill(masker, signal.SIGKILL)
+    await until(lambda: not procfs.marked(f"{name}.masker"))
+    (tree / "go").touch()
+    done = await task
+    assert (done.state, done.fault) == ("interrupted", "machine")
+    assert "masker" in done.message

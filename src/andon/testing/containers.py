@@ -27,6 +27,8 @@ from andon.testing.postgres import _die_with_parent
 
 START_SECONDS = 120
 _SERVER = ["sh", "-c", "cd /www && echo hello >hello && exec busybox httpd -f -p 8000"]
+_FEWER_FILES = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+"""Usually podman asks for more than a container that runs tests itself may have."""
 _LEFT_OUT = (
     "test",
     "tests",
@@ -103,11 +105,14 @@ def _dockerd(folder: Path, socket_path: Path) -> list[str]:
 
 
 def _podman(folder: Path, socket_path: Path) -> list[str]:
-    own = ("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")
+    places = ("--root", "--runroot", "--tmpdir", "--network-config-dir")
+    (folder / "containers.conf").write_text(_FEWER_FILES)
     return [
+        *("env", f"CONTAINERS_CONF={folder / 'containers.conf'}"),
         "podman",
-        *(word for option, name in own for word in (option, str(folder / name))),
-        *("--cgroup-manager", "cgroupfs", "--events-backend", "file"),
+        *(f"{option}={folder / option.strip('-')}" for option in places),
+        *("--cgroup-manager=cgroupfs", "--events-backend=file"),
+        "--storage-opt=overlay.skip_mount_home=true",  # Else a mount is left.
         *("system", "service", "--time", "0", f"unix://{socket_path}"),
     ]
 
@@ -126,10 +131,9 @@ def _running(command: Callable[[Path, Path], list[str]]) -> Iterator[RunningEngi
         )
     try:
         _wait(Engine(socket_path), process, folder / "log")
-        made = _docker(socket_path, "import", "-", given=_image(python=True)).strip()
-        serve = ("--change", f"CMD {json.dumps(_SERVER)}")
-        server = _docker(socket_path, "import", *serve, "-", given=_image(python=False)).strip()
-        yield RunningEngine(socket_path, made, server)
+        image = _import(socket_path, python=True)
+        server = _import(socket_path, "--change", f"CMD {json.dumps(_SERVER)}", python=False)
+        yield RunningEngine(socket_path, image, server)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(START_SECONDS)
@@ -142,6 +146,11 @@ def _wait(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, log.read_text()[-3000:]
         assert time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.05)
+
+
+def _import(socket_path: Path, *options: str, python: bool) -> str:
+    said = _docker(socket_path, "import", *options, "-", given=_image(python=python))
+    return said.split()[-1]
 
 
 def _docker(socket_path: Path, *words: str, given: bytes = b"") -> str:

@@ -114,7 +114,7 @@ class ContainmentSuite:
     ) -> None:
         slowly = plan('yes >"$TMPDIR/big"', disk_bytes=16 << 20)
         at_once = plan("head -c 30000000 /dev/zero >big", disk_bytes=16 << 20)
-        for job in (slowly, at_once):
+        for job in (at_once, slowly):
             done = await run(bench, job)
             assert (done.state, done.fault, done.reason) == ("failed", "change", "failure")
             assert "its limit is 16 MiB (limits.diskBytes)" in done.message

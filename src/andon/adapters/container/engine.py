@@ -68,6 +68,11 @@ class Engine:
             return False
         return True
 
+    def reaches_internal(self) -> bool:
+        """Say whether this machine can reach containers on a network that leads nowhere; podman's cannot."""
+        found = self._ask("GET", "/version").get("Components") or []
+        return "Podman Engine" not in {one.get("Name") for one in found}
+
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 KEY = "dev.andon.key"
 USED = "andon-used"
 LOG = "/andon.log"
+_OOM_FILES = ("memory.events", "memory/memory.oom_control")
 _LONGEST_LOG = "8m"
 """Of a service, at the engine: only its end is ever told."""
 _PINNED = re.compile(r"(\S+@)?sha256:[0-9a-f]{64}")
@@ -39,7 +40,8 @@ trap 'kill -TERM -1' TERM
 sh -euc "$1" </dev/null & child=$!
 wait $child; code=$?
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
-for file in cpu.stat memory.peak cpuacct/cpuacct.usage memory/memory.max_usage_in_bytes; do
+for file in cpu.stat memory.peak memory.events \
+  cpuacct/cpuacct.usage memory/memory.max_usage_in_bytes memory/memory.oom_control; do
   if [ -r "/sys/fs/cgroup/$file" ]; then
     while read -r line; do echo "$file $line"; done <"/sys/fs/cgroup/$file"
   fi
@@ -92,6 +94,7 @@ def of_job(
     log: Path | None,
     env: Mapping[str, str],
     network: str,
+    hosts: Sequence[str],
     bounds: Bounds,
 ) -> Json:
     """Describe the container of a job.
@@ -105,6 +108,7 @@ def of_job(
         log: Where it prints; None: into a pipe below ``temporary``.
         env: Further environment variables.
         network: Name of its own, or ``none``.
+        hosts: Where it finds what is beside it: ``name:address``.
         bounds: What it may use.
     """
     return {
@@ -124,6 +128,7 @@ def of_job(
             "LogConfig": {"Type": "none", "Config": {}},
             "CapDrop": ["ALL"],
             "ReadonlyRootfs": True,
+            "ExtraHosts": list(hosts),
         },
     }
 
@@ -185,13 +190,25 @@ def read_usage(text: str) -> Usage:
     >>> read_usage("cpu.stat usage_usec 2000000\nmemory.peak 4096")
     Usage(cpu_seconds=2.0, memory_bytes=4096)
     """
-    said = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if value.isdigit():
-            said[name] = int(value)
+    said = _numbers(text)
     return Usage(
         cpu_seconds=said.get("cpu.stat usage_usec", 0) / 1e6
         or said.get("cpuacct/cpuacct.usage", 0) / 1e9,
         memory_bytes=said.get("memory.peak", 0) or said.get("memory/memory.max_usage_in_bytes", 0),
     )
+
+
+def read_oom_kills(text: str) -> int:
+    r"""Read how many processes the kernel ended for memory; not every engine tells.
+
+    >>> read_oom_kills("memory.events oom 1\nmemory.events oom_kill 2")
+    2
+    """
+    said = _numbers(text)
+    return max(said.get(f"{file} oom_kill", 0) for file in _OOM_FILES)
+
+
+def _numbers(text: str) -> dict[str, int]:
+    """Return numbers by what was said of each before it."""
+    pairs = (line.rpartition(" ")[::2] for line in text.splitlines())
+    return {name: int(value) for name, value in pairs if value.isdigit()}

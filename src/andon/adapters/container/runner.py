@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from andon.adapters.process.disk import expect_room
 from andon.adapters.process.files import read_all, read_json, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
 from andon.adapters.process.masked import expect_values
-from andon.adapters.process.prepared import prepare, step_names
+from andon.adapters.process.prepared import Prepared, prepare, step_names
 from andon.adapters.process.script import FOLDER
 from andon.adapters.process.steps import read_note, read_steps
 from andon.adapters.process.verdicts import Ended, EndedFor, judge
@@ -33,6 +34,7 @@ from andon.kernel.masking import Masker
 
 _GRACE_SECONDS = 3
 _KEEP_SECONDS = 14 * 86400.0
+_log = logging.getLogger("andon.containers")
 _NO_SECRETS: Mapping[str, str] = {}
 
 
@@ -84,6 +86,7 @@ class ContainerRunner:
         self._tasks: dict[str, asyncio.Task[JobDone]] = {}
         self._jobs: dict[str, _Job] = {}
         self._watching = Watching(layout.state, self._tenants, self._make_room)
+        self._unwritten: dict[str, Kept] = {}
         self._swept = False
 
     async def run_job(
@@ -131,7 +134,7 @@ class ContainerRunner:
         return Done()
 
     async def _end(self, kept: Kept, why: EndedFor, filled: str = "") -> None:
-        self._write(structs.replace(kept, ended_for=why, filled=filled))
+        self._try_write(structs.replace(kept, ended_for=why, filled=filled))
         await apart(lambda: self._engine.stop(self._name(kept.key), _GRACE_SECONDS))
         if kept.key in self._tasks:
             await asyncio.shield(self._tasks[kept.key])
@@ -155,7 +158,17 @@ class ContainerRunner:
         return plan.container_name(key, self._layout.state)
 
     def _read(self, key: str) -> Kept | None:
-        return read_json(self._file(key), Kept)
+        return self._unwritten.get(key) or read_json(self._file(key), Kept)
+
+    def _try_write(self, kept: Kept) -> None:
+        """Write down what happened; a full disk does not undo it, and the next process finds out again."""
+        self._unwritten[kept.key] = kept
+        try:
+            self._write(kept)
+        except Unavailable as error:
+            _log.error("%s", error)
+        else:
+            del self._unwritten[kept.key]
 
     def _write(self, kept: Kept) -> Kept:
         folder = self._file(kept.key).parent
@@ -215,8 +228,9 @@ class _Job:
         filled = latest.filled or await apart(lambda: self._filled(ended))
         ended = structs.replace(ended, ended_for=latest.ended_for, filled=filled)
         outcome = self._judged(ended)
-        self._runner._write(structs.replace(latest, outcome=outcome))
-        await apart(lambda: self._clear(filled=bool(filled)))
+        await apart(lambda: self._make_room(filled=bool(filled)))
+        self._runner._try_write(structs.replace(latest, outcome=outcome))
+        await apart(self._clear)
         return outcome
 
     def _filled(self, ended: Ended) -> str:
@@ -225,14 +239,17 @@ class _Job:
             return ""
         return self.tenant.filled(self._layout.state)
 
-    def _clear(self, *, filled: bool) -> None:
+    def _make_room(self, *, filled: bool) -> None:
+        """Remove temporary files, and the work tree of one that took too much: what follows is written."""
+        for folder in (self._temporary, *([self._tree] if filled else [])):
+            with contextlib.suppress(OSError):
+                remove_tree(folder)
+
+    def _clear(self) -> None:
         self._engine.remove(self._name)
         if self._connected:
             self._services.remove()
         self._hearing.forget()
-        for folder in (self._temporary, *([self._tree] if filled else [])):
-            with contextlib.suppress(OSError):
-                remove_tree(folder)
 
     # --- beginning -------------------------------------------------------------------------------
 
@@ -245,14 +262,14 @@ class _Job:
                 hint="the next attempt checks it out again",
             )
         expect_room(self._layout.state)
-        config = self._config()
+        prepared = self._prepared()
         self._ensure_image(self._action.job.image)
         if self._connected:
             self._services.start(self._ensure_image, internal=not self._action.job.network)
-        self._engine.create(self._name, config)
+        self._engine.create(self._name, self._config(prepared))
         self._runner._write(structs.replace(kept, began=True))
 
-    def _config(self) -> plan.Json:
+    def _prepared(self) -> Prepared:
         job = self._action.job
         inside = structs.replace(job, services=tuple(one for one in job.services if not one.image))
         try:
@@ -269,8 +286,11 @@ class _Job:
             if self._secrets:
                 values.lay(self._temporary)
                 self._hearing.lay()
+            return prepared
         except OSError as error:
             raise unwritable(self._temporary, error) from error
+
+    def _config(self, prepared: Prepared) -> plan.Json:
         return plan.of_job(
             self._action,
             prepared.text,
@@ -280,6 +300,7 @@ class _Job:
             log=None if self._secrets else self._log_file,
             env={**prepared.env, **self._services.env},
             network=self._services.network if self._connected else "none",
+            hosts=self._services.hosts,
             bounds=self._runner._bounds,
         )
 
@@ -300,15 +321,16 @@ class _Job:
             self._hearing.let_go()
         heard = await self._hearing.end()
         notes = self._temporary / FOLDER
+        used = read_note(self._temporary / plan.USED)
         return Ended(
             exit_code=code if heard else None,
             heard=heard,
             seconds=self._seconds(kept),
             timeout_seconds=self._action.job.timeout_seconds if timed_out else None,
-            out_of_memory=out_of_memory,
+            out_of_memory=out_of_memory or plan.read_oom_kills(used) > 0,
             said=read_note(notes / "said").strip(),
             died=died(notes, [one.name for one in self._action.job.services if not one.image]),
-            usage=plan.read_usage(read_note(self._temporary / plan.USED)),
+            usage=plan.read_usage(used),
         )
 
     async def _ran(self, kept: Kept) -> tuple[int, bool, bool]:

@@ -42,6 +42,7 @@ class Services:
         self._state = state
         self._plans = plans
         self._bounds = bounds
+        self._addresses: dict[str, str] = {}
         self.network = container_name(key, state)
 
     @property
@@ -53,12 +54,23 @@ class Services:
             told |= {f"{prefix}_HOST": plan.name, f"{prefix}_PORT": str(plan.port)}
         return told
 
+    @property
+    def hosts(self) -> list[str]:
+        """Where each is found by its name, which not every engine's network tells."""
+        return [f"{name}:{address}" for name, address in self._addresses.items()]
+
     def start(self, ensure_image: Callable[[str], None], *, internal: bool) -> None:
         """Start them all, and wait until they are there.
 
         Raises:
-            StepFailed: One ended, or was not ready in time.
+            StepFailed: One ended, or was not ready in time, or nobody could tell.
         """
+        if self._plans and internal and not self._engine.reaches_internal():
+            raise StepFailed(
+                "podman lets its machine not into a network that leads nowhere, so that nobody could "
+                "tell when the services are ready",
+                hint="say `network: true`, or use Docker's engine",
+            )
         self._engine.ensure_network(self.network, {KEY: self._key}, internal=internal)
         for plan in self._plans:
             ensure_image(plan.image)
@@ -86,9 +98,9 @@ class Services:
             if found["State"]["Status"] in ("exited", "dead", "stopped"):
                 code = found["State"]["ExitCode"]
                 self._give_up(plan, f"ended with exit code {code} before it was ready")
-            if self._is_ready(
-                plan, found["NetworkSettings"]["Networks"][self.network]["IPAddress"]
-            ):
+            address = found["NetworkSettings"]["Networks"][self.network]["IPAddress"]
+            if self._is_ready(plan, address):
+                self._addresses[plan.name] = address
                 return
             if time.monotonic() >= deadline:
                 self._give_up(plan, f"was not ready within {plan.ready_within_seconds:g} s")
