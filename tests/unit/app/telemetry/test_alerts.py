@@ -1,36 +1,17 @@
-"""What is counted fires alerts, and alerts are told: once, to who should know, and over when they are."""
+"""What is counted fires alerts, other tools tell theirs, and people take them on or silence them."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from alert_room import ANN, DOWN, HOUR, PAGER, Room
 
-from andon.adapters.outbound import LOCAL
-from andon.api.v1.access import Grant, Identity
-from andon.api.v1.alerts import (
-    AlertHold,
-    AlertRoute,
-    AlertsSpec,
-    ReceiverSpec,
-    WebhookReceiver,
-)
+from andon.api.v1.alerts import AlertHold, AlertRoute, ReceiverSpec
 from andon.api.v1.budgets import BudgetPolicySpec
-from andon.api.v1.control import NewObject, Selector
-from andon.api.v1.installation import MailSpec
+from andon.api.v1.control import NewObject
 from andon.api.v1.objectives import BurnAlert, ObjectiveSpec, RuleStatus
-from andon.api.v1.records import Object
-from andon.app.events.couriers import outgoing
 from andon.app.telemetry.alerting import MOST_ACTIVE
-from andon.app.telemetry.alerts import Alerts
-from andon.app.telemetry.budgets import Budgets
-from andon.app.telemetry.receivers import OWN, ROUTED, ensure_receivers, open_alert_sink
-from andon.app.telemetry.watch import Watch
 from andon.kernel.errors import (
     Conflict,
     Denied,
@@ -39,124 +20,6 @@ from andon.kernel.errors import (
     Unavailable,
     UsageError,
 )
-from andon.ports.asking import Asked
-from andon.ports.sinks import NotTaken, Receiver
-from andon.ports.store import LedgerRow
-from andon.testing.promises import PromiseWorld
-from andon.testing.webhook import WebhookReceiver as Listener
-
-ANN = Asked(by="person:ann")
-PAGER = Asked(by="service:pager")
-HOUR = 3600.0
-DOWN = {
-    "status": "firing",
-    "labels": {"alertname": "Down", "severity": "critical", "service": "db"},
-}
-
-
-class Door:
-    """Knows two tokens, and remembers who was refused."""
-
-    def __init__(self) -> None:
-        self.refused: list[str] = []
-
-    def of_token(self, secret: str) -> Identity | None:
-        roles = {"t0ken": "reporter", "looker": "viewer"}
-        if secret not in roles:
-            return None
-        return Identity(name=f"service:{secret}", grants=(Grant(role=roles[secret]),))
-
-    async def denied(self, who: str, operation: str, environment: str, *, via: str = "") -> None:
-        self.refused.append(who)
-
-
-class Room:
-    """Objectives that are really counted, and what watches them."""
-
-    def __init__(self, folder: Path, spec: AlertsSpec) -> None:
-        self.world = PromiseWorld(folder)
-        self.spec = spec
-        self.door = Door()
-        self.seq = 0
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin anew with what lies in the store."""
-        world = self.world
-        self.budgets = Budgets(world.store, world.turns, world.clock)
-        parts = (world.store, world.turns, world.clock)
-        self.watch = Watch(*parts, world.objectives, self.budgets, self.spec)
-        self.alerts = Alerts(*parts, self.watch, self.spec, self.door)
-
-    def live(self, seconds: float, **traffic: Any) -> None:
-        """Let time pass, and look."""
-        self.world.live(seconds, **traffic)
-        self.look()
-
-    def look(self) -> None:
-        self.do(self.watch.turn())
-
-    def do(self, wish: Any) -> Any:
-        return asyncio.run(wish)
-
-    def told(self, *events: Any) -> Any:
-        return self.do(
-            self.alerts.take_alertmanager({"version": "4", "alerts": [*events]}, asked=PAGER)
-        )
-
-    def page(self, action: str, key: str = "k", token: str = "t0ken", **payload: Any) -> Any:
-        body = {"routing_key": token, "event_action": action, "dedup_key": key, "payload": payload}
-        return self.do(self.alerts.take_pagerduty(body, asked=Asked(by=""), who=None))
-
-    def list(self, **which: Any) -> list[dict[str, Any]]:
-        return self.do(self.alerts.list(**{"all": False, "limit": 50} | which))["alerts"]
-
-    def conditions(self) -> dict[str, str]:
-        """Return what fires of availability, by condition: the severity."""
-        mine = (one for one in self.list() if one["labels"].get("target") == "availability")
-        return {one["labels"]["condition"]: one["severity"] for one in mine}
-
-    def events(self, beginning: str = "") -> list[LedgerRow]:
-        rows = self.world.transact(lambda tx: tx.events(limit=10_000))
-        return [row for row in rows if row.type.startswith(beginning)]
-
-    def names(self, beginning: str = "dev.cdeventsx.andon-alert.") -> list[str]:
-        return [row.type.split(".")[3] for row in self.events(beginning)]
-
-    def holds(self) -> list[Object]:
-        return self.world.transact(
-            lambda tx: tx.list(Selector(kind="Hold", labels={"state": "active"}))
-        )
-
-    def routed(self) -> list[dict[str, Any]]:
-        return [json.loads(row.body)["data"]["subject"]["content"] for row in self.events(ROUTED)]
-
-
-@pytest.fixture
-def open_room(tmp_path: Path) -> Iterator[Any]:
-    opened = []
-
-    def make(**settings: Any) -> Room:
-        opened.append(Room(tmp_path, AlertsSpec(**settings)))
-        return opened[-1]
-
-    yield make
-    for room in opened:
-        room.world.close()
-
-
-@pytest.fixture
-def room(open_room: Any) -> Room:
-    return open_room()
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    listener = Listener()
-    listener.start()
-    yield listener
-    listener.kill()
-
 
 # --- objectives -----------------------------------------------------------------------------------
 
@@ -412,143 +275,6 @@ def test_silence_ends_by_itself_or_by_hand(room: Room):
 def test_silence_without_end_reason_or_bound_is_refused(room: Room, matchers: Any, more: Any):
     with pytest.raises(UsageError):
         silence(room, *matchers, **more)
-
-
-# --- receivers ------------------------------------------------------------------------------------
-
-
-def settings(listener: Listener, folder: Path) -> dict[str, Any]:
-    chat = folder / "chat"
-    chat.write_text(f"http://127.0.0.1:{listener.port}/chat/s3cret\n")
-    receivers = (
-        ReceiverSpec(name="hook", webhook=WebhookReceiver(url=listener.url)),
-        ReceiverSpec(name="chat", chat_file=str(chat)),
-    )
-    route = AlertRoute(
-        receivers=("hook", "chat"), match=('severity="page"',), wait_seconds=0, interval_seconds=0
-    )
-    return {"receivers": receivers, "routes": (route,)}
-
-
-def deliver(room: Room, mail: MailSpec | None = None) -> None:
-    """Hand new events to every subscriber, as couriers do."""
-    rows = room.events(ROUTED)[room.seq :]
-    room.seq += len(rows)
-    room.world.transact(lambda tx: ensure_receivers(tx, room.spec, 0.0))
-    for one in room.world.transact(lambda tx: tx.subscribers()):
-        sink = sink_of(room, one.spec.name, one.spec.url, mail)
-        for row in rows:
-            room.do(sink.deliver(outgoing(row)))
-
-
-def sink_of(room: Room, name: str, url: str, mail: MailSpec | None = None) -> Any:
-    return open_alert_sink(
-        Receiver(name=name, url=url),
-        room.spec,
-        store=room.world.store,
-        clock=room.world.clock,
-        guard=LOCAL,
-        mail=mail,
-        url="https://andon.example",
-    )
-
-
-def test_each_receiver_is_told_once_of_each_transition(open_room, listener: Listener, tmp_path):
-    room = open_room(**settings(listener, tmp_path))
-    for _ in range(3):
-        room.told(DOWN)
-        room.look()
-    deliver(room)
-    assert sorted(one.path for one in listener.requests) == ["/chat/s3cret", "/events"]
-    hook = next(one for one in listener.requests if one.path == "/events")
-    body = json.loads(hook.body)
-    assert (body["version"], body["status"], body["receiver"]) == ("4", "firing", "hook")
-    assert body["alerts"][0]["labels"]["severity"] == "page"
-    assert hook.headers["idempotency-key"]
-    listener.requests.clear()
-    room.told({**DOWN, "status": "resolved"})
-    room.look()
-    deliver(room)
-    told = {one.path: json.loads(one.body) for one in listener.requests}
-    assert told["/events"]["status"] == "resolved"
-    assert told["/chat/s3cret"]["text"].startswith("resolved: Down")
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_mail_and_apprise_are_ways_to_tell(open_room, listener: Listener, tmp_path, mailbox):
-    urls = tmp_path / "apprise"
-    urls.write_text(f"# ours\njson://127.0.0.1:{listener.port}/apprise\n")
-    receiver = ReceiverSpec(name="sre", mail=("sre@b.example",), apprise_file=str(urls))
-    route = AlertRoute(receivers=("sre",), wait_seconds=0)
-    room = open_room(receivers=(receiver,), routes=(route,))
-    room.told(DOWN)
-    told = MailSpec(server=mailbox.address, sender="a@b.example", start_tls=False)
-    deliver(room, told)
-    (letter,) = mailbox.letters
-    assert letter.recipients == ("sre@b.example",)
-    assert letter.message["Subject"].startswith("page: Down")
-    (sent,) = listener.requests
-    assert sent.path == "/apprise"
-    assert "andon alerts ack" in json.loads(sent.body)["message"]
-
-
-def test_our_own_message_can_be_taken_in_by_another_andon(open_room, listener: Listener, tmp_path):
-    room = open_room(**settings(listener, tmp_path))
-    room.told(DOWN)
-    deliver(room)
-    body = next(json.loads(one.body) for one in listener.requests if one.path == "/events")
-    assert room.do(room.alerts.take_alertmanager(body, asked=PAGER))["alerts"]
-
-
-def test_group_is_written_down_with_its_alert_and_told_after_a_crash(
-    open_room, listener: Listener, tmp_path
-):
-    room = open_room(**settings(listener, tmp_path))
-    room.told(DOWN)
-    assert [one["receiver"] for one in room.routed()] == ["hook", "chat"]
-    room.begin()
-    room.look()
-    assert len(room.routed()) == 2, "nothing is told twice by who goes on"
-
-
-def test_receiver_that_is_down_is_told_later_with_the_same_id(
-    open_room, listener: Listener, tmp_path
-):
-    room = open_room(**settings(listener, tmp_path))
-    room.told(DOWN)
-    sink = sink_of(room, f"{OWN}hook.webhook", "alert://hook/webhook")
-    row = room.events(ROUTED)[0]
-    listener.status = lambda request: 500
-    with pytest.raises(NotTaken):
-        room.do(sink.deliver(outgoing(row)))
-    listener.status = lambda request: 200
-    room.do(sink.deliver(outgoing(row)))
-    first, second = (one.headers["idempotency-key"] for one in listener.requests)
-    assert first == second
-
-
-def test_secret_of_a_receiver_is_in_no_message(open_room, listener: Listener, tmp_path):
-    room = open_room(**settings(listener, tmp_path))
-    room.told(DOWN)
-    (tmp_path / "chat").unlink()
-    sink = sink_of(room, f"{OWN}chat.chat", "alert://chat/chat")
-    row = room.events(ROUTED)[1]
-    with pytest.raises(Unavailable, match="cannot be read"):
-        room.do(sink.deliver(outgoing(row)))
-    assert not [one for one in room.events() if b"s3cret" in one.body]
-
-
-def test_receivers_follow_the_settings(open_room, listener: Listener, tmp_path):
-    room = open_room(**settings(listener, tmp_path))
-    names = lambda: {one.spec.name for one in room.world.transact(lambda tx: tx.subscribers())}  # noqa: E731
-    room.do(room.watch._ensure())
-    assert names() == {f"{OWN}hook.webhook", f"{OWN}chat.chat"}
-    room.spec = replace(room.spec, receivers=room.spec.receivers[:1], routes=())
-    room.begin()
-    room.do(room.watch._ensure())
-    assert names() == {f"{OWN}hook.webhook"}
-    with pytest.raises(Unavailable, match="no receiver chat"):
-        sink_of(room, f"{OWN}chat.chat", "alert://chat/chat")
 
 
 def test_flood_of_alerts_is_refused_whole(room: Room, monkeypatch: pytest.MonkeyPatch):
