@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from andon.api.v1.definitions import BusinessMetric, JudgePolicy, LatencyObjective, ObjectiveSpec
 from andon.api.v1.samples import MetricCounts
-from andon.domains.delivery.evidence import halves_log
+from andon.domains.delivery.evidence import halves_log, harm_log
 from andon.domains.delivery.judge import (
     ArmCounts,
     Judgement,
@@ -372,6 +372,19 @@ def test_halves_of_alike_clients_seldom_raise_doubt() -> None:
             doubtful = halves_log(state) >= -np.log(POLICY.alpha)
         doubts += bool(doubtful)
     assert doubts <= 0.01 * 200
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+def test_one_slow_spell_decides_only_if_it_lasts_half_a_minute(seconds) -> None:
+    slow = ArmCounts(requests=30 * seconds, clients=500, latency={90: 30 * seconds})
+    well = ArmCounts(requests=270 * seconds, clients=5000, latency={30: 270 * seconds})
+    state = start_state(POLICY, OBJECTIVE, (30, 40))
+    lasted = 0
+    while lasted < 60 and harm_log(state) < -np.log(POLICY.alpha):
+        lasted += seconds
+        sample = Sample(at=lasted, seconds=seconds, weight=10, canary=slow, stable=well)
+        state = fold(state, sample)
+    assert 28 <= lasted <= 35
 
 
 def test_one_client_that_tries_again_makes_no_crowd_of_a_few() -> None:
