@@ -68,7 +68,7 @@ def test_pure_floors_read_no_clock(floor: str):
     assert not found
 
 
-def test_functions_and_files_keep_to_the_size_of_the_house():
+def test_functions_keep_to_the_size_of_the_house():
     lengths = []
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -79,8 +79,16 @@ def test_functions_and_files_keep_to_the_size_of_the_house():
     lengths.sort()
     assert lengths[len(lengths) // 2] <= 8
     assert lengths[len(lengths) * 9 // 10] <= 40
-    long = {path.name: len(path.read_text().splitlines()) for path in MODULES}
-    assert not {name: count for name, count in long.items() if count > 600}
+
+
+GENERATED = SOURCE / "client" / "operations.py"
+LONGEST_FILE = 450
+"""400 lines are aimed at; a file that grows beyond this has two things to say."""
+
+
+def test_files_keep_to_the_size_of_the_house():
+    lines = {path: len(path.read_text().splitlines()) for path in MODULES if path != GENERATED}
+    assert not {path: count for path, count in lines.items() if count > LONGEST_FILE}
 
 
 def test_nothing_committed_carries_a_path_of_this_machine():
