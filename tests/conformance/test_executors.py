@@ -16,7 +16,7 @@ from andon.adapters.process.usage import all_memory
 from andon.kernel.errors import Unavailable
 from andon.runtime.system import SystemClock
 from andon.testing.containment_suite import ContainmentSuite
-from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, run, whole_log
+from andon.testing.executor_suite import SECRETS, ExecutorSuite, Files, plan, run, whole_log
 from andon.testing.files_suite import FilesSuite
 from andon.testing.isolation_suite import IsolationSuite
 from andon.testing.secrets import FixedSecrets
@@ -139,6 +139,18 @@ async def test_job_that_fills_the_disk_is_blamed_and_the_next_one_has_room(
     done = await run(local, script)
     assert (done.state, done.fault, done.reason) == ("failed", "change", "failure")
     assert "filled the disk" in done.message
+    assert (await run(local, "head -c 50000000 /dev/zero >big")).state == "passed"
+    await local.runner.close()
+    groups.close()
+
+
+async def test_job_within_its_limit_that_is_ended_to_make_room_is_not_to_blame(
+    small_disk: Path, groups: Cgroups
+) -> None:
+    local = Local(small_disk, groups, sandboxed=False)
+    done = await run(local, plan("yes >big || sleep 60", disk_bytes=1 << 30))
+    assert (done.state, done.fault, done.reason) == ("interrupted", "machine", "machine")
+    assert "full" in done.message
     assert (await run(local, "head -c 50000000 /dev/zero >big")).state == "passed"
     await local.runner.close()
     groups.close()

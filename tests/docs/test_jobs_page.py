@@ -23,6 +23,7 @@ def test_the_pipeline_is_valid_and_its_typed_step_brings_its_caches() -> None:
     assert [step.name for step in build.steps] == ["python", "version", "wheel"]
     assert [cache.name for cache in build.caches] == ["python-environment", "python-packages"]
     assert [service.ready_path for service in browse.services] == ["/health"]
+    assert (build.disk_bytes, browse.disk_bytes) == (0, 2 << 30)
 
 
 def test_every_typed_step_is_on_the_page_with_all_it_takes() -> None:
