@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from andon.ports.telemetry import LogQuestion, Matcher
 from andon.runtime.system import SystemClock
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.polling import DEADLINE_SECONDS, until
 from andon.testing.serving import served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -32,13 +32,6 @@ setTimeout(() => {{ location.href = "/next"; }}, 300);
 </script><img src="/never" alt="">"""
 """The image keeps the page from being loaded: the browser ends with the page after it."""
 NEXT = '<h1>next</h1><img src="/heard" alt="">'
-DEADLINE_SECONDS, LOOK_SECONDS = 60.0, 0.02
-
-
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not what() and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
 
 
 @contextlib.contextmanager

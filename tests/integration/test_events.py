@@ -9,8 +9,7 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from andon.ports.store import Tx
 from andon.ports.store.outbox import Subscriber, Subscription
 from andon.store import open_store
 from andon.testing.cdevents import check_event
+from andon.testing.polling import until
 from andon.testing.webhook import Received, WebhookReceiver
 
 DEADLINE_SECONDS = 90.0
@@ -42,7 +42,7 @@ class Andon:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
-        poll(lambda: self.run("status").returncode == 0)
+        until(lambda: self.run("status").returncode == 0)
 
     def run(self, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -69,14 +69,6 @@ class Andon:
         if self.process is not None:
             self.process.wait(DEADLINE_SECONDS)
         self._log.close()
-
-
-def poll(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +98,14 @@ def test_event_published_before_a_kill_is_told_again_under_its_id(
     assert added["secret"].startswith("whsec_")
     # Its answer may be lost in the kill.
     andon.run("hold", "--environment", "prod", "--reason", "freeze")
-    poll(lambda: killed)
+    until(lambda: killed)
     andon.up()
 
     def told() -> Any:
         one = andon.ask("subscriptions", "show", "out")
         return one if (one["delivered"], one["lag"]) == (1, 0) else None
 
-    shown = poll(told)
+    shown = until(told)
     assert shown["state"] == "active"
     assert "secret" not in shown
     names = [one.headers["webhook-id"] for one in receiver.requests]
@@ -249,7 +241,7 @@ def test_people_see_what_is_told_and_what_is_not(andon: Andon, receiver: Webhook
     assert added.returncode == 0
     assert "whsec_" not in added.stdout
     hold = andon.ask("hold", "--service", "shop", "--reason", "look")
-    poll(lambda: andon.ask("subscriptions", "show", "lost")["dead"] == 1)
+    until(lambda: andon.ask("subscriptions", "show", "lost")["dead"] == 1)
     told = andon.run("subscriptions", "show", "lost").stdout
     assert f"dead     hold/{hold['name']}/pulled: 127.0.0.1 answered 404" in told
     assert "lost  active" in re.sub(r"\s+", "  ", andon.run("subscriptions", "list").stdout)
@@ -296,4 +288,4 @@ def test_what_an_earlier_andon_kept_in_clear_is_sealed_at_its_start(
     shown = andon.ask("admin", "user", "show", "ann")
     assert shown["notify"] == [f"http://127.0.0.1:{receiver.port}/…"]
     andon.ask("hold", "--service", "other", "--reason", "look")
-    poll(lambda: any(one.path.endswith("/0LD-PATH") for one in receiver.requests))
+    until(lambda: any(one.path.endswith("/0LD-PATH") for one in receiver.requests))

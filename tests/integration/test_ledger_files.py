@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from andon.adapters.blobs.files import FileBlobs
 from andon.adapters.signing.ed25519 import Ed25519Signer
 from andon.app.ledger.book import Book
-from andon.app.shapes import tell_event
+from andon.app.ledger.telling import tell_event
 from andon.cli.ledger_files import export_to, go_on, verify_file
 from andon.client.wire import SOCKET, Client
 from andon.kernel.errors import AndonError, Conflict, Unavailable, Untrusted
@@ -24,11 +23,11 @@ from andon.store import open_store
 from andon.testing.clock import FakeClock
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.polling import eventually
 from andon.testing.store_objects_suite import NOW, appending, event
 from andon.web.app import create_app
 from andon.web.serve import serve
 
-PATIENCE_SECONDS = 90
 EVENTS = 120
 
 
@@ -116,10 +115,7 @@ async def test_export_that_was_killed_goes_on_where_it_ended(make: Any, tmp_path
     file, part = tmp_path / "out.jsonl", tmp_path / "out.jsonl.part"
     command = ["ledger", "export", str(file), "--state", str(world.client.place)]
     process = subprocess.Popen([sys.executable, "-m", "andon", *command])
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not (part.exists() and part.stat().st_size):
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.01)
+    await eventually(lambda: part.exists() and part.stat().st_size)
     process.kill()
     process.wait()
     world.book.halt_after = 0

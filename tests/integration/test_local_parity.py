@@ -31,6 +31,7 @@ from andon.runtime.system import SystemClock, SystemRandomness
 from andon.runtime.together import end
 from andon.runtime.turns import Turns
 from andon.store import open_alone, open_store
+from andon.testing.polling import eventually
 
 JOB = {"run": "true"}
 SAMPLES = {
@@ -112,8 +113,7 @@ async def on_a_server(here: Here, state: Path) -> None:
     await engine.start()
     working = asyncio.create_task(engine.run())
     await store.transact(put)
-    while not await store.read(all_over):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: store.read(all_over))
     await end(working)
     await engine.leave()
     store.close()

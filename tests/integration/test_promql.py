@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import threading
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from andon.testing.children import free_port
 from andon.testing.clock import FakeClock
 from andon.testing.door import FixedDoor
 from andon.testing.line import StillLine
+from andon.testing.polling import until
 from andon.testing.prometheus import programs, running_prometheus
 from andon.web.app import create_app
 
@@ -240,10 +240,7 @@ def served(store: MetricChunks) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 90
-        while not server.started:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: server.started, "the server starts")
         yield f"http://any:secret@127.0.0.1:{port}"
     finally:
         server.should_exit = True

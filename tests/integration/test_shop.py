@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -27,8 +26,8 @@ from andon.cli.demo.shop import FAULT_PERCENT_LIMIT, SERVICES, ShopRepository, m
 from andon.cli.demo.wire import Wire
 from andon.domains.pipelines.expand import expand
 from andon.testing.children import free_port
+from andon.testing.polling import DEADLINE_SECONDS, until
 
-DEADLINE_SECONDS = 60.0
 REQUESTS = 1500
 
 
@@ -86,13 +85,6 @@ def connects(port: int) -> bool:
     return True
 
 
-def until(condition: object, what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 @contextmanager
 def service(folder: Path, name: str, port: int, **urls: str) -> Iterator[subprocess.Popen[bytes]]:
     command = documents(folder)["Service", name]["command"]
@@ -104,7 +96,7 @@ def service(folder: Path, name: str, port: int, **urls: str) -> Iterator[subproc
             stderr=log,
         )
     try:
-        until(lambda: connects(port), f"{name} does not start")
+        until(lambda: connects(port), f"{name} starts")
         assert process.poll() is None, f"somebody else listens on {port}"
         yield process
     finally:

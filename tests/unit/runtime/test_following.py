@@ -17,9 +17,9 @@ from andon.runtime.engine import Engine
 from andon.runtime.turns import Turns
 from andon.store import open_store
 from andon.testing.clock import SeededRandomness
+from andon.testing.polling import eventually
 
 HOLD = HoldSpec(scope=Subject(service="web"), reason="r", source="person:ann")
-WITHIN_SECONDS = 20
 
 
 class Counting:
@@ -67,9 +67,7 @@ async def work(
     new = NewObject(kind="Hold", name="h", spec=HOLD, status=HoldStatus())
     await store.transact(lambda tx: turns.create(tx, Decision(create=(new,)), tx.now()))
     running = asyncio.create_task(engine.run())
-    async with asyncio.timeout(WITHIN_SECONDS):
-        while not await store.read(until):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: store.read(until))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     return engine

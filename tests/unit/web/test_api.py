@@ -11,6 +11,7 @@ import pytest
 from andon.client.wire import Client
 from andon.kernel.errors import AndonError, Held, InternalError, NotFound, UsageError
 from andon.testing.line import StillLine
+from andon.testing.polling import eventually
 
 
 async def ask(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -176,6 +177,4 @@ async def test_last_event_id_wins_and_only_ledger_events_have_ids(served: Any) -
 async def test_a_reader_who_leaves_ends_the_stream_of_the_line(served: Any) -> None:
     await ask(_raw_stream, served.port)
     line: StillLine = served.line
-    async with asyncio.timeout(60):
-        while line.streams:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not line.streams)

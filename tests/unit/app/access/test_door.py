@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from andon.app.access import tally
 from andon.app.access.tally import MOST, OTHERS, WINDOW_SECONDS
+from andon.testing.polling import eventually
 
 from .conftest import House
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_first_refusal_is_written_at_once_and_repetitions_as_their_number(house: House):

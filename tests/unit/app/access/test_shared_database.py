@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 from andon.kernel.errors import Denied
 from andon.store import open_store
+from andon.testing.polling import eventually
 from andon.testing.postgres import PostgresServer
 
 from .conftest import HERE, House
@@ -33,12 +34,6 @@ async def elsewhere(house: House, url: str, tmp_path: Path) -> AsyncIterator[Hou
     store.close()
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await holds():
-            await asyncio.sleep(0.01)
-
-
 async def test_door_takes_in_what_another_process_changes(house: House, elsewhere: House):
     task = asyncio.create_task(house.door.run())
     await house.add_user("ann", "viewer")
@@ -51,9 +46,9 @@ async def test_door_takes_in_what_another_process_changes(house: House, elsewher
     async def knows_no_session() -> bool:
         return house.door.of_session(cookie) is None
 
-    await until(knows_the_token)
+    await eventually(knows_the_token)
     await elsewhere.change_user("ann", disabled=True)
-    await until(knows_no_session)
+    await eventually(knows_no_session)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -11,6 +11,7 @@ from andon.app.access.sweeping import sweep_access
 from andon.app.access.tokens import DAY_SECONDS
 from andon.app.work.sweeping import keep_sweeping
 from andon.ports.asking import Asked
+from andon.testing.polling import eventually
 
 from .conftest import House, grants
 
@@ -41,9 +42,11 @@ async def test_sweeper_takes_them_even_where_changes_are_kept_for_ever(house: Ho
     await house.log_in()
     house.clock.advance(SESSION_SECONDS)
     sweeper = asyncio.create_task(keep_sweeping(house.store, 0, lambda tx: None))
-    async with asyncio.timeout(60):
-        while await names(house, "Session"):
-            await asyncio.sleep(0.01)
+
+    async def gone() -> bool:
+        return not await names(house, "Session")
+
+    await eventually(gone)
     sweeper.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await sweeper

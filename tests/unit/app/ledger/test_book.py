@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from andon.store import dialect_of, open_store
 from andon.store.ledger import EVENT, FIRST, hash_of
 from andon.store.transfer import read_file
 from andon.testing.clock import FakeClock
+from andon.testing.polling import eventually
 from andon.testing.store_objects_suite import NOW, appending, event
 
 SOURCE = "/andon/test"
@@ -367,7 +367,7 @@ async def test_erasure_from_the_archive_that_was_killed_is_whole_or_undone(
     if not is_erased:
         await world.book.erase("e3", by="x", reason="law")
     keeping = asyncio.create_task(world.book.keep(lambda tx: None))
-    await until(lambda: len(bodies(world)) == 1)
+    await eventually(lambda: len(bodies(world)) == 1)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     assert b'"v":3' not in bodies(world)[0]
@@ -383,7 +383,7 @@ async def test_blob_of_an_archive_that_was_killed_holds_nothing_back_from_an_era
     assert await killed(world, 2, partial(world.book.archive, before=NOW + 1, by="x"))
     await world.book.erase("e3", by="x", reason="law")
     keeping = asyncio.create_task(world.book.keep(lambda tx: None))
-    await until(lambda: not bodies(world))
+    await eventually(lambda: not bodies(world))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
 
@@ -407,10 +407,7 @@ async def test_old_events_are_archived_by_themselves(make: Callable[[str], World
     world.book = Book(world.store, world.signer, world.blobs, FakeClock(NOW + 3 * 86400))
     keeping = asyncio.create_task(world.book.keep(lambda tx: None, archive_after_days=2))
     segments = partial(world.store.read, lambda tx: len(tx.segments()))
-    give_up = time.monotonic() + 60
-    while not await segments():
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.01)
+    await eventually(segments)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     answer = await world.book.verify(deep=True)
@@ -462,10 +459,3 @@ async def test_event_dated_back_behind_a_checkpoint_is_found(make: Callable[[str
         "UPDATE head SET n = n + 1 WHERE stream = ''",
     )
     assert "env/x #1 (seq 5): was put in after seq 5 was signed" in await world.whats()
-
-
-async def until(done: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ from andon.api.v1.requests import GatewayRequest, RecentRequests, RequestsSeen
 from andon.app.telemetry.failures import Failures
 from andon.app.telemetry.following import Follower
 from andon.testing.log_suite import asked
+from andon.testing.polling import eventually
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -49,8 +50,8 @@ async def test_failed_requests_are_lines_once_over_restarts(tmp_path: Path) -> N
     # Another process goes on where this one was, whatever follows files meanwhile.
     Follower(tmp_path / "logs", tmp_path / "agent.log", store, 60).find_all(0)
     running = asyncio.ensure_future(Failures(gateway.ask, store).run())
-    while len(found := store.search(asked()).lines) < 2:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(store.search(asked()).lines) == 2)
+    found = store.search(asked()).lines
     running.cancel()
     assert [one.text for one in found] == [
         "no answer after 7 ms from version 1a", "status 500 after 7 ms from version 1a",
