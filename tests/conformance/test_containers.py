@@ -321,7 +321,7 @@ if (
         )
 
         async def test_job_that_takes_too_much_memory_says_so(self, bench: Contained) -> None:
-            done = await run(bench, "python3 -c 'x = bytearray(400 << 20)'")
+            done = await run(bench, "dd if=/dev/zero of=/dev/null bs=400M count=1")
             assert (done.state, done.reason) == ("failed", "out-of-memory")
 
         async def test_services_that_nobody_could_await_are_refused(self, bench: Contained) -> None:

@@ -89,8 +89,8 @@ def running_engine() -> AbstractContextManager[RunningEngine]:
 
 
 def running_podman() -> AbstractContextManager[RunningEngine]:
-    """Start podman's service with two images, and stop it in the end."""
-    return _running(_podman)
+    """Start podman's service with two images, neither with Python, and stop it in the end."""
+    return _running(_podman, python=False)
 
 
 def _dockerd(folder: Path, socket_path: Path) -> list[str]:
@@ -112,13 +112,15 @@ def _podman(folder: Path, socket_path: Path) -> list[str]:
         "podman",
         *(f"{option}={folder / option.strip('-')}" for option in places),
         *("--cgroup-manager=cgroupfs", "--events-backend=file"),
-        "--storage-opt=overlay.skip_mount_home=true",  # Else a mount is left.
+        "--storage-driver=vfs",  # It is there on every file system, and leaves no mounts.
         *("system", "service", "--time", "0", f"unix://{socket_path}"),
     ]
 
 
 @contextlib.contextmanager
-def _running(command: Callable[[Path, Path], list[str]]) -> Iterator[RunningEngine]:
+def _running(
+    command: Callable[[Path, Path], list[str]], *, python: bool = True
+) -> Iterator[RunningEngine]:
     folder = Path(tempfile.mkdtemp(prefix="andon-engine-"))  # Socket paths have 107 characters.
     socket_path = folder / "engine.sock"
     with (folder / "log").open("wb") as log:
@@ -131,7 +133,7 @@ def _running(command: Callable[[Path, Path], list[str]]) -> Iterator[RunningEngi
         )
     try:
         _wait(Engine(socket_path), process, folder / "log")
-        image = _import(socket_path, python=True)
+        image = _import(socket_path, python=python)
         server = _import(socket_path, "--change", f"CMD {json.dumps(_SERVER)}", python=False)
         yield RunningEngine(socket_path, image, server)
     finally:
