@@ -64,7 +64,9 @@ def andon(tmp_path: Path) -> Iterator[Installation]:
         "apiVersion": "andon/v1",
         "kind": "Installation",
         "metadata": {"name": "test"},
-        "spec": {"telemetry": {"metrics": {"intervalSeconds": 1}}},
+        "spec": {
+            "telemetry": {"metrics": {"intervalSeconds": 1}, "alerts": {"intervalSeconds": 1}}
+        },
     }
     (tmp_path / "installation.yaml").write_text(yaml.safe_dump(document))
     with installation(tmp_path / "state", "--config", str(tmp_path / "installation.yaml")) as one:
@@ -76,6 +78,13 @@ def promised(andon: Installation) -> dict[str, Any]:
     said = andon.andon("slo", "list", "--service", "hello", "--json")
     rows = {one["objective"]: one for one in json.loads(said.text)["objectives"]}
     return rows.get("hello-answers", {"state": "", "total": 0})
+
+
+def odd_endpoints(andon: Installation) -> list[dict[str, Any]]:
+    """Return what is told of endpoints that only attackers ask for."""
+    listed = json.loads(andon.andon("alerts", "list", "--json").text)["alerts"]
+    names = [one["name"] for one in listed if one["source"] == "security"]
+    return [json.loads(andon.andon("alerts", "show", name, "--json").text) for name in names]
 
 
 def visit(andon: Installation, path: str, times: int) -> None:
@@ -94,7 +103,10 @@ def test_a_gate_on_a_promise_opens_while_it_is_kept(andon: Installation, tmp_pat
     visit(andon, "/bad", 1)
     until(lambda: promised(andon)["total"] == 41, "all requests are counted")
     assert (promised(andon)["state"], promised(andon)["bad"]) == ("met", 1)
-    assert andon.andon("slo", "show", "hello-answers").code == 0
+    shown = andon.andon("slo", "show", "hello-answers")
+    assert shown.code == 0
+    assert "no alert   page-1h: it could never fire" in shown.text
+    visit(andon, "/.env?token=s3cret", 1)  # Of a service that logs nothing.
     project.commit("two")
     assert andon.ship(project).code == 0
     visit(andon, "/bad", 30)
@@ -105,3 +117,6 @@ def test_a_gate_on_a_promise_opens_while_it_is_kept(andon: Installation, tmp_pat
     assert "objective says Fail" in andon.said(change, "of the budget is spent")
     exported = andon.andon("slo", "export", "hello-answers")
     assert "kind: SLO" in exported.text
+    (odd,) = until(lambda: odd_endpoints(andon), "it is seen at the gateway")
+    assert odd["labels"]["alertname"] == "andon-suspicious-endpoint-answered"
+    assert odd["details"] == "1 times; such as: status 200: /.env"
