@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from andon.api.parse import Parsed, document_positions, read_documents
+from andon.api.fragments import document_positions
+from andon.api.parse import Parsed, read_documents
 from andon.api.positions import Place
 from andon.api.problems import Problem
 from andon.api.v1.installation import INSTALLATION, InstallationSpec

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import structs
 
-from andon.api.parse import document_positions
+from andon.api.fragments import document_positions
 from andon.api.positions import Place
 from andon.api.problems import Path, Problem, field_name
 from andon.api.templates import Finding

@@ -15,6 +15,7 @@ import msgspec
 import ryaml  # its stubs re-export without saying so
 from msgspec import Struct, structs
 
+from andon.api.fragments import Fragment, fragments
 from andon.api.openslo import is_openslo
 from andon.api.positions import Place, Positions, expanded_nodes, locate, too_deep
 from andon.api.problems import Problem, did_you_mean, field_name, invalid, nearest, shorten
@@ -36,8 +37,6 @@ ELSEWHERE = {
 """Where documents belong that stand in a file that is not for them."""
 
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
-_BOUNDARY = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_CONTENT = re.compile(r"^(?!---|\.\.\.|%)[ \t]*[^\s#]", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _PLACE = re.compile(r"(?: at)? line (\d+) column (\d+)")
 
@@ -61,18 +60,6 @@ class Parsed(Struct, frozen=True, kw_only=True):
     """What is wrong with documents that are understood all the same."""
     notes: tuple[Problem, ...] = ()
     """What OpenSLO documents say that has no meaning here."""
-
-
-class _Fragment(Struct, frozen=True):
-    """One document's text."""
-
-    text: str
-    line_offset: int
-
-    @property
-    def first_line(self) -> int:
-        content = _CONTENT.search(self.text)
-        return self.line_offset + 1 + self.text.count("\n", 0, content.start() if content else 0)
 
 
 def parse_documents(data: bytes, file: str) -> Parsed:
@@ -104,7 +91,7 @@ def read_documents(data: bytes, file: str, kinds: Kinds = DEFINITIONS) -> Parsed
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         return Parsed(complete=False, problems=(_not_utf8(data, error, file),))
-    read = [_read_fragment(fragment, file, kinds) for fragment in _fragments(text)]
+    read = [_read_fragment(fragment, file, kinds) for fragment in fragments(text)]
     definitions = tuple(itertools.chain.from_iterable(part.definitions for part in read))
     problems = itertools.chain.from_iterable(part.problems for part in read)
     return Parsed(
@@ -146,37 +133,6 @@ def duplicates(definitions: Iterable[Definition]) -> Iterator[Problem]:
             )
 
 
-def document_positions(data: bytes, line: int) -> dict[str, Place]:
-    """Return the places of a document's fields by name.
-
-    Args:
-        data: A file that was read without problems in this document.
-        line: The document's first line, as in its Definition.
-    """
-    positions = _located(data, line)
-    return {field_name(path): place for path, place in positions.values.items()}
-
-
-def key_lines(data: bytes, line: int) -> dict[str, int]:
-    """Return the lines on which a document's fields are named, by name.
-
-    Args:
-        data: A file that was read without problems in this document.
-        line: The document's first line, as in its Definition.
-    """
-    positions = _located(data, line)
-    return {field_name(path): place.line for path, place in positions.keys.items()}
-
-
-def _located(data: bytes, line: int) -> Positions:
-    """Return the places in the document that begins at a line; none where none does."""
-    text = data.decode(errors="replace").removeprefix("\ufeff")
-    for fragment in _fragments(text):
-        if fragment.first_line == line:
-            return locate(fragment.text, fragment.line_offset)
-    return Positions()
-
-
 def _at(file: str, place: Place, message: str, field: str = "", hint: str = "") -> Problem:
     return Problem(
         file=file, line=place.line, column=place.column, field=field, message=message, hint=hint
@@ -199,23 +155,7 @@ def _limited(problems: Iterable[Problem], file: str) -> tuple[Problem, ...]:
     return (*listed[:MAX_PROBLEMS], more)
 
 
-def _fragments(text: str) -> Iterator[_Fragment]:
-    """Split a stream at its document markers, so that each document is read on its own.
-
-    YAML gives ``---`` and ``...`` at the start of a line no other meaning, not even in a block of
-    text.
-    """
-    edges = [0, *(match.start() for match in _BOUNDARY.finditer(text)), len(text)]
-    line_offset = 0
-    for start, end in itertools.pairwise(edges):
-        part = text[start:end]
-        body = "   " + part[3:] if part.startswith("...") else part
-        if _CONTENT.search(body) or re.match(r"--- *[^\s#]", body):
-            yield _Fragment(body, line_offset)
-        line_offset += part.count("\n")
-
-
-def _read_fragment(fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
+def _read_fragment(fragment: Fragment, file: str, kinds: Kinds) -> Parsed:
     if "*" in fragment.text and expanded_nodes(fragment.text, MAX_NODES) > MAX_NODES:
         message = f"aliases expand to more than {MAX_NODES} values"
         place = Place(fragment.first_line, 1)
@@ -240,7 +180,7 @@ def _read_fragment(fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
     )
 
 
-def _syntax_problems(said: str, fragment: _Fragment, file: str) -> tuple[Problem, ...]:
+def _syntax_problems(said: str, fragment: Fragment, file: str) -> tuple[Problem, ...]:
     positions = locate(fragment.text, fragment.line_offset)
     if "duplicate entry" in said and positions.duplicates:
         return tuple(
@@ -271,7 +211,7 @@ def _syntax_problems(said: str, fragment: _Fragment, file: str) -> tuple[Problem
     return (_at(file, place, f"not YAML: {_syntax_message(said)}", hint=_syntax_hint(said)),)
 
 
-def _place_of(fragment: _Fragment, index: int) -> Place:
+def _place_of(fragment: Fragment, index: int) -> Place:
     before = fragment.text[:index]
     line = fragment.line_offset + before.count("\n") + 1
     return Place(line, index - before.rfind("\n"))
@@ -294,7 +234,7 @@ def _syntax_hint(said: str) -> str:
     return ""
 
 
-def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed:
+def _read_document(value: object, fragment: Fragment, file: str, kinds: Kinds) -> Parsed:
     if kinds is DEFINITIONS and is_openslo(value):
         return _read_openslo(value, fragment, file)
     right = _read_at_once(value, fragment, file, kinds)
@@ -315,14 +255,14 @@ def _read_document(value: object, fragment: _Fragment, file: str, kinds: Kinds) 
     return Parsed(problems=tuple(problems), broken=broken, complete=bool(broken))
 
 
-def _read_openslo(value: object, fragment: _Fragment, file: str) -> Parsed:
+def _read_openslo(value: object, fragment: Fragment, file: str) -> Parsed:
     from andon.api.openslo.parse import read_value
 
     read = read_value(value, fragment.text, fragment.line_offset, fragment.first_line, file)
     return Parsed(problems=read.problems, openslo=read.documents, warnings=read.warnings)
 
 
-def _read_at_once(value: object, fragment: _Fragment, file: str, kinds: Kinds) -> Parsed | None:
+def _read_at_once(value: object, fragment: Fragment, file: str, kinds: Kinds) -> Parsed | None:
     """Return a document in which nothing is wrong, without looking for what might be."""
     match value:
         case {"apiVersion": version, "kind": str(kind), "metadata": _, "spec": _, **more}:
@@ -360,7 +300,7 @@ def _identity(value: object, kinds: Kinds) -> frozenset[tuple[str, str]]:
     return frozenset()
 
 
-def _convert(value: Any, fragment: _Fragment, file: str, kinds: Kinds) -> Definition:
+def _convert(value: Any, fragment: Fragment, file: str, kinds: Kinds) -> Definition:
     spec: Any = msgspec.convert(value["spec"], kinds[value["kind"]])
     return Definition(
         kind=value["kind"],

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from andon.adapters.git.source import GitSource
 from andon.api.findings import told
-from andon.api.parse import key_lines
+from andon.api.fragments import key_lines
 from andon.api.pipelines_check import name_in
 from andon.api.problems import Problem, field_name
 from andon.api.project import Definitions, check_project, group

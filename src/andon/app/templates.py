@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from andon.adapters.git.locations import is_remote
 from andon.api.findings import told
-from andon.api.parse import key_lines, read_documents
+from andon.api.fragments import key_lines
+from andon.api.parse import read_documents
 from andon.api.pipelines_check import check_template
 from andon.api.problems import Problem, did_you_mean, field_name, invalid
 from andon.api.templates import Finding, template_key
