@@ -88,26 +88,31 @@ class Follower:
             if name == AGENT or name.endswith(SUFFIX)
         }
         self._seen: dict[str, tuple[int, int]] = {}
-        self._warm: dict[str, LogFile] = {}
+        self._warm: list[str] = []
         self.known = 0
         """How many files there are."""
 
     def find_all(self, now: float) -> list[LogFile]:
         """Return every file that has more than was read; forget those that are gone."""
-        found = {one.name: one for one in self._files()}
+        found: set[str] = set()
+        warm: list[str] = []
+        for one in self._files():
+            found.add(one.name)
+            if self._is_warm(one, now):
+                warm.append(one.name)
         self.known = len(found)
         gone = [name for name in self._marks if name not in found]
         if gone:
             self._store.append([], dict.fromkeys(gone, ""))
             for name in gone:
                 self._marks.pop(name, None)
-                self._seen.pop(name, None)
-        self._warm = {one.name: one for one in found.values() if self._is_warm(one, now)}
+        self._warm = warm
+        self._seen = {name: self._seen[name] for name in warm if name in self._seen}
         return self.find_warm()
 
     def find_warm(self) -> list[LogFile]:
         """Return files written lately that have more than was read."""
-        return [one for one in self._warm.values() if self._has_more(one)]
+        return [self._file(name) for name in self._warm if self._has_more(name)]
 
     def take(
         self, files: list[LogFile], facts: Mapping[str, Mapping[str, str]], now: float
@@ -137,12 +142,18 @@ class Follower:
     # --- files -----------------------------------------------------------------------------------
 
     def _files(self) -> Iterator[LogFile]:
-        yield LogFile(AGENT, self._agent_log, {"source": "andon", "service": "andon-agent"})
+        yield self._file(AGENT)
         for folder in _entries(self._logs):
             if folder.is_dir(follow_symlinks=False):
                 for one in _entries(Path(folder.path)):
                     if one.name.endswith(SUFFIX) and one.is_file(follow_symlinks=False):
-                        yield _log_file(folder.name, Path(one.path))
+                        yield self._file(f"{folder.name}/{one.name}")
+
+    def _file(self, name: str) -> LogFile:
+        if name == AGENT:
+            return LogFile(name, self._agent_log, {"source": "andon", "service": "andon-agent"})
+        folder, _, file = name.partition("/")
+        return _log_file(folder, self._logs / folder / file)
 
     def _is_warm(self, file: LogFile, now: float) -> bool:
         try:
@@ -154,12 +165,13 @@ class Follower:
             return now - facts.st_mtime < self._keep_seconds
         return now - facts.st_mtime < WARM_SECONDS or facts.st_size != mark.offset
 
-    def _has_more(self, file: LogFile) -> bool:
+    def _has_more(self, name: str) -> bool:
+        path = self._agent_log if name == AGENT else f"{self._logs}/{name}"
         try:
-            facts = file.path.stat()
+            facts = os.stat(path)
         except OSError:
             return False
-        return self._seen.get(file.name) != (facts.st_mtime_ns, facts.st_size)
+        return self._seen.get(name) != (facts.st_mtime_ns, facts.st_size)
 
     # --- reading ---------------------------------------------------------------------------------
 
