@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -333,6 +334,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file to go on from")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(
         f"{'scenario':32} {'judge':13} {'runs':>6} {'back':>8} {'from':>8} {'to':>8} {'minute':>7} "
         f"{'failed':>8}",
