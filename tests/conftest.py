@@ -7,12 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from andon.testing.mailbox import Mailbox
 from andon.testing.postgres import PostgresServer, programs, running_postgres
 from andon.testing.webhook import WebhookReceiver
 
 CONFORMANCE = Path(__file__).parents[2] / "shared" / "conformance"
+
+# The same examples in every run, however long this machine takes for them.
+settings.register_profile(
+    "andon",
+    derandomize="ANDON_FUZZ_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("andon")
 
 
 @pytest.fixture(scope="session")

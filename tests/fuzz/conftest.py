@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 300
 
 settings.register_profile(
     "fuzz",
