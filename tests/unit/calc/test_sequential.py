@@ -98,22 +98,28 @@ def test_tempering_and_capping_only_ever_weaken_a_gain() -> None:
     assert max(capped) == pytest.approx(math.log(EVEN.first) + 0.2)
 
 
-def test_stakes_of_all_starts_sum_to_one() -> None:
-    entered = EVEN.first + sum(entering_stake(j, j + 1) for j in range(1000))
-    assert entered + waiting_stake(1000) == pytest.approx(1.0)
+@pytest.mark.parametrize("stakes", [EVEN, FAVOURED])
+def test_stakes_of_all_starts_and_alternatives_sum_to_one(stakes) -> None:
+    entered = stakes.first + sum(entering_stake(j, j + 1, stakes) for j in range(1000))
+    assert entered + waiting_stake(1000, stakes) == pytest.approx(1.0)
+    assert sum(stakes.weights or (1.0,)) == pytest.approx(1.0)
+    assert len(stakes.weights or HARM_ODDS) == len(HARM_ODDS)
 
 
-def test_recursion_equals_the_sum_over_every_start_kept_apart() -> None:
+@pytest.mark.parametrize("stakes", [EVEN, FAVOURED])
+def test_recursion_equals_the_sum_over_every_start_kept_apart(stakes) -> None:
     chance = np.random.default_rng(3)
-    factors = chance.normal(0, 0.5, size=20)
-    logs, begun = first_logs(1), 0
-    starts = [(EVEN.first, 0)] + [(entering_stake(j, j + 1), j + 1) for j in range(19)]
+    factors = chance.normal(0, 0.5, size=(20, len(HARM_ODDS)))
+    logs, begun = first_logs(stakes=stakes), 0
+    starts = [(stakes.first, 0)]
+    starts += [(entering_stake(j, j + 1, stakes), j + 1) for j in range(19)]
     for index, factor in enumerate(factors):
-        logs = enter(logs, entering_stake(begun, index))
+        logs = enter(logs, entering_stake(begun, index, stakes))
         begun = index
-        logs = (logs[0] + factor,)
-    apart = sum(stake * math.exp(factors[first:].sum()) for stake, first in starts)
-    assert log_staggered(logs, begun) == pytest.approx(math.log(apart + waiting_stake(19)))
+        logs = tuple(log + gain for log, gain in zip(logs, factor, strict=True))
+    grown = sum(stake * np.exp(factors[first:].sum(axis=0)) for stake, first in starts)
+    apart = np.average(grown, weights=stakes.weights or None) + waiting_stake(19, stakes)
+    assert log_staggered(logs, begun, stakes) == pytest.approx(math.log(apart))
 
 
 def test_logs_of_sums_survive_values_beyond_floats() -> None:
