@@ -11,6 +11,7 @@ from scipy import stats
 
 from andon.calc.sequential import (
     EVEN,
+    FAVOURED,
     HARM_ODDS,
     bet,
     enter,
