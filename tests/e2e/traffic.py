@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 POLL_SECONDS = 0.05
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 240.0
 
 T = TypeVar("T")
 

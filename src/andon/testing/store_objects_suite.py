@@ -156,6 +156,8 @@ class ObjectsOfStore:
         done = StepRow(name="b", position=1, state="passed", message="ö\n")
         await write(store, *(("put_step", ("u1", row)) for row in (rows[1], rows[0], done)))
         assert await store.read(lambda tx: tx.steps("u1")) == [done, rows[1]]
+        by_name = await store.read(lambda tx: list(tx.steps_by_name("u1").values()))
+        assert by_name == [done, rows[1]]
 
     async def test_intent_is_asked_once_and_has_one_outcome(self, store: Store) -> None:
         await write(store, ("create", (hold("a"), "u1", NOW)))

@@ -116,7 +116,8 @@ class Steps(Mapping[str, StepRow]):
         ahead = iter(names)
         while page := tuple(islice(ahead, AT_HAND)):
             far = tuple(name for name in page if self._at_hand(name) is None)
-            looked_up = {row.name: row for row in self._look_up(far)} if self._look_up else {}
+            found = self._look_up(far) if far and self._look_up else ()
+            looked_up = {row.name: row for row in found}
             yield from (self._at_hand(name) or looked_up[name] for name in page)
 
 
