@@ -31,7 +31,9 @@ def command(session: Session, subject: str, environment: str) -> None:
 def _newest_change(session: Session) -> str:
     changes: list[dict[str, Any]] = session.client.get("/status")["changes"]
     if not changes:
-        raise NotFound("nothing was shipped yet", hint="`andon ship` carries a commit to production")
+        raise NotFound(
+            "nothing was shipped yet", hint="`andon ship` carries a commit to production"
+        )
     name: str = changes[0]["name"]
     return name
 
