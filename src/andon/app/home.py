@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from andon.adapters.durable import write_durably, write_once
 from andon.kernel.clock import Randomness
 from andon.kernel.errors import Conflict
 from andon.ports.store import Store, Tx
@@ -30,15 +31,18 @@ class Home(Struct, frozen=True, rename="camel"):
 
 
 def this_home(state: Path, randomness: Randomness) -> Home:
-    """Return the identity of a state folder, made when it is first asked for."""
+    """Return the identity of a state folder, made when it is first asked for: whole, or not at all.
+
+    Raises:
+        Unavailable: It cannot be written.
+    """
     file = state / IDENTITY
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "w") as made:
-            made.write(randomness.token(8).hex())
+    made = randomness.token(8).hex().encode()
+    if not file.exists():
+        write_once(file, made)
+    elif not file.read_bytes().strip():
+        # It was once written in place, and a crash could leave it empty.
+        write_durably(file, made)
     return Home(id=file.read_text().strip(), host=socket.gethostname(), state=str(state))
 
 

@@ -15,7 +15,7 @@ from andon.kernel.errors import Conflict, Held, StepFailed, TimedOut, Unavailabl
 
 POLL_SECONDS = 0.3
 ROTATION = "rotation-"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 """A control plane that is restarted has this long to come back."""
 
 _EXIT_CODES = {

@@ -132,7 +132,7 @@ async def test_without_cgroups_a_masked_job_still_leaves_nothing(bare, tmp_path)
 async def test_masker_does_not_wait_for_ever_for_a_process_that_got_away(
     bare, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(masked, "_DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(masked, "_DRAIN_SECONDS", 2.0)
     away = "env -i setsid sh -c 'echo $$ >away; exec sleep 300' & until test -s away; do :; done"
     done = await run(bare, f"echo it is $PASSWORD; {away}; exit 3")
     os.kill(int((tmp_path / "work" / "k_0" / "away").read_text()), signal.SIGKILL)
