@@ -21,6 +21,7 @@ from andon.adapters.process.beside import died
 from andon.adapters.process.disk import expect_room
 from andon.adapters.process.files import read_all, read_json, safe_name, unwritable, write_json
 from andon.adapters.process.layout import Layout
+from andon.adapters.process.longlogs import shorten
 from andon.adapters.process.masked import expect_values
 from andon.adapters.process.prepared import Prepared, prepare, step_names
 from andon.adapters.process.script import FOLDER
@@ -246,6 +247,8 @@ class _Job:
                 remove_tree(folder)
 
     def _clear(self) -> None:
+        for log in self.tenant.logs:
+            shorten(log)
         self._engine.remove(self._name)
         if self._connected:
             self._services.remove()

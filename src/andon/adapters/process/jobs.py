@@ -18,6 +18,7 @@ from andon.adapters.process.disk import expect_room, room
 from andon.adapters.process.files import Homes, safe_name, unwritable
 from andon.adapters.process.known import Known
 from andon.adapters.process.layout import Layout
+from andon.adapters.process.longlogs import shorten
 from andon.adapters.process.masked import (
     Masking,
     expect_values,
@@ -329,7 +330,9 @@ class JobRunner:
             await asyncio.to_thread(_remove, self._layout.work_tree(record.key))
 
     def _conclude(self, record: JobRecord, outcome: JobDone) -> None:
-        """Write down how a job ended."""
+        """Write down how a job ended, and how its logs stay."""
+        for log in self._tenant(record).logs:
+            shorten(log)
         self._known.conclude(structs.replace(record, outcome=outcome))
         if self._alone is None:
             self._exit_file(record.key).unlink(missing_ok=True)

@@ -36,6 +36,8 @@ def shorten(log: Path, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTE
             return 0
         with open(log, "r+b", buffering=0) as file:
             return _punch(file.fileno(), facts.st_size, head_bytes, tail_bytes)
+    except FileNotFoundError:
+        return 0
     except OSError as error:
         _log.warning("%s cannot be shortened: %s", log, error.strerror)
         return 0
