@@ -11,7 +11,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test"]
 
 ON_EVERY_CORE = ("-n", "auto", "--dist", "loadfile")
-"""For suites that compute or wait; soak, crash and browser have the machine for themselves."""
+"""For suites that compute or wait; the browser has the machine for itself."""
 CHECKED = ["src", "tests", "bench", "docs", "noxfile.py"]
 SUITES = {
     "architecture": ["tests/architecture"],
@@ -23,8 +23,7 @@ SUITES = {
     "fuzz": ["tests/fuzz", *ON_EVERY_CORE],
     "conformance": ["tests/conformance", *ON_EVERY_CORE],
     "scenario": ["tests/scenario", "-n", "auto"],
-    "crash": ["tests/crash"],
-    "soak": ["tests/soak"],
+    "crash and soak": ["tests/crash", "tests/soak", *ON_EVERY_CORE],
     "integration": ["tests/integration", *ON_EVERY_CORE],
     "browser": ["tests/browser"],
     "docs": ["tests/docs", *ON_EVERY_CORE],
