@@ -42,6 +42,7 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
             "PYTHONPATH": str(folder / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "ANDON_TEST_PATIENCE_SECONDS": "15",
         },
         capture_output=True,
         text=True,

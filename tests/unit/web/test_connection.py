@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from andon.api.v1.installation import InstallationSpec, ProxySpec
+from andon.testing.polling import DEADLINE_SECONDS
 from andon.web.connection import Limits
 from andon.web.serve import serve
 
@@ -75,7 +76,7 @@ async def exchange(port: int, *sent: bytes) -> bytes:
         writer.write(part)
         await writer.drain()
     try:
-        return await asyncio.wait_for(reader.read(), 60)
+        return await asyncio.wait_for(reader.read(), DEADLINE_SECONDS)
     finally:
         writer.close()
 
@@ -91,7 +92,7 @@ async def test_the_kernel_says_who_is_at_the_socket(serving: Serving, tmp_path: 
     await serving()
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
     writer.write(b"GET /told HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")[2]
+    body = (await asyncio.wait_for(reader.read(), DEADLINE_SECONDS)).partition(b"\r\n\r\n")[2]
     writer.close()
     assert json.loads(body) == {
         "client": None,
@@ -143,7 +144,7 @@ async def test_a_client_over_ipv4_has_an_ipv4_address_on_a_socket_for_both(
 async def test_a_header_has_a_largest_size(serving: Serving, head: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", await serving())
     writer.write(head)
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_SECONDS)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"connection: close" in answer.lower()
@@ -178,7 +179,7 @@ async def test_a_large_body_that_arrives_is_let_through(serving: Serving) -> Non
     for _ in range(40):
         writer.write(b"x" * 100_000)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.readuntil(b"4000000"), 60)
+    answer = await asyncio.wait_for(reader.readuntil(b"4000000"), DEADLINE_SECONDS)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
 
@@ -189,7 +190,7 @@ async def test_on_the_socket_a_request_may_take_its_time(serving: Serving, tmp_p
     writer.write(GET[:10])
     await exchange(port, GET[:10])  # the same over TCP is cut off, and that took longer
     writer.write(GET[10:])
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_SECONDS)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
 
@@ -238,9 +239,11 @@ async def test_nobody_is_talked_out_of_http(
     wish = b"\r\nConnection: Upgrade\r\nUpgrade: " + other + b"\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", await serving())
     writer.write(GET.replace(b"\r\n\r\n", wish))
-    assert (await asyncio.wait_for(reader.readuntil(b"}}"), 60)).startswith(b"HTTP/1.1 200 ")
+    assert (await asyncio.wait_for(reader.readuntil(b"}}"), DEADLINE_SECONDS)).startswith(
+        b"HTTP/1.1 200 "
+    )
     writer.write(GET)
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 60)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), DEADLINE_SECONDS)
     writer.close()
     assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 "))
     assert caplog.text == ""
@@ -269,7 +272,7 @@ async def connected(port: int) -> asyncio.StreamWriter | None:
     """Connect and ask; None: it was refused."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET)
-    if b" 200 " in await asyncio.wait_for(reader.readline(), 60):
+    if b" 200 " in await asyncio.wait_for(reader.readline(), DEADLINE_SECONDS):
         return writer
     writer.close()
     return None
@@ -282,7 +285,7 @@ async def test_no_address_takes_all_connections(serving: Serving) -> None:
     assert second
     assert b" 503 " in (await exchange(port, GET)).splitlines()[0]
     first.close()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while not (again := await connected(port)):
             pass
     for one in (second, again):
