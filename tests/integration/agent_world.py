@@ -19,8 +19,7 @@ from andon.adapters.process import procfs
 from andon.api.v1.actions import Intent, JobDone, ObserveReplicas, RunJob
 from andon.api.v1.jobs import JobPlan
 from andon.runtime.system import SystemClock
-
-DEADLINE_SECONDS = 60
+from andon.testing.polling import DEADLINE_SECONDS
 
 
 async def until(condition: Callable[[], object]) -> None:
