@@ -129,6 +129,7 @@ def _running(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            cwd=folder,  # podman leaves a file where it is when a container's memory is out.
             preexec_fn=_die_with_parent,
         )
     try:
